@@ -1,0 +1,3 @@
+//! The `sheaf-loadtest` binary.
+
+fn main() {}

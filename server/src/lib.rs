@@ -1,0 +1,1 @@
+//! The Sheaf server as a library.

@@ -1,1 +1,16 @@
 //! What both ends of Sheaf must agree on, byte for byte. No tokio, no yrs, no I/O.
+//!
+//! The server and the client library call this crate; it calls nobody. The wire itself is described
+//! in `docs/protocol.md`, and `tests/fixtures/wire/` holds the bytes both must produce.
+
+pub mod error;
+pub mod frame;
+pub mod ids;
+pub mod legacy;
+pub mod limits;
+pub mod plan;
+pub mod scan;
+pub mod stamp;
+pub mod units;
+pub mod value;
+pub mod varint;

@@ -1,0 +1,174 @@
+//! One table for everything that can be refused: code, HTTP status, close code, retry advice.
+//!
+//! Called by every edge that tells a client no, and by `scan` and `frame`, which refuse bytes with
+//! a `Refusal`. Neither ever holds or prints content.
+
+use std::fmt;
+
+/// Why something was refused, with one meaning on every surface.
+///
+/// Close codes 44xx are permanent (y-websocket 3.1 stops on them), 45xx are transient, 1012 and
+/// 1013 are those of RFC 6455's registry (service restart, try again later).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The bytes do not follow the wire format.
+    Malformed,
+    /// No valid token where one is needed.
+    Unauthorised,
+    /// Known, but not allowed to do this.
+    Forbidden,
+    /// No such vault, document or route.
+    NotFound,
+    /// New clocks for a client id that belongs to another principal.
+    ForeignId,
+    /// The client was asked for what its updates stand on and did not give it.
+    GapLeftOpen,
+    /// Over one of the bounds of `limits`.
+    TooLarge,
+    /// Well formed, but something this server does not store (YXmlHook, the v2 encoding).
+    Unsupported,
+    /// The stored document is damaged; an operator must act.
+    Damaged,
+    /// The server failed inside.
+    Internal,
+    /// Writes cannot be made durable now, or the server is full.
+    Unavailable,
+    /// The peer took too long: a header, an answer to a ping, a request body.
+    Timeout,
+    /// The session reads too slowly for too long and cannot be brought up to date.
+    StuckReader,
+    /// Too many requests from this address or principal.
+    TooMany,
+    /// The server is restarting.
+    Restart,
+    /// The server is starting or shedding load; come back later.
+    TryLater,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The word in JSON bodies, logs and metrics; never changes once released.
+    pub name: &'static str,
+    /// HTTP status.
+    pub http_status: u16,
+    /// WebSocket close code.
+    pub close_code: u16,
+    /// Whether the same request may succeed later without anyone changing it.
+    pub is_retryable: bool,
+}
+
+impl Code {
+    /// Every code, in the order of the table in `docs/protocol.md`.
+    pub const ALL: [Code; 16] = [
+        Code::Malformed,
+        Code::Unauthorised,
+        Code::Forbidden,
+        Code::NotFound,
+        Code::ForeignId,
+        Code::GapLeftOpen,
+        Code::TooLarge,
+        Code::Unsupported,
+        Code::Damaged,
+        Code::Internal,
+        Code::Unavailable,
+        Code::Timeout,
+        Code::StuckReader,
+        Code::TooMany,
+        Code::Restart,
+        Code::TryLater,
+    ];
+
+    /// The code's line of the table.
+    pub const fn row(self) -> Row {
+        match self {
+            Code::Malformed => permanent("malformed", 400, 4400),
+            Code::Unauthorised => permanent("unauthorised", 401, 4401),
+            Code::Forbidden => permanent("forbidden", 403, 4403),
+            Code::NotFound => permanent("not_found", 404, 4404),
+            Code::ForeignId => permanent("foreign_id", 409, 4409),
+            Code::GapLeftOpen => permanent("gap_left_open", 409, 4410),
+            Code::TooLarge => permanent("too_large", 413, 4413),
+            Code::Unsupported => permanent("unsupported", 415, 4415),
+            Code::Damaged => permanent("damaged", 500, 4450),
+            Code::Internal => transient("internal", 500, 4500),
+            Code::Unavailable => transient("unavailable", 503, 4503),
+            Code::Timeout => transient("timeout", 408, 4504),
+            Code::StuckReader => transient("stuck_reader", 503, 4508),
+            Code::TooMany => transient("too_many", 429, 4529),
+            Code::Restart => transient("restart", 503, 1012),
+            Code::TryLater => transient("try_later", 503, 1013),
+        }
+    }
+
+    /// The word in JSON bodies, logs and metrics.
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// HTTP status.
+    pub const fn http_status(self) -> u16 {
+        self.row().http_status
+    }
+
+    /// WebSocket close code.
+    pub const fn close_code(self) -> u16 {
+        self.row().close_code
+    }
+
+    /// Whether the same request may succeed later without anyone changing it.
+    pub const fn is_retryable(self) -> bool {
+        self.row().is_retryable
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+const fn permanent(name: &'static str, http_status: u16, close_code: u16) -> Row {
+    Row { name, http_status, close_code, is_retryable: false }
+}
+
+const fn transient(name: &'static str, http_status: u16, close_code: u16) -> Row {
+    Row { name, http_status, close_code, is_retryable: true }
+}
+
+/// Bytes that were refused: why, and where. Holds no content, so it may be logged and sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {what} at byte {at}")]
+pub struct Refusal {
+    /// Why, for the client.
+    pub code: Code,
+    /// Byte offset in the scanned slice at which it was noticed.
+    pub at: usize,
+    /// What was expected or exceeded, for a person.
+    pub what: &'static str,
+}
+
+impl Refusal {
+    /// The bytes break the format at `at`.
+    pub const fn malformed(at: usize, what: &'static str) -> Refusal {
+        Refusal { code: Code::Malformed, at, what }
+    }
+
+    /// The bytes exceed a bound of `limits` at `at`.
+    pub const fn too_large(at: usize, what: &'static str) -> Refusal {
+        Refusal { code: Code::TooLarge, at, what }
+    }
+
+    /// The bytes ask at `at` for something this server does not store.
+    pub const fn unsupported(at: usize, what: &'static str) -> Refusal {
+        Refusal { code: Code::Unsupported, at, what }
+    }
+
+    /// The same refusal, seen from a slice that begins `offset` bytes earlier.
+    pub const fn shifted(self, offset: usize) -> Refusal {
+        Refusal { at: self.at + offset, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! Every bound of the wire in one place: unit in the name, reason in the comment.
+//!
+//! Called by `scan` and `frame`, and by both ends before they send. A bound of the server alone
+//! (queues, waits, memory) lives in the configuration of the part that owns it.
+
+/// One WebSocket message or one update. A 2 MB paste is one string, and a joining client sends its
+/// whole state in one message; over it the close is permanent, or old clients would retry for ever.
+pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Nesting of `Any` values and of JSON text. yrs decodes them by recursion and overflows a 2 MiB
+/// stack near 8,192 levels; people nest about five. 64 also lets a `u64` be the stack of the JSON
+/// check.
+pub const ANY_DEPTH_MAX: usize = 64;
+
+/// Nesting of shared types. Deleting a chain costs yrs 262-524 bytes of stack a level and overflows
+/// near 8,192. Chains grow over many frames, so the document checks this one, not the scan.
+pub const TYPE_DEPTH_MAX: usize = 128;
+
+/// Names of root types, map keys, format keys, XML node names and subdocument ids. They are
+/// repeated in memory and in every re-encoded state.
+pub const KEY_BYTES_MAX: usize = 64 * 1024;
+
+/// Client ids in one frame, counted apart in blocks and in deletes. Every page load that edits
+/// offline adds one id, so a long life has thousands; an id costs the receiver a table entry and
+/// conflicts between ids at one place cost quadratic time.
+pub const NEW_CLIENT_IDS_PER_FRAME_MAX: u32 = 65_536;
+
+/// Shared types in one frame. Four bytes of wire become about 450 bytes of memory in yrs; a book of
+/// 100,000 paragraphs has about 200,000.
+pub const TYPES_PER_FRAME_MAX: u32 = 1_048_576;
+
+/// Subdocument references in one frame. Five bytes of wire become about a kilobyte in yrs, which
+/// builds a whole document for each.
+pub const SUBDOCUMENTS_PER_FRAME_MAX: u32 = 16_384;
+
+/// Entries of a state vector: one per client id that ever wrote into a document.
+pub const STATE_VECTOR_ENTRIES_MAX: u32 = 1_048_576;
+
+/// One presence state as JSON text. Names, colours and a cursor take about 200 bytes; each state
+/// goes to everyone in the room.
+pub const AWARENESS_STATE_BYTES_MAX: usize = 4 * 1024;
+
+/// Presence entries in one message. Stock clients send on every change they receive, so the
+/// greatest honest message is as large as the largest room.
+pub const AWARENESS_ENTRIES_MAX: u32 = 65_536;
+
+/// Client ids are below this, 2^53: JavaScript holds no larger whole number.
+pub const CLIENT_ID_END: u64 = 1 << 53;
+
+/// Clocks, and clock + length, are below this, 2^31: yrs adds them in 32 bits without a check and
+/// lib0 shifts them as signed.
+pub const CLOCK_END: u64 = 1 << 31;
+
+/// Presence clocks are below this, 2^32: yrs holds them in 32 bits and wraps in silence.
+pub const AWARENESS_CLOCK_END: u64 = 1 << 32;
+
+/// A document's name: the decoded path of a stock client, or a file's path.
+pub const DOCUMENT_NAME_BYTES_MAX: usize = 1024;
+
+/// A vault's name.
+pub const VAULT_NAME_BYTES_MAX: usize = 64;
+
+/// The opaque payload of message 102; a client sends its own version number or a nonce.
+pub const ECHO_BYTES_MAX: usize = 64;
+
+/// The reason in an auth-denied message, in bytes: a sentence.
+pub const REASON_BYTES_MAX: usize = 1024;
+
+/// Updates that a document keeps for readers that are behind. A reader further behind is brought
+/// up to date by a state difference, so this is memory against CPU; a page of typing is 4 KiB.
+pub const TAIL_BYTES_MAX: usize = 1024 * 1024;
+
+/// Client ids shown at once in one document: the largest room, with room for page reloads.
+pub const AWARENESS_IDS_MAX: usize = 65_536;

@@ -1,0 +1,147 @@
+//! Joins blocks that only go on with what the one before them holds.
+//!
+//! yrs joins them too, when it commits, but from the last to the first, and each time it copies all
+//! that follows: 30,000 blocks of one value, 193 KB in one frame, held a document for 66 s (60,000
+//! blocks of one character for 7 s). Called by `plan`, to count, and by `rewrite`, to join. Stock
+//! clients join before they send; updates merged as bytes and hostile ones come unjoined.
+
+use crate::error::Refusal;
+use crate::ids::Id;
+use crate::scan::{Block, Content, Event, Update};
+use crate::{legacy, varint};
+
+/// Joints in a frame from which it is written again; below, yrs is quicker.
+pub(super) const JOINTS_MIN: u32 = 64;
+
+const HAS_KEY: u8 = 0x20;
+
+/// Whether `block` goes on where `before`, the one before it in its section, ends. Values of a map
+/// never do: each replaces the one before it.
+pub(super) fn goes_on(before: &Block<'_>, block: &Block<'_>) -> bool {
+    let is_same_kind = matches!(
+        (before.content, block.content),
+        (Content::String(_), Content::String(_))
+            | (Content::Any { .. } | Content::Json(_), Content::Any { .. } | Content::Json(_))
+    );
+    let last = Id { client: before.id.client, clock: before.end().wrapping_sub(1) };
+    is_same_kind
+        && block.origin == Some(last)
+        && block.right_origin == before.right_origin
+        && (before.bytes[0] | block.bytes[0]) & HAS_KEY == 0
+}
+
+/// Where deletions begin and end: blocks are not joined there, since yrs would split them again.
+pub(super) struct Edges {
+    sorted: Vec<Id>,
+}
+
+impl Edges {
+    pub(super) fn of(update: &Update<'_>) -> Edges {
+        let mut sorted = Vec::with_capacity(2 * update.deletes() as usize);
+        for event in update.events() {
+            if let Event::Delete { client, clock, len } = event {
+                sorted.extend([Id { client, clock }, Id { client, clock: clock + len }]);
+            }
+        }
+        sorted.sort_unstable();
+        Edges { sorted }
+    }
+
+    fn has(&self, id: Id) -> bool {
+        self.sorted.binary_search(&id).is_ok()
+    }
+}
+
+/// Writes blocks, joining those that go on.
+pub(super) struct Writer<'a, 'e> {
+    edges: &'e Edges,
+    open: Option<Open<'a>>,
+    /// Blocks written, the open one included.
+    pub blocks: u32,
+    bytes: Vec<u8>,
+}
+
+/// A block that may still grow.
+struct Open<'a> {
+    head: Block<'a>,
+    last: Block<'a>,
+    content: Grown,
+}
+
+enum Grown {
+    Text(String),
+    Values { count: u32, bytes: Vec<u8> },
+}
+
+impl<'a, 'e> Writer<'a, 'e> {
+    pub(super) fn new(edges: &'e Edges) -> Writer<'a, 'e> {
+        Writer { edges, open: None, blocks: 0, bytes: Vec::new() }
+    }
+
+    /// Adds the next block of the section. Nothing is joined to a block that begins below `known`:
+    /// what is held already stays apart from what is new.
+    pub(super) fn push(&mut self, block: Block<'a>, known: u32) -> Result<(), Refusal> {
+        if let Some(open) = &mut self.open
+            && open.head.id.clock >= known
+            && goes_on(&open.last, &block)
+            && !self.edges.has(block.id)
+        {
+            open.last = block;
+            return open.content.grow(&block);
+        }
+        self.close();
+        self.blocks += 1;
+        let mut content = match block.content {
+            Content::String(_) => Grown::Text(String::new()),
+            Content::Any { .. } | Content::Json(_) => Grown::Values { count: 0, bytes: Vec::new() },
+            _ => {
+                self.bytes.extend_from_slice(block.bytes);
+                return Ok(());
+            }
+        };
+        content.grow(&block)?;
+        self.open = Some(Open { head: block, last: block, content });
+        Ok(())
+    }
+
+    /// The section's blocks, encoded.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        self.close();
+        self.bytes
+    }
+
+    fn close(&mut self) {
+        let Some(Open { head, content, .. }) = self.open.take() else { return };
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&head.bytes[..head.content_at]);
+        match content {
+            Grown::Text(text) => varint::write_text(&mut self.bytes, &text),
+            Grown::Values { count, bytes } => {
+                self.bytes[start] = legacy::as_any(self.bytes[start]);
+                varint::write_uint(&mut self.bytes, u64::from(count));
+                self.bytes.extend_from_slice(&bytes);
+            }
+        }
+    }
+}
+
+impl Grown {
+    fn grow(&mut self, block: &Block<'_>) -> Result<(), Refusal> {
+        match (self, block.content) {
+            (Grown::Text(all), Content::String(text)) => all.push_str(text),
+            (Grown::Values { count, bytes }, Content::Any { count: more, bytes: values }) => {
+                *count += more;
+                bytes.extend_from_slice(values);
+            }
+            (Grown::Values { count, bytes }, Content::Json(_)) => {
+                *count += block.len;
+                legacy::write_values(block, bytes)?;
+            }
+            _ => unreachable!("only blocks of the same kind are joined"),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

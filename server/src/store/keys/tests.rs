@@ -1,0 +1,177 @@
+//! Golden bytes: what is written here is stored, and a later build must read it.
+
+use bytes::Bytes;
+use sheaf_protocol::ids::{DocId, DocKey, VaultNo};
+use sheaf_protocol::stamp::Stamp;
+
+use super::aside::{Aside, Why};
+use super::floors::Floor;
+use super::heads::Head;
+use super::log::{Group, LogEntry, Place};
+use super::meta::Folded;
+use super::owners::Owner;
+use super::*;
+
+fn doc() -> DocKey {
+    DocKey { vault: VaultNo(0x0102_0304), doc: DocId(stamp()) }
+}
+
+fn stamp() -> Stamp {
+    Stamp::new(0x0192_3456_789a, 0xbcde, 0x1122_3344_5566_7788)
+}
+
+const STAMP: &str = "01923456789abcde1122334455667788";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn keys_are_the_golden_bytes() {
+    let vault = "default".parse().unwrap();
+    let n = "0000000000000105";
+    let golden = [
+        (meta::key(meta::FORMAT), format!("0000000001{}", hex(b"format"))),
+        (meta::key(meta::FOLDED), format!("0000000001{}", hex(b"folded"))),
+        (vaults::key(&vault), format!("0000000002{}", hex(b"default"))),
+        (heads::key(doc()), format!("0102030410{STAMP}")),
+        (paths::key(VaultNo(7), "a/b"), format!("0000000711{}", hex(b"a/b"))),
+        (owners::key(doc(), 0x105), format!("0102030412{STAMP}{n}")),
+        (log::key(doc(), 0x105), format!("0102030413{STAMP}{n}")),
+        (ckpt::key(doc(), 0x105), format!("0102030414{STAMP}{n}")),
+        (aside::key(doc(), 0x105), format!("0102030415{STAMP}{n}")),
+        (floors::key(doc()), format!("0102030416{STAMP}")),
+        (lost::key(doc(), 0x105), format!("0102030417{STAMP}{n}")),
+        (chunk(&ckpt::key(doc(), 0x105), 0x203), format!("0102030414{STAMP}{n}0203")),
+    ];
+    for (key, bytes) in golden {
+        assert_eq!(hex(&key), bytes);
+    }
+}
+
+#[test]
+fn keys_give_back_what_they_were_made_of() {
+    let key = chunk(&log::key(doc(), 0x105), 3);
+    assert_eq!(Key::of(&key), Some(Key::Log));
+    assert_eq!(doc_of(&key), Some(doc()));
+    assert_eq!(number_of(&key), Some(0x105));
+    assert_eq!((without_chunk(&key), chunk_number(&key)), (Some(&log::key(doc(), 0x105)[..]), 3));
+    assert_eq!(vaults::name(&vaults::key(&"v".parse().unwrap())), "v".parse().ok());
+    assert_eq!(paths::name(&paths::key(VaultNo(1), "x y")), Some("x y"));
+    assert_eq!((doc_of(&meta::key("format")), doc_of(b"\0"), Key::of(b"")), (None, None, None));
+}
+
+#[test]
+fn small_values_are_the_golden_bytes() {
+    let head = Head { name: "näme".into(), epoch: 0x0203, created: stamp() };
+    assert_eq!(hex(&head.encode()), format!("0302000000000000{STAMP}05006ec3a46d65"));
+    assert_eq!(Head::decode(&head.encode()), Some(head));
+
+    let folded = Folded { position: 0x0102, link: 0xa0b0_c0d0, presence: 9 };
+    assert_eq!(hex(&folded.encode()), "0201000000000000d0c0b0a00900000000000000");
+    assert_eq!(Folded::decode(&folded.encode()), Some(folded));
+
+    let floor = Floor { n: 3, digest: [7; 16] };
+    assert_eq!(hex(&floor.encode()), format!("0300000000000000{}", "07".repeat(16)));
+    assert_eq!(Floor::decode(&floor.encode()), Some(floor));
+
+    assert_eq!(hex(&vaults::encode(VaultNo(0x0102))), "02010000");
+    assert_eq!(vaults::decode(&vaults::encode(VaultNo(5))), Some(VaultNo(5)));
+    assert_eq!(hex(&paths::encode(DocId(stamp()))), STAMP);
+    assert_eq!(paths::decode(&paths::encode(DocId(stamp()))), Some(DocId(stamp())));
+    assert_eq!(hex(&lost::encode(0x0102)), "0201000000000000");
+    assert_eq!(lost::decode(&lost::encode(8)), Some(8));
+}
+
+#[test]
+fn claims_are_the_golden_bytes() {
+    let owners = vec![
+        Owner { client: 300, clocks: 0..u32::MAX, owner: "ann".into(), via: None },
+        Owner { client: 5, clocks: 1..2, owner: "bob".into(), via: Some("ann".into()) },
+    ];
+    let mut bytes = Vec::new();
+    owners::encode(&mut bytes, &owners);
+    let golden = "02ac0200ffffffff0f0300616e6e000501020300626f62010300616e6e";
+    assert_eq!(hex(&bytes), golden);
+    assert_eq!(owners::decode(&bytes), Some(owners));
+    for len in 0..bytes.len() {
+        assert_eq!(owners::decode(&bytes[..len]), None, "{len} bytes");
+    }
+    assert_eq!(owners::decode(&[0xff; 9]), None, "a count far beyond the bytes");
+}
+
+#[test]
+fn what_was_laid_aside_is_the_golden_bytes() {
+    let aside = Aside {
+        position: 12,
+        why: Why::Kept,
+        n: 2,
+        stamp: stamp(),
+        author: Some("ann".into()),
+        payload: vec![1, 2, 3],
+    };
+    assert_eq!(hex(&aside.encode()), format!("050200000000000000{STAMP}010300616e6e010203"));
+    assert_eq!(Aside::decode(12, &aside.encode()), Some(aside));
+}
+
+#[test]
+fn a_checkpoint_is_the_golden_bytes() {
+    let bytes = ckpt::encode(0x0102, [9; 16], b"state");
+    assert_eq!(hex(&bytes), format!("0201000000000000{}7374617465", "09".repeat(16)));
+    assert_eq!(ckpt::decode(bytes), Some((0x0102, [9; 16], b"state".to_vec())));
+    assert_eq!(ckpt::decode(vec![0; 23]), None);
+}
+
+fn entry(n: u64, author: Option<&str>, bytes: &'static [u8]) -> LogEntry {
+    let stamp = Stamp::new(1_000 + n / 2, (n % 2) as u16, 7);
+    let bytes = Bytes::from_static(bytes);
+    LogEntry { n, position: 100 * n, stamp, author: author.map(Into::into), bytes }
+}
+
+fn push(group: &mut Group, entry: &LogEntry) -> bool {
+    let LogEntry { n, position, stamp, .. } = *entry;
+    let place = Place { n, position, stamp, author: entry.author.as_deref() };
+    group.push(place, &entry.bytes)
+}
+
+#[test]
+fn a_group_of_entries_is_the_golden_bytes() {
+    let entries =
+        [entry(4, Some("ann"), b"one"), entry(5, None, b""), entry(6, Some("ann"), b"three")];
+    let mut group = Group::default();
+    assert!(entries.iter().all(|entry| push(&mut group, entry)));
+    assert_eq!((group.next_n(), group.last_n()), (Some(7), 6));
+    let bytes = group.encode();
+    let origins = "010300616e6e0700000000000000".to_owned() + "000700000000000000";
+    let places = "0090038080d03e03".to_owned() + "01640200" + "0064feff0705";
+    let golden = format!("0400000000000000030000000200{origins}{places}6f6e657468726565");
+    assert_eq!(hex(&bytes), golden);
+    let mut found = Vec::new();
+    log::decode(bytes.clone(), &mut found).unwrap();
+    assert_eq!(found, entries);
+    for len in 0..bytes.len() {
+        assert_eq!(log::decode(bytes[..len].to_vec(), &mut Vec::new()), None, "{len} bytes");
+    }
+}
+
+#[test]
+fn a_group_takes_only_entries_that_follow_one_another() {
+    let mut group = Group::default();
+    assert!(push(&mut group, &entry(4, None, b"x")));
+    assert!(!push(&mut group, &entry(6, None, b"x")));
+    assert!(!push(&mut group, &entry(4, None, b"x")));
+    assert!(push(&mut group, &entry(5, None, b"x")));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_a_decoder_panic(bytes in proptest::collection::vec(0u8.., 0..200)) {
+        let _ = log::decode(bytes.clone(), &mut Vec::new());
+        let _ = owners::decode(&bytes);
+        let _ = Head::decode(&bytes);
+        let _ = Aside::decode(0, &bytes);
+        let _ = Floor::decode(&bytes);
+        let _ = Folded::decode(&bytes);
+        let _ = (Key::of(&bytes), doc_of(&bytes), number_of(&bytes), chunk_number(&bytes));
+    }
+}

@@ -1,0 +1,58 @@
+//! The version of the stored format, and the chain of steps from each version to the next. Run by
+//! `Store` when it opens.
+//! Never opens a format newer than this build knows, and never changes one it cannot finish.
+
+use super::engine::{Batch, Engine};
+use super::keys::meta;
+use super::{Error, value};
+
+/// The format this build writes.
+pub const FORMAT: u32 = 1;
+
+/// A step turns a store of its version into one of the next, as one batch.
+type Step = fn(&dyn Engine, &mut Batch) -> Result<(), Error>;
+
+/// `STEPS[v - 1]` leads from version `v` to `v + 1`.
+const STEPS: [Step; FORMAT as usize - 1] = [];
+
+/// Brings a store to `FORMAT`; marks a new one with it. The version it had is returned, `None` for
+/// a new one.
+///
+/// # Errors
+/// `Format` when the store is newer than this build; `Corrupt` when it has content and no version.
+pub(super) fn run(engine: &dyn Engine) -> Result<Option<u32>, Error> {
+    run_steps(engine, &STEPS)
+}
+
+fn run_steps(engine: &dyn Engine, steps: &[Step]) -> Result<Option<u32>, Error> {
+    let key = meta::key(meta::FORMAT);
+    let newest = steps.len() as u32 + 1;
+    let Some(stored) = value::get_one(engine, &key)? else {
+        if !engine.scan(&[], None, 1)?.is_empty() {
+            return Err(Error::corrupt(&key, "a store with content and without a version"));
+        }
+        write(engine, Batch::default(), newest)?;
+        return Ok(None);
+    };
+    let found = <[u8; 4]>::try_from(stored.as_slice())
+        .map(u32::from_le_bytes)
+        .map_err(|_| Error::corrupt(&key, "version"))?;
+    if found == 0 || found > newest {
+        return Err(Error::Format { found, newest });
+    }
+    for version in found..newest {
+        let mut batch = Batch::default();
+        steps[version as usize - 1](engine, &mut batch)?;
+        write(engine, batch, version + 1)?;
+    }
+    Ok(Some(found))
+}
+
+fn write(engine: &dyn Engine, mut batch: Batch, version: u32) -> Result<(), Error> {
+    value::put_one(&mut batch, &meta::key(meta::FORMAT), &version.to_le_bytes())?;
+    engine.apply(&batch)?;
+    engine.sync()
+}
+
+#[cfg(test)]
+mod tests;

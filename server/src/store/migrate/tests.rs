@@ -1,0 +1,63 @@
+//! The chain of steps, driven with steps of its own.
+
+use super::{FORMAT, Step, run, run_steps};
+use crate::store::Error;
+use crate::store::engine::{Batch, Engine};
+use crate::store::memory::Memory;
+
+fn first(_: &dyn Engine, batch: &mut Batch) -> Result<(), Error> {
+    batch.put("step", "first");
+    Ok(())
+}
+
+fn second(engine: &dyn Engine, batch: &mut Batch) -> Result<(), Error> {
+    assert_eq!(engine.get(b"step")?.as_deref(), Some(&b"first"[..]));
+    batch.put("step", "second");
+    Ok(())
+}
+
+fn failing(_: &dyn Engine, _: &mut Batch) -> Result<(), Error> {
+    Err(Error::Engine { what: "get", cause: "disk".into() })
+}
+
+#[test]
+fn a_new_store_gets_the_newest_format() {
+    let engine = Memory::new();
+    assert_eq!(run(&engine).unwrap(), None);
+    assert_eq!(run(&engine).unwrap(), Some(FORMAT));
+}
+
+#[test]
+fn an_old_store_walks_the_chain_step_by_step() {
+    let engine = Memory::new();
+    run_steps(&engine, &[]).unwrap();
+    let steps: [Step; 2] = [first, second];
+    assert_eq!(run_steps(&engine, &steps).unwrap(), Some(1));
+    assert_eq!(engine.get(b"step").unwrap().unwrap(), b"second");
+    assert_eq!(run_steps(&engine, &steps).unwrap(), Some(3));
+}
+
+#[test]
+fn a_step_that_fails_leaves_the_version_it_started_from() {
+    let engine = Memory::new();
+    run_steps(&engine, &[]).unwrap();
+    assert!(run_steps(&engine, &[first, failing]).is_err());
+    assert_eq!(run_steps(&engine, &[first, second]).unwrap(), Some(2));
+}
+
+#[test]
+fn a_newer_store_is_refused() {
+    let engine = Memory::new();
+    run_steps(&engine, &[first]).unwrap();
+    let refused = run_steps(&engine, &[]);
+    assert!(matches!(refused, Err(Error::Format { found: 2, newest: 1 })), "{refused:?}");
+}
+
+#[test]
+fn content_without_a_version_is_refused() {
+    let engine = Memory::new();
+    let mut batch = Batch::default();
+    batch.put("key", "value");
+    engine.apply(&batch).unwrap();
+    assert!(matches!(run(&engine), Err(Error::Corrupt { .. })));
+}

@@ -1,0 +1,463 @@
+//! One live document: everything that happens to it goes through here.
+//!
+//! Job: take submissions in batches under the state's lock, write them to the journal, publish them
+//! to the readers; answer state vectors; keep presence. Called by sessions and by whatever else
+//! writes or reads documents. Never publishes what the journal does not have, never awaits while it
+//! holds a lock, never writes after it was dropped.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
+use sheaf_protocol::error::Refusal;
+use sheaf_protocol::ids::Principal;
+use sheaf_protocol::ids::{DocKey, VaultName};
+use sheaf_protocol::scan;
+
+use super::awareness;
+use super::checkpoint::Draft;
+use super::merge::{Core, Taken};
+use super::owners::Submitter;
+use super::readers::{Gathered, Outlet, ReaderId, Readers};
+use super::submission::{Failure, Receipt, Submission};
+use crate::journal::payload::Refused;
+use crate::journal::{Journal, Kind, Record};
+use crate::metrics::{Metrics, Outcome};
+use crate::task;
+use crate::time::Clock;
+
+/// How long a session's thread waits for another's short work before it steps off the reactor.
+const LOCK_WAIT: Duration = Duration::from_millis(1);
+
+/// A document's address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Name {
+    /// The vault.
+    pub vault: VaultName,
+    /// The document's name in it.
+    pub document: Arc<str>,
+}
+
+/// What every document of a server shares.
+#[derive(Clone)]
+pub struct Shared {
+    /// Where changes are written before they are published.
+    pub journal: Journal,
+    /// Time and stamps.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Awareness clocks.
+    pub awareness: Arc<awareness::Clocks>,
+    /// Bytes of memory that all documents together are charged with.
+    pub live_bytes: Arc<AtomicUsize>,
+}
+
+/// A live document.
+pub struct Handle {
+    key: DocKey,
+    name: Name,
+    shared: Shared,
+    core: Mutex<Core>,
+    /// One checkpoint at a time, and none beside a load of the same document.
+    checkpointing: Mutex<()>,
+    readers: Mutex<Readers>,
+    /// End of the document's last journal record: durable and folded are compared with it.
+    end: AtomicU64,
+    is_dropped: AtomicBool,
+    /// Encoding it panicked: the next load looks for the entry that did it.
+    is_suspect: AtomicBool,
+    live_bytes: AtomicUsize,
+    used_ms: AtomicU64,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// A document as loaded.
+    pub(super) fn new(key: DocKey, name: Name, core: Core, shared: Shared) -> Self {
+        let live_bytes = core.state().live_bytes();
+        let readers = Mutex::new(Readers::new(Arc::clone(&shared.awareness)));
+        let used_ms = AtomicU64::new(shared.clock.now_ms());
+        let handle = Self {
+            key,
+            name,
+            core: Mutex::new(core),
+            checkpointing: Mutex::new(()),
+            readers,
+            end: AtomicU64::new(0),
+            is_dropped: AtomicBool::new(false),
+            is_suspect: AtomicBool::new(false),
+            live_bytes: AtomicUsize::new(0),
+            used_ms,
+            shared,
+        };
+        handle.charge(live_bytes);
+        handle
+    }
+
+    /// Charges the document, and all together, with so many bytes.
+    fn charge(&self, bytes: usize) {
+        let before = self.live_bytes.swap(bytes, Ordering::Relaxed);
+        self.shared.live_bytes.fetch_add(bytes.wrapping_sub(before), Ordering::Relaxed);
+    }
+
+    /// Its key in the store.
+    pub fn key(&self) -> DocKey {
+        self.key
+    }
+
+    /// Its address.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// End of its last journal record.
+    pub fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Bytes of memory it is charged with.
+    pub fn live_bytes(&self) -> usize {
+        self.live_bytes.load(Ordering::Relaxed)
+    }
+
+    /// When it was last used, in Unix milliseconds.
+    pub fn used_ms(&self) -> u64 {
+        self.used_ms.load(Ordering::Relaxed)
+    }
+
+    /// True once it serves nobody any more.
+    pub fn is_dropped(&self) -> bool {
+        self.is_dropped.load(Ordering::Acquire)
+    }
+
+    /// True if the next load has to be careful.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.is_suspect.load(Ordering::Acquire)
+    }
+
+    /// How many read it.
+    pub fn reader_count(&self) -> usize {
+        self.readers.lock().len()
+    }
+
+    /// Adds a reader.
+    ///
+    /// # Errors
+    /// The document left memory in the meantime: open it again.
+    pub fn join(
+        &self,
+        outlet: Arc<dyn Outlet>,
+        who: Principal,
+        can_write: bool,
+    ) -> Result<ReaderId, Failure> {
+        let mut readers = self.readers.lock();
+        if self.is_dropped() {
+            return Err(Failure::Dropped);
+        }
+        self.touch();
+        Ok(readers.join(outlet, who, can_write))
+    }
+
+    /// Removes a reader and what it showed.
+    pub fn leave(&self, reader: ReaderId) {
+        self.touch();
+        self.readers.lock().leave(reader);
+    }
+
+    /// Hands a reader what it has not seen, and arms its wake-up.
+    pub fn gather(&self, reader: ReaderId, out: &mut Gathered) {
+        self.readers.lock().gather(reader, out);
+    }
+
+    /// Merges a batch of one session, writes it to the journal and publishes it.
+    ///
+    /// # Errors
+    /// The document or the journal can take no more: the session ends with a transient close.
+    pub fn submit(
+        &self,
+        reader: ReaderId,
+        by: Submitter<'_>,
+        batch: &[Submission<'_>],
+    ) -> Result<Receipt, Failure> {
+        let begun = self.shared.clock.now();
+        let mut core = self.core();
+        if self.is_dropped() {
+            return Err(Failure::Dropped);
+        }
+        if !self.shared.journal.is_writable() {
+            // Nothing is merged, and reading goes on: only who wants to change something is told.
+            let has_news = batch.iter().any(|submission| core.would_change(submission));
+            return if has_news { Err(Failure::ReadOnly) } else { Ok(Receipt::default()) };
+        }
+        let mut taken = Taken::default();
+        let merged = catch_unwind(AssertUnwindSafe(|| {
+            let live = |owner: &Principal, client| self.readers.lock().live(owner, client, reader);
+            core.merge(batch, by, &mut taken, live);
+        }));
+        if merged.is_err() || taken.broken.is_some() {
+            return Ok(self.quarantine(&mut core, by, batch[taken.at].update.bytes()));
+        }
+        self.count(batch.len(), &taken);
+        if taken.is_empty() {
+            return Ok(taken.receipt);
+        }
+        self.write(&mut core, by.principal, &taken)?;
+        self.publish(reader, by, &taken);
+        self.charge(core.state().live_bytes());
+        let took = self.shared.clock.now().since(begun);
+        self.shared.metrics.document.apply_seconds.observe(took.as_secs_f64());
+        Ok(taken.receipt)
+    }
+
+    /// True if an update would change something here.
+    pub fn would_change(&self, submission: &Submission<'_>) -> bool {
+        self.core().would_change(submission)
+    }
+
+    fn count(&self, submitted: usize, taken: &Taken<'_>) {
+        let metrics = &self.shared.metrics.document;
+        metrics.updates(Outcome::Changed).inc_by(taken.updates.len() as u64);
+        let Receipt { has_gap, refusal, ask, .. } = &taken.receipt;
+        if refusal.is_some() {
+            metrics.updates(Outcome::Refused).inc();
+        } else if !has_gap && ask.is_none() {
+            let nothing_new = submitted.saturating_sub(taken.updates.len());
+            metrics.updates(Outcome::NothingNew).inc_by(nothing_new as u64);
+        }
+    }
+
+    fn write(&self, core: &mut Core, author: &Principal, taken: &Taken<'_>) -> Result<(), Failure> {
+        let notes = core.notes(&self.name, taken);
+        let records = core.records(self.key, author, taken, &notes, self.shared.clock.now_ms());
+        match self.shared.journal.append(&records) {
+            Ok(appended) => {
+                core.written(taken, appended.start);
+                self.end.store(appended.end, Ordering::Release);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(doc = %self.key, %error, "append failed, document dropped");
+                self.drop_now();
+                Err(Failure::ReadOnly)
+            }
+        }
+    }
+
+    fn publish(&self, reader: ReaderId, by: Submitter<'_>, taken: &Taken<'_>) {
+        let mut readers = self.readers.lock();
+        if *by.principal != Principal::Anonymous {
+            taken.clients().for_each(|client| readers.note_writes(reader, client));
+        }
+        if !taken.updates.is_empty() {
+            let updates = taken.updates.iter().map(|update| &**update);
+            readers.publish(Some(reader), updates);
+        }
+    }
+
+    /// The document panicked on an update: nobody has seen it, the journal has nothing of the
+    /// batch. What is in memory is not trusted any more.
+    fn quarantine(&self, core: &mut Core, by: Submitter<'_>, bytes: &[u8]) -> Receipt {
+        let (doc, bytes_len) = (self.key, bytes.len());
+        tracing::error!(%doc, bytes = bytes_len, "update quarantined, document dropped");
+        self.shared.metrics.document.quarantined.inc();
+        let reason = "the document panicked on it";
+        let mut payload = Vec::with_capacity(bytes.len() + 64);
+        Refused { reason, bytes }.encode(&mut payload);
+        let notes = core.notes(&self.name, &Taken::default());
+        let author = by.principal.name();
+        let (doc, n) = (self.key, core.n());
+        let mut records = notes.created_record(doc, core.stamp(self.shared.clock.now_ms()));
+        let stamp = core.stamp(self.shared.clock.now_ms());
+        let kind = Kind::Quarantined;
+        records.push(Record { doc, n, kind, stamp, author, payload: &payload });
+        match self.shared.journal.append(&records) {
+            Ok(appended) => self.end.store(appended.end, Ordering::Release),
+            Err(error) => tracing::error!(%doc, %error, "quarantine not written"),
+        }
+        self.drop_now();
+        let refusal = Refusal::malformed(0, "the update broke the document");
+        Receipt { refusal: Some(refusal), ..Receipt::default() }
+    }
+
+    /// Ends it for everyone: sessions close with a transient code, the next open loads it again.
+    fn drop_now(&self) {
+        let mut readers = self.readers.lock();
+        self.is_dropped.store(true, Ordering::Release);
+        self.charge(0);
+        readers.drop_all();
+    }
+
+    /// Leaves memory if nobody reads it and the store has all of it. True if it did.
+    pub fn retire(&self) -> bool {
+        let readers = self.readers.lock();
+        let is_idle = readers.is_empty() && self.shared.journal.folded() >= self.end();
+        if is_idle {
+            self.is_dropped.store(true, Ordering::Release);
+            self.charge(0);
+        }
+        is_idle
+    }
+
+    /// Ready when everything before a journal position survives power loss.
+    ///
+    /// # Errors
+    /// `ReadOnly`: it never will.
+    pub fn poll_durable(&self, cx: &mut Context<'_>, end: u64) -> Poll<Result<(), Failure>> {
+        self.shared.journal.poll_durable(cx, end).map_err(|_| Failure::ReadOnly)
+    }
+
+    /// The state vector, encoded.
+    pub fn state_vector(&self) -> Vec<u8> {
+        self.core().state().state_vector()
+    }
+
+    /// What a reader with this state vector misses; it needs nothing of the tail before it.
+    ///
+    /// # Errors
+    /// The document is gone, or encoding it broke it.
+    pub fn diff(&self, reader: ReaderId, known: &scan::StateVector<'_>) -> Result<Bytes, Failure> {
+        let mut core = self.core();
+        if self.is_dropped() {
+            return Err(Failure::Dropped);
+        }
+        let encoded = catch_unwind(AssertUnwindSafe(|| core.diff(known)));
+        let bytes = encoded.map_err(|_| self.encode_broke())?;
+        self.readers.lock().skip_to_end(reader);
+        self.touch();
+        Ok(bytes)
+    }
+
+    /// What a reader lacks that missed clocks from these on.
+    ///
+    /// # Errors
+    /// As [`Handle::diff`].
+    pub fn resync(&self, missed: &HashMap<u64, u32>) -> Result<Vec<u8>, Failure> {
+        self.shared.metrics.relay.resyncs.inc();
+        let core = self.core();
+        if self.is_dropped() {
+            return Err(Failure::Dropped);
+        }
+        let encoded = catch_unwind(AssertUnwindSafe(|| core.resync(missed)));
+        encoded.map_err(|_| self.encode_broke())
+    }
+
+    fn encode_broke(&self) -> Failure {
+        tracing::error!(doc = %self.key, "encoding panicked, document dropped");
+        self.is_suspect.store(true, Ordering::Release);
+        self.drop_now();
+        Failure::Dropped
+    }
+
+    /// Takes a reader's awareness frame.
+    pub fn present(&self, reader: ReaderId, who: &Principal, frame: &scan::Awareness<'_>) {
+        let claim = self.readers.lock().claimable(reader, frame);
+        if let Some(client) = claim {
+            let mut core = self.core();
+            if !core.show(client, who) {
+                return;
+            }
+            self.readers.lock().claim(reader, client);
+        }
+        self.readers.lock().show(reader, frame);
+    }
+
+    /// Shows a reader everyone again.
+    pub fn show_again(&self, reader: ReaderId) {
+        self.readers.lock().show_again(reader);
+    }
+
+    /// A reader that was challenged for its client id answered.
+    pub fn answer_challenge(&self, reader: ReaderId) {
+        self.readers.lock().answer_challenge(reader);
+    }
+
+    /// Asks a principal's sessions for their blocks, on behalf of another's submission.
+    pub fn ask(&self, owner: &Principal, reader: ReaderId) {
+        self.readers.lock().ask(owner, reader);
+    }
+
+    /// A session that was asked has answered.
+    pub fn answered(&self, reader: ReaderId) {
+        self.readers.lock().answered(reader);
+    }
+
+    /// Housekeeping: forgets presence of those who are gone. Returns how many ids are shown.
+    pub fn tidy(&self) -> usize {
+        let mut readers = self.readers.lock();
+        readers.forget_gone();
+        readers.shown()
+    }
+
+    /// The text of a root, if it is one.
+    pub fn text(&self, root: &str) -> Option<String> {
+        self.core().state().text(root)
+    }
+
+    /// The whole state as one update.
+    pub fn encode(&self) -> Vec<u8> {
+        self.core().state().encode()
+    }
+
+    /// The state to write down as a checkpoint, if enough has changed since the last one. Never of
+    /// a document that was dropped: what it holds is not trusted.
+    pub(super) fn due_checkpoint(&self, is_forced: bool) -> Option<Draft> {
+        let core = self.core();
+        if self.is_dropped() {
+            return None;
+        }
+        let drafted = catch_unwind(AssertUnwindSafe(|| core.due_checkpoint(is_forced, self.end())));
+        drafted.unwrap_or_else(|_| {
+            self.encode_broke();
+            None
+        })
+    }
+
+    /// Held while a checkpoint is written, and by a load that follows this handle.
+    pub(super) fn checkpointing(&self) -> MutexGuard<'_, ()> {
+        self.checkpointing.lock()
+    }
+
+    /// The same, unless one is being written.
+    pub(super) fn try_checkpointing(&self) -> Option<MutexGuard<'_, ()>> {
+        self.checkpointing.try_lock()
+    }
+
+    /// Entries that a load would replay.
+    pub(super) fn entries_since_checkpoint(&self) -> u64 {
+        self.core().entries_since_checkpoint()
+    }
+
+    /// A checkpoint is in the store.
+    pub(super) fn checkpointed(&self, draft: &Draft) {
+        let mut core = self.core();
+        core.checkpointed(draft);
+        let _readers = self.readers.lock();
+        if !self.is_dropped() {
+            self.charge(core.state().live_bytes());
+        }
+    }
+
+    fn touch(&self) {
+        self.used_ms.store(self.shared.clock.now_ms(), Ordering::Relaxed);
+    }
+
+    /// The lock of the state. Work under it is microseconds for an edit and seconds for a hostile
+    /// frame: whoever would wait long leaves its reactor thread to others first.
+    fn core(&self) -> MutexGuard<'_, Core> {
+        match self.core.try_lock_for(LOCK_WAIT) {
+            Some(core) => core,
+            None => task::block(|| self.core.lock()),
+        }
+    }
+}

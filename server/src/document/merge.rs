@@ -1,0 +1,450 @@
+//! The part of a document that its state's lock guards: state, owners, counters.
+//!
+//! Job: merge a batch of updates in memory and say what is to be written and published. Called by
+//! `handle`, under the lock. Never writes, publishes or waits; a panic in here is `handle`'s.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::ids::DocKey;
+use sheaf_protocol::ids::Principal;
+use sheaf_protocol::plan::{Plan, Source, Span};
+use sheaf_protocol::scan;
+use sheaf_protocol::scan::Event;
+use sheaf_protocol::stamp::{Stamp, StampClock};
+
+use super::checkpoint::Draft;
+use super::handle::Name;
+use super::owners::{Carried, Live, Owners, Submitter, Verdict};
+use super::state::{Run, State, single_insert};
+use super::submission::{Receipt, Submission};
+use crate::journal::payload::{Claim, Created, Refused};
+use crate::journal::{Kind, Record};
+use crate::store::Owner;
+
+/// A checkpoint is due after this many entries …
+const CHECKPOINT_ENTRIES: u64 = 4_096;
+
+/// … or this many bytes of updates, and at least a quarter of the state's own size, so that a big
+/// document is not written again for every page of edits.
+const CHECKPOINT_BYTES: usize = 128 * 1024;
+
+/// What a batch did, to be written and published.
+#[derive(Debug, Default)]
+pub(super) struct Taken<'a> {
+    /// Accepted updates in order.
+    pub updates: Vec<Cow<'a, [u8]>>,
+    /// Ids bound and clocks carried.
+    pub claims: Vec<Owner>,
+    /// Copies kept for owners.
+    pub kept: Vec<&'a [u8]>,
+    /// Index of the update being merged: the culprit if it panics.
+    pub at: usize,
+    /// The state refused what was planned for it: it is not trusted any more.
+    pub broken: Option<Refusal>,
+    /// For the session.
+    pub receipt: Receipt,
+    clients: Vec<u64>,
+}
+
+impl Taken<'_> {
+    /// True if there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.updates.is_empty() && self.claims.is_empty() && self.kept.is_empty()
+    }
+
+    /// The client ids that got new clocks.
+    pub fn clients(&self) -> impl Iterator<Item = u64> {
+        self.clients.iter().copied()
+    }
+}
+
+/// The guarded part of a document.
+#[derive(Debug)]
+pub(super) struct Core {
+    state: State,
+    owners: Owners,
+    epoch: u64,
+    /// The store or the journal knows the document.
+    is_created: bool,
+    n: u64,
+    /// A journal position at or before the last entry's record.
+    position: u64,
+    stamps: StampClock,
+    /// The whole state as last encoded, until the next change: many join the same document.
+    whole: Option<Bytes>,
+    checkpoint_n: u64,
+    checkpoint_bytes: usize,
+    bytes_since: usize,
+    scratch: Vec<u8>,
+}
+
+/// What a document is made from.
+pub(super) struct Parts {
+    pub state: State,
+    pub owners: Owners,
+    pub epoch: u64,
+    pub is_created: bool,
+    pub n: u64,
+    pub position: u64,
+    pub device: u64,
+    pub checkpoint_n: u64,
+    pub checkpoint_bytes: usize,
+    pub bytes_since: usize,
+}
+
+/// Records of a commit that are not updates, as bytes.
+pub(super) struct Notes {
+    created: Option<Vec<u8>>,
+    claims: Option<Vec<u8>>,
+    kept: Vec<Vec<u8>>,
+}
+
+impl Notes {
+    /// The record that makes a new document known, if it is new.
+    pub(super) fn created_record(&self, doc: DocKey, stamp: Stamp) -> Vec<Record<'_>> {
+        let created = self.created.iter();
+        let kind = Kind::Created;
+        created.map(|payload| Record { doc, n: 0, kind, stamp, author: None, payload }).collect()
+    }
+}
+
+fn encoded(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out);
+    out
+}
+
+impl Core {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            state: parts.state,
+            owners: parts.owners,
+            epoch: parts.epoch,
+            is_created: parts.is_created,
+            n: parts.n,
+            position: parts.position,
+            stamps: StampClock::new(parts.device),
+            whole: None,
+            checkpoint_n: parts.checkpoint_n,
+            checkpoint_bytes: parts.checkpoint_bytes,
+            bytes_since: parts.bytes_since,
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(super) fn n(&self) -> u64 {
+        self.n
+    }
+
+    pub(super) fn stamp(&mut self, now_ms: u64) -> Stamp {
+        self.stamps.tick(now_ms)
+    }
+
+    /// Merges a batch. It stops at an update that is refused or has to wait.
+    pub(super) fn merge<'a>(
+        &mut self,
+        batch: &[Submission<'a>],
+        by: Submitter<'_>,
+        taken: &mut Taken<'a>,
+        live: impl Fn(&Principal, u64) -> Option<bool>,
+    ) {
+        let mut run: Option<Run<'a>> = None;
+        for (at, submission) in batch.iter().enumerate() {
+            let Submission { source, update } = submission;
+            let insert = (*source == Source::Update).then(|| single_insert(update)).flatten();
+            if let (Some(run), Some(block)) = (&mut run, &insert)
+                && run.extend(block)
+            {
+                taken.updates.push(Cow::Borrowed(update.bytes()));
+                continue;
+            }
+            self.finish_run(run.take(), taken);
+            if taken.broken.is_some() {
+                return;
+            }
+            taken.at = at;
+            let Some(plan) = self.admit(submission, by, taken, &live) else {
+                if taken.receipt.has_stopped() {
+                    break;
+                }
+                continue;
+            };
+            let is_new = |span: &Span, clock: u32| span.from == clock;
+            match insert {
+                Some(block)
+                    if plan.spans.iter().all(|span| is_new(span, block.id.clock))
+                        && !plan.spans.is_empty() =>
+                {
+                    taken.updates.push(Cow::Borrowed(update.bytes()));
+                    run = Some(Run::new(update, block, plan.levels));
+                }
+                _ => self.integrate(plan, taken),
+            }
+            if taken.broken.is_some() {
+                return;
+            }
+        }
+        self.finish_run(run, taken);
+    }
+
+    fn finish_run<'a>(&mut self, run: Option<Run<'a>>, taken: &mut Taken<'a>) {
+        if let Some(run) = run
+            && let Err(refusal) = self.state.integrate_run(run, &mut self.scratch)
+        {
+            taken.broken = Some(refusal);
+        }
+    }
+
+    fn integrate<'a>(&mut self, plan: Plan<'a>, taken: &mut Taken<'a>) {
+        taken.receipt.has_gap |= plan.has_gap;
+        match self.state.integrate(plan) {
+            Ok(changed) => taken.updates.extend(changed),
+            Err(refusal) if refusal.code == Code::Malformed => {
+                taken.receipt.refusal = Some(refusal);
+            }
+            Err(refusal) => taken.broken = Some(refusal),
+        }
+    }
+
+    /// Plans one update and asks whether its author may write it. `None`: it is not taken, for a
+    /// gap, or for what the receipt says, which ends the batch.
+    fn admit<'a>(
+        &mut self,
+        submission: &Submission<'a>,
+        by: Submitter<'_>,
+        taken: &mut Taken<'a>,
+        live: &impl Fn(&Principal, u64) -> Option<bool>,
+    ) -> Option<Plan<'a>> {
+        let Submission { source, update } = submission;
+        let plan = match self.state.plan(update, *source) {
+            Ok(Some(plan)) => plan,
+            Ok(None) => {
+                taken.receipt.has_gap = true;
+                return None;
+            }
+            Err(refusal) => {
+                taken.receipt.refusal = Some(refusal);
+                return None;
+            }
+        };
+        let claims_before = taken.claims.len();
+        for span in plan.spans.iter() {
+            let verdict =
+                self.owners.check(span, *source, by, |owner| match live(owner, span.client) {
+                    None => Live::Gone,
+                    Some(false) => Live::Here,
+                    Some(true) => Live::Using,
+                });
+            if !self.rule(span, verdict, by, taken) {
+                taken.claims.truncate(claims_before);
+                return None;
+            }
+        }
+        for claim in &taken.claims[claims_before..] {
+            self.own(claim);
+        }
+        self.keep_copies(update, by.principal, taken);
+        taken.clients.extend(plan.spans.iter().map(|span| span.client));
+        Some(plan)
+    }
+
+    fn rule(
+        &self,
+        span: &Span,
+        verdict: Verdict,
+        by: Submitter<'_>,
+        taken: &mut Taken<'_>,
+    ) -> bool {
+        let Span { client, from, end } = *span;
+        match verdict {
+            Verdict::Allowed => true,
+            Verdict::Bound => {
+                if let Principal::Named(name) = by.principal {
+                    let (owner, clocks) = (Arc::clone(name), 0..u32::MAX);
+                    taken.claims.push(Owner { client, clocks, owner, via: None });
+                }
+                true
+            }
+            Verdict::Via(owner) => {
+                let via = Some(Arc::from(by.principal.name().unwrap_or("")));
+                taken.claims.push(Owner { client, clocks: from..end, owner, via });
+                true
+            }
+            Verdict::Ask(owner) => {
+                taken.receipt.ask = Some(owner);
+                false
+            }
+            Verdict::Refused => {
+                let what = "new clocks for a client id of another principal";
+                taken.receipt.refusal = Some(Refusal { code: Code::ForeignId, at: 0, what });
+                false
+            }
+        }
+    }
+
+    /// Takes in a claim, as just made or as stored.
+    pub(super) fn own(&mut self, claim: &Owner) {
+        self.owners.bind(claim.client, Principal::Named(Arc::clone(&claim.owner)));
+        if let Some(via) = &claim.via {
+            let clocks = claim.clocks.clone();
+            self.owners.carry(claim.client, Carried { clocks, via: Arc::clone(via) });
+        }
+    }
+
+    /// An owner may come back with other content for clocks that another principal brought: his
+    /// copy is kept, once.
+    fn keep_copies<'a>(&self, update: &scan::Update<'a>, by: &Principal, taken: &mut Taken<'a>) {
+        for event in update.events() {
+            let Event::Section { client, .. } = event else { continue };
+            if self.owners.owner(client) != Some(by) {
+                continue;
+            }
+            for carried in self.owners.carried(client) {
+                // Comparing encodes the document: only for clocks that really come again.
+                if has_clocks(update, client, &carried.clocks)
+                    && self.state.differs(update, client, carried.clocks.clone())
+                {
+                    taken.receipt.has_kept_copy = true;
+                    taken.kept.push(update.bytes());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Binds an id to the principal that shows it first in awareness. False if it is another's.
+    pub(super) fn show(&mut self, client: u64, who: &Principal) -> bool {
+        if !self.owners.may_show(client, who) {
+            return false;
+        }
+        // An id with blocks and no owner stays anyone's.
+        if !self.state.clocks().contains_key(&client) {
+            self.owners.bind(client, who.clone());
+        }
+        true
+    }
+
+    /// The payloads of a commit's records that are not updates.
+    pub(super) fn notes(&self, name: &Name, taken: &Taken<'_>) -> Notes {
+        let created = (!self.is_created).then(|| {
+            let (vault, document) = (name.vault.clone(), name.document.to_string());
+            encoded(|out| Created { vault, name: document, epoch: self.epoch }.encode(out))
+        });
+        let claims = (!taken.claims.is_empty())
+            .then(|| encoded(|out| Claim { owners: taken.claims.clone() }.encode(out)));
+        let keep = |bytes: &&[u8]| {
+            let reason = "other content than what was taken in the owner's name";
+            encoded(|out| Refused { reason, bytes }.encode(out))
+        };
+        Notes { created, claims, kept: taken.kept.iter().map(keep).collect() }
+    }
+
+    /// True if an update would change something. Looks at the whole document.
+    pub(super) fn would_change(&self, submission: &Submission<'_>) -> bool {
+        let Submission { source, update } = submission;
+        match self.state.plan(update, *source) {
+            Ok(Some(plan)) => !plan.spans.is_empty() || self.state.lacks_deletes(update),
+            Ok(None) | Err(_) => true,
+        }
+    }
+
+    /// The records of a commit in their order: the document itself, its owners, its updates.
+    pub(super) fn records<'r>(
+        &mut self,
+        doc: DocKey,
+        author: &'r Principal,
+        taken: &'r Taken<'_>,
+        notes: &'r Notes,
+        now_ms: u64,
+    ) -> Vec<Record<'r>> {
+        let mut n = self.n;
+        let author = author.name();
+        let created = notes.created.iter().map(|bytes| (Kind::Created, bytes.as_slice()));
+        let claims = notes.claims.iter().map(|bytes| (Kind::Claim, bytes.as_slice()));
+        let kept = notes.kept.iter().map(|bytes| (Kind::Kept, bytes.as_slice()));
+        let updates = taken.updates.iter().map(|bytes| (Kind::Update, &**bytes));
+        let all = created.chain(claims).chain(kept).chain(updates);
+        all.map(|(kind, payload)| {
+            n += u64::from(kind == Kind::Update);
+            Record { doc, n, kind, stamp: self.stamps.tick(now_ms), author, payload }
+        })
+        .collect()
+    }
+
+    /// The journal has the batch.
+    pub(super) fn written(&mut self, taken: &Taken<'_>, position: u64) {
+        self.is_created = true;
+        self.position = position;
+        self.n += taken.updates.len() as u64;
+        self.bytes_since += taken.updates.iter().map(|update| update.len()).sum::<usize>();
+        self.whole = None;
+    }
+
+    pub(super) fn diff(&mut self, known: &scan::StateVector<'_>) -> Bytes {
+        if known.entries().next().is_some() {
+            return Bytes::from(self.state.diff(known));
+        }
+        let whole = self.whole.get_or_insert_with(|| Bytes::from(self.state.encode()));
+        whole.clone()
+    }
+
+    /// What lacks from these clocks on, with everything else known.
+    pub(super) fn resync(&self, missed: &HashMap<u64, u32>) -> Vec<u8> {
+        let clocks = self.state.clocks().iter();
+        self.state.encode_from(clocks.map(|(client, clock)| {
+            (*client, missed.get(client).copied().unwrap_or(*clock).min(*clock))
+        }))
+    }
+
+    pub(super) fn entries_since_checkpoint(&self) -> u64 {
+        self.n - self.checkpoint_n
+    }
+
+    /// The state to write down, if it is time.
+    pub(super) fn due_checkpoint(&self, is_forced: bool, end: u64) -> Option<Draft> {
+        self.is_checkpoint_due(is_forced).then(|| Draft {
+            n: self.n,
+            position: self.position,
+            end,
+            bytes: self.state.encode(),
+            bytes_since: self.bytes_since,
+            clocks: self.state.clocks().clone(),
+        })
+    }
+
+    fn is_checkpoint_due(&self, is_forced: bool) -> bool {
+        let entries = self.entries_since_checkpoint();
+        let is_large =
+            self.bytes_since >= CHECKPOINT_BYTES && self.bytes_since >= self.checkpoint_bytes / 4;
+        entries > 0 && (is_forced || is_large || entries >= CHECKPOINT_ENTRIES)
+    }
+
+    pub(super) fn checkpointed(&mut self, draft: &Draft) {
+        if draft.n > self.checkpoint_n {
+            self.checkpoint_n = draft.n;
+            self.checkpoint_bytes = draft.bytes.len();
+            // What came while it was written is in the next one.
+            self.bytes_since = self.bytes_since.saturating_sub(draft.bytes_since);
+            self.state.charge(self.checkpoint_bytes + self.bytes_since);
+        }
+    }
+}
+
+/// True if an update has blocks of a client id within these clocks.
+fn has_clocks(update: &scan::Update<'_>, client: u64, clocks: &Range<u32>) -> bool {
+    update.events().any(|event| match event {
+        Event::Block(block) => {
+            block.id.client == client && block.id.clock < clocks.end && block.end() > clocks.start
+        }
+        _ => false,
+    })
+}

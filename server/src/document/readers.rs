@@ -1,0 +1,423 @@
+//! The sessions that read a document: cursors, wake-ups, presence.
+//!
+//! Job: under one lock, publish a chunk to all readers, hand a reader all it has not seen, and keep
+//! the presence table. Called by `handle`. Never waits, never writes to a socket itself: an outlet
+//! may take a chunk at once or decline.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sheaf_protocol::ids::Principal;
+use sheaf_protocol::scan;
+use slab::Slab;
+
+use super::awareness::{Awareness, Clocks, Shown};
+use super::tail::{Chunk, Tail};
+
+/// Readers that a publisher writes to itself, at most: a send costs 5 µs under the lock.
+const DIRECT_READERS_MAX: usize = 16;
+
+/// A reader's place in its document; never used again while the reader lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReaderId {
+    slot: usize,
+    /// Told apart from an earlier reader in the same slot.
+    serial: u64,
+}
+
+/// Where a reader's bytes leave.
+pub trait Outlet: Send + Sync {
+    /// Takes a chunk right now, in the publisher's thread; false if the reader is to gather it.
+    fn offer(&self, chunk: &Arc<Chunk>) -> bool;
+    /// Tells the reader that there is something to gather.
+    fn wake(&self);
+}
+
+/// What happened to a reader beside updates and presence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notices {
+    /// The server wants the reader's blocks: send a state vector.
+    pub is_asked: bool,
+    /// Another session claims the reader's client id: ping.
+    pub is_challenged: bool,
+    /// An owner answered what this reader's submission waits for.
+    pub is_answered: bool,
+    /// The document is gone from memory: end the session with a transient close.
+    pub is_dropped: bool,
+}
+
+/// All that a reader has not seen.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// Chunks in order.
+    pub chunks: Vec<Arc<Chunk>>,
+    /// Presence to show.
+    pub shown: Vec<Shown>,
+    /// The reader fell behind the tail: first clock missed, per client id.
+    pub missed: Option<HashMap<u64, u32>>,
+    /// What else happened.
+    pub notices: Notices,
+}
+
+impl Gathered {
+    /// Empties it for the next use.
+    pub fn clear(&mut self) {
+        self.chunks.clear();
+        self.shown.clear();
+        self.missed = None;
+        self.notices = Notices::default();
+    }
+}
+
+struct Reader {
+    serial: u64,
+    outlet: Arc<dyn Outlet>,
+    principal: Principal,
+    /// It may send blocks, so it can be asked for them.
+    can_write: bool,
+    cursor: u64,
+    seen: u64,
+    /// The reader gathered everything and waits to be woken.
+    is_armed: bool,
+    missed: Option<HashMap<u64, u32>>,
+    notices: Notices,
+    /// The id this reader shows in awareness.
+    shows: Option<u64>,
+    /// A claim of this reader was taken back: it makes no further one.
+    is_refused: bool,
+    /// Ids that this reader wrote with.
+    writes: Vec<u64>,
+}
+
+impl Reader {
+    /// A session of this principal that can be asked, other than `except`.
+    fn is_of(&self, principal: &Principal, except: ReaderId) -> bool {
+        self.principal == *principal && self.can_write && self.serial != except.serial
+    }
+
+    fn wake(&mut self) {
+        if std::mem::take(&mut self.is_armed) {
+            self.outlet.wake();
+        }
+    }
+}
+
+/// A submission of `by` waits for the answers of these readers, by serial.
+struct Question {
+    by: ReaderId,
+    open: Vec<u64>,
+}
+
+/// All readers of one document.
+pub struct Readers {
+    questions: Vec<Question>,
+    slab: Slab<Reader>,
+    serial: u64,
+    tail: Tail,
+    awareness: Awareness,
+}
+
+impl Readers {
+    /// No readers yet.
+    pub fn new(clocks: Arc<Clocks>) -> Self {
+        Self {
+            questions: Vec::new(),
+            slab: Slab::new(),
+            serial: 0,
+            tail: Tail::default(),
+            awareness: Awareness::new(clocks),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// True if nobody reads.
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    /// How many client ids are shown.
+    pub fn shown(&self) -> usize {
+        self.awareness.len()
+    }
+
+    /// Adds a reader that will be sent everything from now on.
+    pub fn join(
+        &mut self,
+        outlet: Arc<dyn Outlet>,
+        principal: Principal,
+        can_write: bool,
+    ) -> ReaderId {
+        self.serial += 1;
+        let reader = Reader {
+            serial: self.serial,
+            outlet,
+            principal,
+            can_write,
+            cursor: self.tail.end(),
+            seen: 0,
+            is_armed: false,
+            missed: None,
+            notices: Notices::default(),
+            shows: None,
+            is_refused: false,
+            writes: Vec::new(),
+        };
+        ReaderId { slot: self.slab.insert(reader), serial: self.serial }
+    }
+
+    fn get(&mut self, id: ReaderId) -> Option<&mut Reader> {
+        self.slab.get_mut(id.slot).filter(|reader| reader.serial == id.serial)
+    }
+
+    /// Removes a reader and what it showed.
+    pub fn leave(&mut self, id: ReaderId) {
+        if self.get(id).is_none() {
+            return;
+        }
+        self.slab.remove(id.slot);
+        self.questions.retain(|question| question.by != id);
+        self.answered(id);
+        if self.awareness.leave(id) {
+            self.wake_all();
+        }
+        self.trim();
+    }
+
+    /// Appends updates and passes them to all readers but the one they came from.
+    pub fn publish<'u>(
+        &mut self,
+        origin: Option<ReaderId>,
+        updates: impl Iterator<Item = &'u [u8]>,
+    ) {
+        let chunk = self.tail.push(origin, updates);
+        let (start, end) = (chunk.start(), self.tail.end());
+        let is_direct = self.slab.len() <= DIRECT_READERS_MAX;
+        let mut slowest = end;
+        for (slot, reader) in &mut self.slab {
+            let is_origin = origin == Some(ReaderId { slot, serial: reader.serial });
+            let has_all = reader.cursor == start && reader.missed.is_none();
+            if has_all && is_origin {
+                reader.cursor = end;
+                continue;
+            }
+            if has_all && is_direct && reader.is_armed && reader.outlet.offer(&chunk) {
+                reader.cursor = end;
+                continue;
+            }
+            reader.wake();
+            slowest = slowest.min(reader.cursor);
+        }
+        self.tail.clear_before(slowest);
+        while let Some(chunk) = self.tail.overflow() {
+            self.note_missed(&chunk);
+        }
+    }
+
+    /// Remembers, for those who have not read a chunk that is dropped, what they will lack.
+    fn note_missed(&mut self, chunk: &Chunk) {
+        for (_, reader) in &mut self.slab {
+            if reader.cursor <= chunk.start() {
+                lower(reader.missed.get_or_insert_default(), chunk);
+            }
+        }
+    }
+
+    fn trim(&mut self) {
+        let end = self.tail.end();
+        let slowest = self.slab.iter().map(|(_, reader)| reader.cursor).min().unwrap_or(end);
+        self.tail.clear_before(slowest);
+    }
+
+    /// Hands a reader all it has not seen and arms its wake-up, in one step.
+    pub fn gather(&mut self, id: ReaderId, out: &mut Gathered) {
+        let end = self.tail.end();
+        let version = self.awareness.version();
+        let Some(reader) = self.slab.get_mut(id.slot).filter(|r| r.serial == id.serial) else {
+            out.notices.is_dropped = true;
+            return;
+        };
+        reader.is_armed = true;
+        out.notices = std::mem::take(&mut reader.notices);
+        out.missed = reader.missed.take();
+        let was_behind = reader.cursor < end;
+        if was_behind {
+            self.tail.since(reader.cursor, id, &mut out.chunks);
+        }
+        if let Some(missed) = &mut out.missed {
+            // One difference carries all of it: what is still in the tail too.
+            out.chunks.drain(..).for_each(|chunk| lower(missed, &chunk));
+        }
+        reader.cursor = end;
+        if reader.seen < version {
+            self.awareness.since(reader.seen, id, &mut out.shown);
+            reader.seen = version;
+        }
+        if was_behind {
+            self.trim();
+        }
+    }
+
+    /// A reader that was sent the whole state needs nothing that came before.
+    pub fn skip_to_end(&mut self, id: ReaderId) {
+        let end = self.tail.end();
+        if let Some(reader) = self.get(id) {
+            reader.cursor = end;
+            reader.missed = None;
+        }
+    }
+
+    /// Makes the reader be shown everyone again.
+    pub fn show_again(&mut self, id: ReaderId) {
+        if let Some(reader) = self.get(id) {
+            reader.seen = 0;
+        }
+    }
+
+    /// The first client id that an awareness frame of this reader would claim, if it has none.
+    pub fn claimable(&mut self, id: ReaderId, frame: &scan::Awareness<'_>) -> Option<u64> {
+        let reader = self.get(id)?;
+        if reader.shows.is_some() || reader.is_refused {
+            return None;
+        }
+        let mut entries = frame.entries();
+        match (entries.next(), entries.next()) {
+            (Some(entry), None) if !entry.is_gone() => Some(entry.client),
+            _ => None,
+        }
+    }
+
+    /// Binds a client id to the reader; one who held it is challenged.
+    pub fn claim(&mut self, id: ReaderId, client: u64) {
+        let challenged = self.awareness.claim(id, client);
+        if let Some(reader) = self.get(id) {
+            reader.shows = Some(client);
+        }
+        if let Some(reader) = challenged.and_then(|holder| self.get(holder)) {
+            reader.notices.is_challenged = true;
+            reader.wake();
+        }
+    }
+
+    /// Takes the entry of an awareness frame that the reader owns; all others are echoes.
+    pub fn show(&mut self, id: ReaderId, frame: &scan::Awareness<'_>) {
+        let Some(own) = self.get(id).and_then(|reader| reader.shows) else { return };
+        let mut has_changed = false;
+        for entry in frame.entries().filter(|entry| entry.client == own) {
+            has_changed |= self.awareness.receive(id, &entry);
+        }
+        if has_changed {
+            self.wake_others(id);
+        }
+    }
+
+    /// A challenged reader answered: it gets its id back and the claimant is refused.
+    pub fn answer_challenge(&mut self, id: ReaderId) {
+        let Some(own) = self.get(id).and_then(|reader| reader.shows) else { return };
+        let Some(claimant) = self.awareness.reclaim(own, id) else { return };
+        if let Some(reader) = self.get(claimant) {
+            reader.shows = None;
+            reader.is_refused = true;
+        }
+        self.wake_others(id);
+    }
+
+    /// Remembers that a reader writes with a client id.
+    pub fn note_writes(&mut self, id: ReaderId, client: u64) {
+        if let Some(reader) = self.get(id)
+            && !reader.writes.contains(&client)
+        {
+            if reader.writes.len() >= 64 {
+                reader.writes.remove(0);
+            }
+            reader.writes.push(client);
+        }
+    }
+
+    /// True if a session of this principal, not `except`, is live; and whether one of them is
+    /// using the client id itself.
+    pub fn live(&self, principal: &Principal, client: u64, except: ReaderId) -> Option<bool> {
+        let mut of_owner =
+            self.slab.iter().filter(|(_, reader)| reader.is_of(principal, except)).peekable();
+        of_owner.peek()?;
+        Some(
+            of_owner
+                .any(|(_, reader)| reader.shows == Some(client) || reader.writes.contains(&client)),
+        )
+    }
+
+    /// Asks the sessions of a principal for their blocks; `by` is told when all of them have
+    /// answered or left.
+    pub fn ask(&mut self, principal: &Principal, by: ReaderId) {
+        self.questions.retain(|question| question.by != by);
+        if let Some(reader) = self.get(by) {
+            reader.notices.is_answered = false;
+        }
+        let mut open = Vec::new();
+        for (_, reader) in &mut self.slab {
+            if reader.is_of(principal, by) {
+                reader.notices.is_asked = true;
+                open.push(reader.serial);
+                reader.wake();
+            }
+        }
+        self.questions.push(Question { by, open });
+        self.close_questions();
+    }
+
+    /// A reader that was asked has answered, or is gone.
+    pub fn answered(&mut self, id: ReaderId) {
+        for question in &mut self.questions {
+            question.open.retain(|serial| *serial != id.serial);
+        }
+        self.close_questions();
+    }
+
+    fn close_questions(&mut self) {
+        let closed: Vec<Question> =
+            self.questions.extract_if(.., |question| question.open.is_empty()).collect();
+        for question in closed {
+            if let Some(reader) = self.get(question.by) {
+                reader.notices.is_answered = true;
+                reader.wake();
+            }
+        }
+    }
+
+    /// The document leaves memory with readers still there.
+    pub fn drop_all(&mut self) {
+        for (_, reader) in &mut self.slab {
+            reader.notices.is_dropped = true;
+            reader.wake();
+        }
+    }
+
+    /// Forgets presence that every reader has seen go.
+    pub fn forget_gone(&mut self) {
+        let version = self.awareness.version();
+        let seen = self.slab.iter().map(|(_, reader)| reader.seen).min().unwrap_or(version);
+        self.awareness.forget(seen);
+    }
+
+    fn wake_others(&mut self, id: ReaderId) {
+        for (_, reader) in self.slab.iter_mut().filter(|(_, reader)| reader.serial != id.serial) {
+            reader.wake();
+        }
+    }
+
+    fn wake_all(&mut self) {
+        for (_, reader) in &mut self.slab {
+            reader.wake();
+        }
+    }
+}
+
+/// Lowers, per client id of a chunk, the first clock that is missed.
+fn lower(missed: &mut HashMap<u64, u32>, chunk: &Chunk) {
+    for &(client, clock) in chunk.clocks() {
+        missed.entry(client).and_modify(|least| *least = clock.min(*least)).or_insert(clock);
+    }
+}

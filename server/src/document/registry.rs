@@ -1,0 +1,400 @@
+//! All documents that are in memory, one copy each.
+//!
+//! Job: open a document once however many ask, unload the idle, keep all within a budget, write
+//! checkpoints. Called by sessions (`open`) and `app` (`housekeeping`). Never holds a map guard
+//! across an await, and a document that is loading cannot be loaded twice: its slot says so.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared as SharedFuture};
+use parking_lot::Mutex;
+use sheaf_protocol::ids::{DocId, DocKey, VaultName, VaultNo};
+use sheaf_protocol::stamp::{Stamp, StampClock};
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoint;
+use super::handle::{Handle, Name, Shared};
+use super::load;
+use super::merge::{Core, Parts};
+use super::owners::Owners;
+use super::state::State;
+
+use crate::journal::payload::{Presence, Refused};
+use crate::journal::{Kind, Record};
+use crate::store;
+use crate::store::{LogEntry, Store};
+
+/// How often the housekeeping looks at every document.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// Entries since the last checkpoint that are worth one when a document leaves memory.
+const UNLOAD_CHECKPOINT_ENTRIES: u64 = 64;
+
+/// Vaults known at once; any name that is asked for takes a place until the process ends.
+const VAULTS_MAX: usize = 65_536;
+
+/// Bounds of the documents in memory.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// A document nobody reads leaves memory after this.
+    pub unload_idle: Duration,
+    /// All documents together, in bytes as estimated by `state`.
+    pub documents_bytes_max: usize,
+    /// The half of a stamp that tells this server from others.
+    pub device: u64,
+}
+
+/// Why a document could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The store does not have what it should; the log names it.
+    #[error("the document is damaged")]
+    Damaged,
+    /// The budget for documents is used up by documents in use.
+    #[error("no memory for another document")]
+    Full,
+    /// The store could not be read.
+    #[error("the store could not be read")]
+    Failed,
+}
+
+type Opening = SharedFuture<BoxFuture<'static, Result<Arc<Handle>, OpenError>>>;
+
+#[derive(Clone)]
+enum Slot {
+    /// Someone loads it; everyone waits for the same load. The handle it follows, if one was
+    /// dropped, comes back to its place when the load fails: the next one has to follow it too.
+    Loading(Opening, u64, Option<Arc<Handle>>),
+    /// It is here.
+    Ready(Arc<Handle>),
+}
+
+/// The documents in memory. Clones share them.
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+/// The vaults that were asked for, and the last number given.
+struct Vaults {
+    numbers: HashMap<VaultName, VaultNo>,
+    last: u32,
+}
+
+struct Inner {
+    shared: Shared,
+    store: Store,
+    config: Config,
+    slots: DashMap<Name, Slot>,
+    vaults: Mutex<Vaults>,
+    stamps: Mutex<StampClock>,
+    /// Tells a slot from an earlier one of the same name.
+    generation: AtomicU64,
+}
+
+impl Registry {
+    /// Over a store whose journal is folded.
+    ///
+    /// # Errors
+    /// The store cannot list its vaults.
+    pub fn new(shared: Shared, store: Store, config: Config) -> Result<Self, store::Error> {
+        let numbers: HashMap<_, _> = store.vaults()?.into_iter().collect();
+        let last = numbers.values().map(|vault| vault.0).max().unwrap_or(0);
+        let stamps = Mutex::new(StampClock::new(config.device));
+        let inner = Inner {
+            shared,
+            store,
+            config,
+            slots: DashMap::new(),
+            vaults: Mutex::new(Vaults { numbers, last }),
+            stamps,
+            generation: AtomicU64::new(0),
+        };
+        let registry = Self { inner: Arc::new(inner) };
+        // Before the first clock is given out: a kill may come any moment after it.
+        registry.raise_awareness_ceiling();
+        Ok(registry)
+    }
+
+    /// The document of this name, loaded if need be; a new one if there is none, which the store
+    /// knows from its first write on.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; a later call tries again.
+    pub async fn open(&self, name: &Name) -> Result<Arc<Handle>, OpenError> {
+        match self.slot(name) {
+            Slot::Ready(handle) => Ok(handle),
+            Slot::Loading(opening, generation, _) => {
+                let opened = opening.await;
+                self.settle(name, generation, &opened);
+                opened
+            }
+        }
+    }
+
+    /// The slot of a name, made if there is none.
+    fn slot(&self, name: &Name) -> Slot {
+        match self.inner.slots.entry(name.clone()) {
+            Entry::Vacant(entry) => {
+                let slot = self.loading(name.clone(), None);
+                entry.insert(slot.clone());
+                slot
+            }
+            Entry::Occupied(mut entry) => {
+                if let Slot::Ready(handle) = entry.get()
+                    && handle.is_dropped()
+                {
+                    let before = Arc::clone(handle);
+                    entry.insert(self.loading(name.clone(), Some(before)));
+                }
+                entry.get().clone()
+            }
+        }
+    }
+
+    /// Starts a load; after a handle that was dropped, once the store has everything of it.
+    fn loading(&self, name: Name, before: Option<Arc<Handle>>) -> Slot {
+        let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed);
+        let registry = self.clone();
+        let follows = before.clone();
+        let load = async move {
+            let work = move || registry.load(&name, before.as_deref());
+            tokio::task::spawn_blocking(work).await.unwrap_or(Err(OpenError::Failed))
+        };
+        Slot::Loading(load.boxed().shared(), generation, follows)
+    }
+
+    /// Turns the slot of a load into what came of it, unless somebody already did.
+    fn settle(&self, name: &Name, generation: u64, opened: &Result<Arc<Handle>, OpenError>) {
+        let Entry::Occupied(mut entry) = self.inner.slots.entry(name.clone()) else { return };
+        let Slot::Loading(_, own, follows) = entry.get() else { return };
+        if *own != generation {
+            return;
+        }
+        match (opened, follows.clone()) {
+            (Ok(handle), _) => drop(entry.insert(Slot::Ready(Arc::clone(handle)))),
+            (Err(_), Some(before)) => drop(entry.insert(Slot::Ready(before))),
+            (Err(_), None) => drop(entry.remove()),
+        }
+    }
+
+    fn load(&self, name: &Name, before: Option<&Handle>) -> Result<Arc<Handle>, OpenError> {
+        let _alone = before.map(Handle::checkpointing);
+        let end = before.map_or(0, Handle::end);
+        let is_suspect = before.is_some_and(Handle::is_suspect);
+        let inner = &self.inner;
+        let begun = inner.shared.clock.now();
+        self.make_room()?;
+        inner.shared.journal.wait_folded(end).map_err(|_| OpenError::Failed)?;
+        let vault = self.vault(&name.vault).ok_or(OpenError::Full)?;
+        let found = inner.store.find(vault, &name.document).map_err(|error| failed(&error))?;
+        let (key, core) = match found {
+            Some(doc) => self.load_known(DocKey { vault, doc }, is_suspect)?,
+            None => self.create(vault),
+        };
+        let handle = Handle::new(key, name.clone(), core, inner.shared.clone());
+        let metrics = &inner.shared.metrics.document;
+        metrics.loads.inc();
+        metrics.load_seconds.observe(inner.shared.clock.now().since(begun).as_secs_f64());
+        Ok(Arc::new(handle))
+    }
+
+    fn load_known(&self, key: DocKey, is_suspect: bool) -> Result<(DocKey, Core), OpenError> {
+        let inner = &self.inner;
+        let loaded = inner.store.load(key).map_err(|error| failed(&error))?;
+        let device = inner.config.device;
+        let rebuilt = load::rebuild(key, &loaded, device, is_suspect).map_err(|error| {
+            tracing::error!(doc = %key, %error, "document damaged");
+            OpenError::Damaged
+        })?;
+        if !rebuilt.skipped.is_empty() {
+            let aside = inner.store.asides(key).map_err(|error| failed(&error))?;
+            let skipped = loaded.entries.iter().filter(|entry| rebuilt.skipped.contains(&entry.n));
+            for entry in skipped.filter(|entry| aside.iter().all(|one| one.n != entry.n)) {
+                self.quarantine(key, entry);
+            }
+        }
+        Ok((key, rebuilt.core))
+    }
+
+    /// Lays an entry aside that did not merge: the log may be thinned.
+    fn quarantine(&self, doc: DocKey, entry: &LogEntry) {
+        let shared = &self.inner.shared;
+        shared.metrics.document.quarantined.inc();
+        let mut payload = Vec::new();
+        let reason = "it did not merge when the document was loaded";
+        Refused { reason, bytes: &entry.bytes }.encode(&mut payload);
+        let record = Record {
+            doc,
+            n: entry.n,
+            kind: Kind::Quarantined,
+            stamp: entry.stamp,
+            author: entry.author.as_deref(),
+            payload: &payload,
+        };
+        if let Err(error) = shared.journal.append(&[record]) {
+            tracing::error!(%doc, n = entry.n, %error, "quarantine not written");
+        }
+    }
+
+    fn create(&self, vault: VaultNo) -> (DocKey, Core) {
+        let created = self.stamp();
+        let device = self.inner.config.device;
+        let core = Core::new(Parts {
+            state: State::new(),
+            owners: Owners::default(),
+            epoch: epoch(created),
+            is_created: false,
+            n: 0,
+            position: 0,
+            device,
+            checkpoint_n: 0,
+            checkpoint_bytes: 0,
+            bytes_since: 0,
+        });
+        (DocKey { vault, doc: DocId(created) }, core)
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.inner.stamps.lock().tick(self.inner.shared.clock.now_ms())
+    }
+
+    /// The number of a vault; a new one until a document of it is written. `None`: there are too
+    /// many.
+    fn vault(&self, name: &VaultName) -> Option<VaultNo> {
+        let mut vaults = self.inner.vaults.lock();
+        if let Some(vault) = vaults.numbers.get(name) {
+            return Some(*vault);
+        }
+        if vaults.numbers.len() >= VAULTS_MAX {
+            return None;
+        }
+        vaults.last += 1;
+        let vault = VaultNo(vaults.last);
+        vaults.numbers.insert(name.clone(), vault);
+        Some(vault)
+    }
+
+    fn handles(&self) -> Vec<Arc<Handle>> {
+        let ready = self.inner.slots.iter().filter_map(|slot| match slot.value() {
+            Slot::Ready(handle) => Some(Arc::clone(handle)),
+            Slot::Loading(..) => None,
+        });
+        ready.collect()
+    }
+
+    /// Unloads the longest idle while all documents together take too much memory.
+    fn make_room(&self) -> Result<(), OpenError> {
+        while self.live_bytes() > self.inner.config.documents_bytes_max {
+            if !self.unload_oldest() {
+                return Err(OpenError::Full);
+            }
+        }
+        Ok(())
+    }
+
+    fn live_bytes(&self) -> usize {
+        self.inner.shared.live_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Looks after all documents until the server stops: checkpoints, idle documents, the budget,
+    /// presence, metrics.
+    pub async fn housekeeping(self, stopping: CancellationToken) {
+        let clock = self.inner.shared.clock.clone();
+        while stopping.run_until_cancelled(clock.sleep(HOUSEKEEPING)).await.is_some() {
+            let registry = self.clone();
+            if let Err(error) = tokio::task::spawn_blocking(move || registry.tidy()).await {
+                tracing::error!(%error, "housekeeping panicked");
+            }
+        }
+    }
+
+    fn tidy(&self) {
+        self.raise_awareness_ceiling();
+        let (mut shown, mut loaded) = (0, 0);
+        let now_ms = self.inner.shared.clock.now_ms();
+        let idle_ms = self.inner.config.unload_idle.as_millis() as u64;
+        for handle in self.handles().iter().filter(|handle| !handle.is_dropped()) {
+            shown += handle.tidy();
+            self.checkpoint(handle, false);
+            let is_idle = handle.reader_count() == 0 && now_ms >= handle.used_ms() + idle_ms;
+            loaded += i64::from(!(is_idle && self.unload(handle)));
+        }
+        // What cannot be unloaded now is tried again at the next look.
+        let _ = self.make_room();
+        let metrics = &self.inner.shared.metrics.document;
+        metrics.bytes.set(self.live_bytes() as u64);
+        metrics.loaded.set(loaded);
+        metrics.awareness_entries.set(shown as i64);
+    }
+
+    /// Unloads the document that nobody reads for the longest time. False if there is none.
+    fn unload_oldest(&self) -> bool {
+        let mut idle = self.handles();
+        idle.retain(|handle| !handle.is_dropped() && handle.reader_count() == 0);
+        idle.sort_by_key(|handle| handle.used_ms());
+        idle.iter().any(|handle| self.unload(handle))
+    }
+
+    fn unload(&self, handle: &Arc<Handle>) -> bool {
+        if handle.entries_since_checkpoint() >= UNLOAD_CHECKPOINT_ENTRIES {
+            self.checkpoint(handle, true);
+        }
+        // A checkpoint that is being written must not run beside the next load.
+        let Some(_alone) = handle.try_checkpointing() else { return false };
+        if !handle.retire() {
+            return false;
+        }
+        self.inner.slots.remove_if(
+            handle.name(),
+            |_, slot| matches!(slot, Slot::Ready(own) if Arc::ptr_eq(own, handle)),
+        );
+        self.inner.shared.metrics.document.unloads.inc();
+        true
+    }
+
+    fn checkpoint(&self, handle: &Handle, is_forced: bool) {
+        let Inner { store, shared, .. } = &*self.inner;
+        match checkpoint::write(handle, store, &shared.journal, is_forced) {
+            Ok(false) => {}
+            Ok(true) => drop(shared.metrics.document.checkpoints.inc()),
+            Err(error) => tracing::warn!(doc = %handle.key(), %error, "no checkpoint"),
+        }
+    }
+
+    fn raise_awareness_ceiling(&self) {
+        let shared = &self.inner.shared;
+        let Some(ceiling) = shared.awareness.to_raise() else { return };
+        let record = Record {
+            doc: DocKey { vault: VaultNo(0), doc: DocId(Stamp::ZERO) },
+            n: 0,
+            kind: Kind::Presence,
+            stamp: self.stamp(),
+            author: None,
+            payload: &Presence { clock: u64::from(ceiling) }.encode(),
+        };
+        match shared.journal.append(&[record]) {
+            Ok(_) => shared.awareness.raised(ceiling),
+            Err(error) => tracing::warn!(%error, "awareness ceiling not written"),
+        }
+    }
+}
+
+/// A document's epoch: the moment it was made, so that one made again at the same name differs.
+fn epoch(created: Stamp) -> u64 {
+    u64::from_be_bytes(created.to_bytes()[..8].try_into().expect("a stamp has 16 bytes"))
+}
+
+fn failed(error: &store::Error) -> OpenError {
+    tracing::error!(%error, "document not loaded");
+    match error {
+        store::Error::Damaged { .. } | store::Error::Corrupt { .. } => OpenError::Damaged,
+        _ => OpenError::Failed,
+    }
+}

@@ -1,0 +1,158 @@
+//! The latest updates of one document, shared by all who read it.
+//!
+//! Job: a bounded run of chunks, each framed once per dialect, that readers walk with cursors.
+//! Called by `readers`, under its lock. Never grows past its bound for a slow reader: that one gets
+//! a state difference instead.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use sheaf_protocol::limits;
+use sheaf_protocol::scan;
+use sheaf_protocol::scan::Event;
+
+use super::readers::ReaderId;
+
+/// How many dialects can keep a framed copy of a chunk.
+pub const FRAMINGS_MAX: usize = 4;
+
+/// Turns an update into the bytes that sockets of one dialect are sent.
+pub trait Framing: Send + Sync {
+    /// The dialect's place among the framed copies, below [`FRAMINGS_MAX`].
+    fn slot(&self) -> usize;
+    /// Appends one update as whole frames.
+    fn frame_update(&self, update: &[u8], out: &mut Vec<u8>);
+}
+
+/// The updates of one submission.
+#[derive(Debug)]
+pub struct Chunk {
+    start: u64,
+    origin: Option<ReaderId>,
+    updates: Vec<u8>,
+    ends: Vec<u32>,
+    framed: [OnceLock<Bytes>; FRAMINGS_MAX],
+    clocks: OnceLock<Vec<(u64, u32)>>,
+}
+
+impl Chunk {
+    /// Who submitted it; that reader is not sent it.
+    pub fn origin(&self) -> Option<ReaderId> {
+        self.origin
+    }
+
+    /// Place of the chunk in the document's stream.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    fn end(&self) -> u64 {
+        self.start + self.updates.len() as u64
+    }
+
+    /// How many updates it holds.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// A chunk always holds something; for the sake of `len`.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The updates in order.
+    pub fn updates(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let update = &self.updates[start..end as usize];
+            start = end as usize;
+            update
+        })
+    }
+
+    /// First clock of each client id that it has blocks of; found once, for all who miss it.
+    pub fn clocks(&self) -> &[(u64, u32)] {
+        self.clocks.get_or_init(|| {
+            let updates = self.updates().filter_map(|bytes| scan::update(bytes).ok());
+            let sections = updates.flat_map(|update| {
+                update.events().filter_map(|event| match event {
+                    Event::Section { client, clock, .. } => Some((client, clock)),
+                    _ => None,
+                })
+            });
+            sections.collect()
+        })
+    }
+
+    /// The chunk as frames of a dialect, built by whoever needs it first.
+    pub fn framed(&self, framing: &dyn Framing) -> &Bytes {
+        self.framed[framing.slot()].get_or_init(|| {
+            let mut out = Vec::with_capacity(self.updates.len() + self.ends.len() * 12);
+            for update in self.updates() {
+                framing.frame_update(update, &mut out);
+            }
+            Bytes::from(out)
+        })
+    }
+}
+
+/// The shared run of chunks.
+#[derive(Debug, Default)]
+pub struct Tail {
+    chunks: VecDeque<Arc<Chunk>>,
+    end: u64,
+    bytes: usize,
+}
+
+impl Tail {
+    /// Where the next chunk will start; a reader that is here has everything.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Appends the updates of one submission.
+    pub fn push<'u>(
+        &mut self,
+        origin: Option<ReaderId>,
+        updates: impl Iterator<Item = &'u [u8]>,
+    ) -> Arc<Chunk> {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        for update in updates {
+            bytes.extend_from_slice(update);
+            ends.push(u32::try_from(bytes.len()).expect("a submission is bounded by a message"));
+        }
+        let framed = std::array::from_fn(|_| OnceLock::new());
+        let (start, updates, clocks) = (self.end, bytes, OnceLock::new());
+        let chunk = Arc::new(Chunk { start, origin, updates, ends, framed, clocks });
+        self.end = chunk.end();
+        self.bytes += chunk.updates.len();
+        self.chunks.push_back(Arc::clone(&chunk));
+        chunk
+    }
+
+    /// The chunks from a cursor on, without those that `reader` submitted.
+    pub fn since(&self, cursor: u64, reader: ReaderId, out: &mut Vec<Arc<Chunk>>) {
+        let first = self.chunks.partition_point(|chunk| chunk.start < cursor);
+        let chunks = self.chunks.range(first..);
+        out.extend(chunks.filter(|chunk| chunk.origin != Some(reader)).cloned());
+    }
+
+    /// Drops what every reader has.
+    pub fn clear_before(&mut self, cursor: u64) {
+        while self.chunks.front().is_some_and(|chunk| chunk.start < cursor) {
+            self.drop_first();
+        }
+    }
+
+    /// Drops the oldest chunk if the tail is over its bound; the last one always stays.
+    pub fn overflow(&mut self) -> Option<Arc<Chunk>> {
+        (self.bytes > limits::TAIL_BYTES_MAX && self.chunks.len() > 1).then(|| self.drop_first())
+    }
+
+    fn drop_first(&mut self) -> Arc<Chunk> {
+        let chunk = self.chunks.pop_front().expect("the caller has seen a first chunk");
+        self.bytes -= chunk.updates.len();
+        chunk
+    }
+}

@@ -2,9 +2,15 @@
 //!
 //! The binary and the tests call `app` and `cli`. Never re-exports: that would hide who uses what.
 
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
 pub mod document;
+pub mod http;
 pub mod journal;
 pub mod metrics;
+pub mod relay;
 pub mod store;
 pub mod task;
 pub mod time;

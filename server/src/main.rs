@@ -1,3 +1,9 @@
 //! The `sheaf` binary.
+//!
+//! Started by people and supervisors. Never holds logic: it calls the command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sheaf_server::cli::run()
+}

@@ -1,0 +1,182 @@
+//! What lies below the edges, put together: the data directory, the documents, their sessions.
+//!
+//! Owned by `App`. Never accepts or answers anything: that is the edges' work.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+use sheaf_protocol::error::{Code, Refusal};
+
+use crate::config::Config;
+use crate::document::awareness;
+use crate::document::handle::{Name, Shared};
+use crate::document::registry::{self, Registry};
+use crate::http;
+use crate::journal::{self, Journal};
+use crate::metrics::Metrics;
+use crate::relay::budget::Budget;
+use crate::relay::session::{self, Limits, Relay};
+use crate::relay::upgrade::Opened;
+use crate::store::{self, Store};
+use crate::task::{Group, Shutdown};
+use crate::time::{Clock, Seed};
+
+/// Why what is kept could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+}
+
+/// Everything that lives as long as the server and is not an edge.
+pub(super) struct Core {
+    sessions: Group,
+    background: Group,
+    journal: Journal,
+    relay: Arc<Relay>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("sessions", &self.sessions.running()).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Opens what is kept in `data_dir`: store, journal (folded before it returns), registry.
+    /// Blocks the thread.
+    pub(super) fn open(
+        data_dir: &Path,
+        config: &Config,
+        clock: &Clock,
+        seed: &Seed,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Core, Error> {
+        let store = Store::open(data_dir)?;
+        let dir = store.journal_dir().expect("a store in a directory has one for its journal");
+        let journal = journal::Config {
+            metrics: Arc::clone(metrics),
+            clock: clock.clone(),
+            ..journal::Config::new(dir)
+        };
+        let (journal, report) = Journal::open(journal, store.clone())?;
+        log_opened(&report, journal.durable());
+        let ceiling = u32::try_from(store.presence_clock()).unwrap_or(u32::MAX / 2);
+        let shared = Shared {
+            journal: journal.clone(),
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+            awareness: Arc::new(awareness::Clocks::above(ceiling)),
+            live_bytes: Arc::default(),
+        };
+        let documents = registry::Config {
+            unload_idle: Duration::from_secs(config.limits.unload_idle_s),
+            documents_bytes_max: usize::try_from(config.limits.documents_bytes_max)
+                .unwrap_or(usize::MAX),
+            device: seed.generator("device").next_u64(),
+        };
+        let registry = Registry::new(shared, store, documents)?;
+        let sessions = Group::new(metrics.task_panics.clone());
+        let background = Group::new(metrics.task_panics.clone());
+        let stopping = background.stopping().clone();
+        background.spawn("housekeeping", registry.clone().housekeeping(stopping));
+        let relay = Arc::new(Relay {
+            registry,
+            budget: Budget::new(config.limits.pending_bytes_max),
+            limits: Limits {
+                message_bytes_max: config.limits.message_bytes_max,
+                ping_idle: Duration::from_secs(config.limits.ping_idle_s),
+                session_idle: Duration::from_secs(config.limits.session_idle_s),
+            },
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+            stop: sessions.stopping().clone(),
+        });
+        Ok(Core { sessions, background, journal, relay })
+    }
+
+    /// Takes an opened WebSocket and starts its session.
+    pub(super) fn accept(&self, opened: Opened) {
+        let Opened { stream, leftover, vault, document, grant, permit, .. } = opened;
+        let name = Name { vault, document: document.into() };
+        let opened = session::Opened { stream, leftover, name, grant };
+        let relay = Arc::clone(&self.relay);
+        self.sessions.spawn("session", async move {
+            session::run(relay, opened).await;
+            drop(permit);
+        });
+    }
+
+    /// Tells sessions to drain and close with 1012, and waits for them and for the housekeeping.
+    pub(super) async fn drain(&self, clock: &Clock, time: Duration) -> Shutdown {
+        self.background.stop();
+        let by = clock.now() + time;
+        let drained = self.sessions.shutdown(clock, time).await;
+        self.background.shutdown(clock, by.since(clock.now())).await;
+        drained
+    }
+
+    /// Tells everything to end, without waiting.
+    pub(super) fn stop(&self) {
+        self.sessions.stop();
+        self.background.stop();
+    }
+
+    /// Makes durable what is written. After it nothing may be submitted.
+    pub(super) fn close(&self) {
+        self.stop();
+        if let Err(error) = self.journal.close() {
+            tracing::error!(%error, "the journal was not closed cleanly");
+        }
+    }
+}
+
+impl http::Health for Core {
+    fn check_ready(&self) -> Result<(), Refusal> {
+        if self.sessions.stopping().is_cancelled() {
+            return Err(Refusal { code: Code::Restart, at: 0, what: "the server is stopping" });
+        }
+        if !self.journal.is_writable() {
+            let what = "writes cannot be made durable";
+            return Err(Refusal { code: Code::Unavailable, at: 0, what });
+        }
+        Ok(())
+    }
+
+    fn refresh(&self, metrics: &Metrics) {
+        let journal = &metrics.journal;
+        journal.written_position.set(self.journal.written());
+        journal.durable_position.set(self.journal.durable());
+        journal.folded_position.set(self.journal.folded());
+        journal.read_only.set(i64::from(!self.journal.is_writable()));
+        metrics.relay.permit_bytes.set(self.relay.budget.used() as u64);
+    }
+}
+
+/// Tells what opening the journal found.
+fn log_opened(report: &journal::Report, position: u64) {
+    if let Some(cut) = report.cut {
+        tracing::warn!(
+            position = cut.position,
+            bytes = cut.bytes,
+            "the journal's torn tail was cut: it was never acknowledged"
+        );
+    }
+    for stray in &report.strays {
+        tracing::warn!(
+            doc = %stray.doc,
+            name = stray.name,
+            position = stray.position,
+            what = %stray,
+            "an entry does not follow the one before it"
+        );
+    }
+    tracing::info!(records = report.records, position, "journal folded");
+}

@@ -1,0 +1,80 @@
+//! The front door: admits a request, then hands it to the relay or to the HTTP routes.
+//!
+//! Called by the accept loop for every request. Never answers anything itself but refusals.
+
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use hyper_util::service::TowerToHyperService;
+use sheaf_protocol::error::Refusal;
+use warp::Reply;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+use crate::auth::Auth;
+use crate::http::error::Error;
+use crate::metrics::Metrics;
+use crate::relay::listen::Service;
+use crate::relay::upgrade::{self, Upgrade};
+
+/// What is needed to answer a request.
+struct Front {
+    auth: Arc<Auth>,
+    upgrade: Upgrade,
+    metrics: Arc<Metrics>,
+    routes: BoxedFilter<(Response,)>,
+}
+
+/// The service of the accept loop.
+pub(super) fn service(
+    auth: Arc<Auth>,
+    upgrade: Upgrade,
+    metrics: Arc<Metrics>,
+    routes: BoxedFilter<(Response,)>,
+) -> Service {
+    let front = Arc::new(Front { auth, upgrade, metrics, routes });
+    Arc::new(move |request| {
+        let front = Arc::clone(&front);
+        Box::pin(async move {
+            let mut response = match front.answer(request).await {
+                Ok(response) => response,
+                Err(refusal) => {
+                    front.metrics.relay.refuse(refusal.code);
+                    tracing::debug!(code = refusal.code.name(), refusal.what, "request refused");
+                    Error::from(refusal).into_response()
+                }
+            };
+            front.metrics.answer(response.status().as_u16());
+            harden(&mut response);
+            response
+        })
+    })
+}
+
+impl Front {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response, Refusal> {
+        let (parts, body) = request.into_parts();
+        let admission = self.auth.admit(&parts)?;
+        let mut request = Request::from_parts(parts, body);
+        if upgrade::is_wanted(request.headers()) {
+            let response = self.upgrade.answer(&mut request, admission.grant)?;
+            return Ok(response.map(|()| "").into_response());
+        }
+        let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
+        match hyper::service::Service::call(&routes, request).await {
+            Ok(response) => Ok(response),
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// What every answer tells a browser, whatever it is.
+fn harden(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // A token may stand in a query.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+}

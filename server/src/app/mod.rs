@@ -1,0 +1,161 @@
+//! The whole server: every part built from its own configuration, started and stopped in order.
+//!
+//! Called by `cli` and by tests, which run it inside their own process on port 0. The only module
+//! that knows all others. Never does a part's work: what is decided here is order.
+
+pub mod core;
+mod front;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::core::Core;
+use crate::auth::{self, Auth};
+use crate::config::{self, Config, data};
+use crate::http;
+use crate::metrics::Metrics;
+use crate::relay::listen::{self, Listener};
+use crate::relay::upgrade::Upgrade;
+use crate::task::{self, Group, Shutdown};
+use crate::time::{Clock, Seed};
+
+/// What comes from outside besides the configuration.
+#[derive(Clone, Debug)]
+pub struct Ambient {
+    /// The time.
+    pub clock: Clock,
+    /// The randomness.
+    pub seed: Seed,
+}
+
+impl Ambient {
+    /// The machine's own.
+    #[must_use]
+    pub fn system() -> Ambient {
+        Ambient { clock: Clock::system(), seed: Seed::fresh() }
+    }
+}
+
+/// Why the server did not start. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// It would be open to those it should not be open to.
+    #[error(transparent)]
+    Auth(#[from] auth::Error),
+    /// What is kept cannot be opened.
+    #[error(transparent)]
+    Kept(#[from] core::Error),
+    /// It cannot listen.
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
+}
+
+/// A running server. Dropped without [`App::stop`] it stops accepting and its tasks are told to
+/// end, but nobody waits for them.
+#[derive(Debug)]
+pub struct App {
+    addresses: Vec<SocketAddr>,
+    is_open: bool,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    /// Accept loops, connections and upgrades: the way in.
+    edges: Group,
+    core: Arc<Core>,
+    stop_time_max: Duration,
+}
+
+/// How a stop went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everything was sent, synced and closed.
+    Complete,
+    /// The time was up; what was acknowledged is durable all the same.
+    Late,
+}
+
+impl App {
+    /// Starts everything and returns when the server accepts connections.
+    ///
+    /// The order: refuse what must not start, take the addresses, prepare the data directory, open
+    /// what is kept there, and only then accept.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing is left running.
+    #[expect(clippy::unused_async, reason = "it must run inside the runtime, and will wait")]
+    pub async fn start(config: Config, ambient: Ambient) -> Result<App, Error> {
+        let Ambient { clock, seed } = ambient;
+        let metrics = Arc::new(Metrics::new());
+        let auth = Arc::new(Auth::new(&config.auth())?);
+        let listener = Listener::bind(config.accept_loop())?;
+        let data_dir = config.data_dir()?;
+        data::prepare(&data_dir)?;
+        let core = task::block(|| Core::open(&data_dir, &config, &clock, &seed, &metrics))?;
+        let core = Arc::new(core);
+
+        let edges = Group::new(metrics.task_panics.clone());
+        let accept = {
+            let core = Arc::clone(&core);
+            move |opened| core.accept(opened)
+        };
+        let upgrade = Upgrade::new(Arc::new(accept), edges.clone());
+        let health: Arc<dyn http::Health> = Arc::clone(&core) as _;
+        let routes = http::routes(&http::State { metrics: Arc::clone(&metrics), health });
+        let is_open = auth.is_open();
+        let service = front::service(auth, upgrade, Arc::clone(&metrics), routes);
+        let addresses = listener.addresses();
+        listener.serve(service, clock.clone(), Arc::clone(&metrics), &edges);
+        let stop_time_max = Duration::from_secs(config.limits.stop_timeout_s);
+        Ok(App { addresses, is_open, metrics, clock, edges, core, stop_time_max })
+    }
+
+    /// The addresses it listens on, with the ports it got.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Whether anyone who can connect may write.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Its metrics, for tests that wait for one.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Stops in order: accept nothing more, let sessions drain and close them with 1012, sync.
+    pub async fn stop(self) -> Stopped {
+        self.edges.stop();
+        let by = self.clock.now() + self.stop_time_max;
+        let drained = self.core.drain(&self.clock, self.stop_time_max).await;
+        // Idle connections have gone at once; what still answers a request gets what is left.
+        let left = by.since(self.clock.now());
+        let answered = self.edges.shutdown(&self.clock, left).await;
+        task::block(|| self.core.close());
+        match (drained, answered) {
+            (Shutdown::Complete, Shutdown::Complete) => Stopped::Complete,
+            (Shutdown::Left(sessions), _) => {
+                tracing::warn!(sessions, "sessions did not end in time");
+                Stopped::Late
+            }
+            (_, Shutdown::Left(connections)) => {
+                tracing::warn!(connections, "connections did not end in time");
+                Stopped::Late
+            }
+        }
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.edges.stop();
+        self.core.stop();
+    }
+}

@@ -1,0 +1,202 @@
+//! Tokens, and the rule for pages from elsewhere, as tables.
+
+use hyper::Request;
+
+use super::*;
+
+const SECRET: &str = "0123456789abcdef";
+
+fn principal(name: &str, token: &str, role: Role) -> PrincipalConfig {
+    PrincipalConfig { name: name.into(), token: Token::new(token), role }
+}
+
+fn on_loopback() -> Config {
+    Config { listen: vec![([127, 0, 0, 1], 1234).into()], ..Config::default() }
+}
+
+fn with_ada() -> Config {
+    Config { principals: vec![principal("ada", SECRET, Role::Read)], ..on_loopback() }
+}
+
+fn auth(config: &Config) -> Auth {
+    Auth::new(config).expect("a configuration that may start")
+}
+
+fn request(path: &str, headers: &[(&str, &str)]) -> Parts {
+    let mut request = Request::get(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).expect("a legal request").into_parts().0
+}
+
+fn refused(auth: &Auth, headers: &[(&str, &str)]) -> bool {
+    match auth.admit(&request("/room", headers)) {
+        Ok(_) => false,
+        Err(refusal) => refusal.code == Code::Forbidden,
+    }
+}
+
+#[test]
+fn without_principals_only_loopback_is_served() {
+    let elsewhere = Config { listen: vec![([0, 0, 0, 0], 1234).into()], ..Config::default() };
+    let error = Auth::new(&elsewhere).expect_err("open to the network");
+    assert!(error.to_string().contains("--allow-anonymous"), "{error}");
+    assert!(Auth::new(&Config { allow_anonymous: true, ..elsewhere.clone() }).is_ok());
+    assert!(Auth::new(&Config { listen: elsewhere.listen, ..with_ada() }).is_ok());
+}
+
+#[test]
+fn a_token_is_worth_what_is_configured() {
+    let auth = auth(&with_ada());
+    let ada = Grant { principal: Principal::Named("ada".into()), role: Role::Read };
+    assert_eq!(auth.check(Some(SECRET)), Ok(ada));
+    for wrong in [None, Some(""), Some("0123456789abcdee"), Some("0123456789abcdef0")] {
+        assert_eq!(auth.check(wrong).expect_err("not ada").code, Code::Unauthorised);
+    }
+}
+
+#[test]
+fn an_open_server_takes_an_unknown_token_for_none() {
+    let anonymous = Grant { principal: Principal::Anonymous, role: Role::Write };
+    assert_eq!(auth(&on_loopback()).check(Some("anything")), Ok(anonymous.clone()));
+    let both = Config { allow_anonymous: true, ..with_ada() };
+    assert_eq!(auth(&both).check(None), Ok(anonymous));
+    assert!(auth(&both).is_open());
+}
+
+#[test]
+fn a_token_comes_in_a_header_or_in_the_query() {
+    let auth = auth(&with_ada());
+    let is_ada =
+        |path, headers: &[_]| auth.admit(&request(path, headers)).expect("loopback").grant.is_ok();
+    let host = ("host", "localhost:1234");
+    assert!(is_ada("/room", &[host, ("authorization", "Bearer 0123456789abcdef")]));
+    assert!(is_ada("/room?a=b&token=0123456789%61bcdef", &[host]));
+    assert!(!is_ada("/room?xtoken=0123456789abcdef", &[host]));
+    assert!(!is_ada("/room", &[host, ("authorization", "Basic 0123456789abcdef")]));
+}
+
+#[test]
+fn a_host_name_that_is_not_ours_is_refused() {
+    let auth = auth(&Config { hosts: vec!["Notes.example.org".to_owned()], ..on_loopback() });
+    for ours in [
+        "localhost",
+        "LOCALHOST:1234",
+        "localhost.",
+        "demo.localhost:80",
+        "127.0.0.1:1234",
+        "127.9.9.9",
+        "[::1]:1234",
+        "[::1]",
+        "[::ffff:127.0.0.1]:1",
+        "notes.example.org:8080",
+    ] {
+        assert!(!refused(&auth, &[("host", ours)]), "{ours}");
+    }
+    for other in [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "notlocalhost",
+        "",
+        "10.0.0.1",
+        "[fe80::1]",
+        "evil.example:1234",
+        "notes.example.org.evil.example",
+    ] {
+        assert!(refused(&auth, &[("host", other)]), "{other}");
+    }
+    assert!(refused(&auth, &[]), "no host");
+    assert!(refused(&auth, &[("host", "localhost"), ("host", "localhost")]), "two hosts");
+}
+
+#[test]
+fn a_page_from_elsewhere_is_refused() {
+    let auth = auth(&Config {
+        hosts: vec!["notes.example.org".to_owned()],
+        origins: vec!["https://app.example.org".to_owned()],
+        ..on_loopback()
+    });
+    let from = |origin| refused(&auth, &[("host", "notes.example.org"), ("origin", origin)]);
+    for known in [
+        "https://notes.example.org",
+        "http://localhost:5173",
+        "http://127.0.0.1",
+        "http://[::1]:9",
+        "https://app.example.org",
+        "HTTPS://App.example.org",
+    ] {
+        assert!(!from(known), "{known}");
+    }
+    for unknown in [
+        "https://evil.example",
+        "null",
+        "",
+        "https://app.example.org.evil.example",
+        "http://app.example.org",
+        "https://notes.example.org:444",
+        "https://localhost.evil.example",
+        "file://",
+        "localhost",
+    ] {
+        assert!(from(unknown), "{unknown}");
+    }
+}
+
+#[test]
+fn with_a_valid_token_any_page_may_come_unless_some_are_listed() {
+    let headers = [
+        ("host", "anything.example"),
+        ("origin", "https://elsewhere.example"),
+        ("authorization", "Bearer 0123456789abcdef"),
+    ];
+    assert!(!refused(&auth(&with_ada()), &headers));
+    let listed = Config { origins: vec!["https://app.example".to_owned()], ..with_ada() };
+    assert!(refused(&auth(&listed), &headers));
+    let mut wrong = headers;
+    wrong[2].1 = "Bearer 0123456789abcdee";
+    assert!(refused(&auth(&with_ada()), &wrong), "an invalid token opens nothing");
+    assert!(refused(&auth(&on_loopback()), &headers), "nor does one on an open server");
+}
+
+#[test]
+fn a_server_that_is_open_on_loopback_refuses_proxies() {
+    let host = ("host", "localhost");
+    for name in ["forwarded", "x-forwarded-for", "X-Forwarded-Host", "x-forwarded-proto"] {
+        assert!(refused(&auth(&on_loopback()), &[host, (name, "x")]), "{name}");
+        assert!(!refused(&auth(&with_ada()), &[host, (name, "x")]), "{name}");
+        let allowed = Config { allow_anonymous: true, ..on_loopback() };
+        assert!(!refused(&auth(&allowed), &[host, (name, "x")]), "{name}");
+    }
+}
+
+#[test]
+fn principals_must_be_told_apart() {
+    let try_two = |name, token| {
+        let principals =
+            vec![principal("ada", SECRET, Role::Read), principal(name, token, Role::Write)];
+        Auth::new(&Config { principals, ..on_loopback() })
+    };
+    assert!(matches!(try_two("ada", "another secret token"), Err(Error::Twice { .. })));
+    assert!(matches!(try_two("bob", SECRET), Err(Error::Twice { .. })));
+    assert!(matches!(try_two("bob", "short"), Err(Error::ShortToken { .. })));
+    assert!(try_two("bob", "another secret token").is_ok());
+}
+
+#[test]
+fn a_token_is_never_shown() {
+    let config = with_ada();
+    let auth = auth(&config);
+    assert!(!format!("{config:?} {auth:?}").contains(SECRET));
+    let role = serde_json::to_string(&config.principals).expect("plain data");
+    assert!(!role.contains(SECRET), "{role}");
+}
+
+#[test]
+fn an_origin_with_a_path_is_no_origin() {
+    for origin in ["https://app.example/", "app.example", "null"] {
+        let config = Config { origins: vec![origin.to_owned()], ..on_loopback() };
+        assert!(matches!(Auth::new(&config), Err(Error::BadOrigin(_))), "{origin}");
+    }
+}

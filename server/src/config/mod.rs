@@ -1,0 +1,323 @@
+//! The configuration: one tree, from flags over environment over file over defaults.
+//!
+//! `cli` gathers the [`Sources`]; `app` hands each part its own `Config` made from this one. Never
+//! shows a token, not even in the message about a wrong one.
+
+pub mod data;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::error::Kind;
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::Value;
+use serde::{Deserialize, Deserializer, Serialize};
+use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
+
+use crate::auth::{self, PrincipalConfig};
+use crate::relay::listen;
+
+/// Where y-websocket's own server listens, so that stock clients find us where they look.
+const PORT: u16 = 1234;
+/// What the names of environment variables begin with; two underscores go one level down.
+const ENVIRONMENT_PREFIX: &str = "SHEAF_";
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Addresses to listen on. Absent: 127.0.0.1:1234 and, where there is IPv6, [::1]:1234.
+    #[serde(deserialize_with = "one_or_many")]
+    pub listen: Option<Vec<SocketAddr>>,
+    /// The directory for everything that is kept. Absent: the user's data home.
+    pub data: Option<PathBuf>,
+    /// Host names, besides loopback, by which requests without a token may address us.
+    pub hosts: Vec<String>,
+    /// Origins, besides our own and loopback, whose pages may connect.
+    pub origins: Vec<String>,
+    /// Whether requests without a token may read and write.
+    pub allow_anonymous: bool,
+    /// Who has a token.
+    pub principals: Vec<PrincipalConfig>,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Bounds that depend on the machine and its users.
+    pub limits: Limits,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,sheaf_server=debug`.
+    pub level: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// Bounds that depend on the machine and its users; those of the wire are in `protocol::limits`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections in all. An idle session costs a few KiB; file descriptors run out first.
+    pub connections_max: usize,
+    /// Connections from one address (IPv6: one /64), not applied on loopback. A class or an office
+    /// behind one address fits, with a few tabs each.
+    pub connections_per_address_max: usize,
+    /// One message. At most the bound of the wire, 16 MiB.
+    pub message_bytes_max: usize,
+    /// Bytes of messages read and not yet applied, all sessions together.
+    pub pending_bytes_max: usize,
+    /// Time for a request's head to arrive.
+    pub header_timeout_s: u64,
+    /// A session that is silent this long is asked whether it is there.
+    pub ping_idle_s: u64,
+    /// A session that is silent this long, although asked, is ended.
+    pub session_idle_s: u64,
+    /// Memory for all documents together; idle ones leave earlier when it is short.
+    pub documents_bytes_max: u64,
+    /// A document that nobody has open leaves memory after this long.
+    pub unload_idle_s: u64,
+    /// How long a stop may take.
+    pub stop_timeout_s: u64,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections_max: 10_000,
+            connections_per_address_max: 256,
+            message_bytes_max: MESSAGE_BYTES_MAX,
+            pending_bytes_max: 256 << 20,
+            header_timeout_s: 5,
+            ping_idle_s: 20,
+            session_idle_s: 40,
+            documents_bytes_max: 512 << 20,
+            unload_idle_s: 60,
+            stop_timeout_s: 10,
+        }
+    }
+}
+
+/// Where the configuration comes from; later ones win.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// A TOML file.
+    pub file: Option<PathBuf>,
+    /// Environment variables, ours and others; `SHEAF_CONFIG` names the file and is no key.
+    pub environment: Vec<(String, String)>,
+    /// What flags say, by key: `limits.connections_max`.
+    pub flags: Vec<(&'static str, Value)>,
+}
+
+/// Why the configuration cannot be used. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}: {source}; check --config")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key that does not exist, or a value that does not fit.
+    #[error("the configuration is wrong: {0}. `sheaf serve --help` lists all keys")]
+    Wrong(String),
+    /// A number that makes no sense.
+    #[error("limits.{key} is {value}; it must be {wanted}")]
+    OutOfRange {
+        /// Which.
+        key: &'static str,
+        /// As configured.
+        value: u64,
+        /// What would do.
+        wanted: &'static str,
+    },
+    /// There is no home to put the data in.
+    #[error("no data home for this user; say where to keep data with --data")]
+    NoDataHome,
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory {path}: {why}; give another with --data")]
+    Data {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Config {
+    /// Reads all sources.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn load(sources: &Sources) -> Result<Config, Error> {
+        let mut figment = Figment::new();
+        if let Some(path) = &sources.file {
+            // Opened here, because a missing file is no error to the reader and an empty one to us.
+            std::fs::File::open(path)
+                .map_err(|source| Error::Unreadable { path: path.clone(), source })?;
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        for (key, value) in &sources.environment {
+            let Some(key) = key.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
+            if key == "CONFIG" {
+                continue;
+            }
+            let key = key.to_ascii_lowercase().replace("__", ".");
+            let value: Value = value.parse().unwrap_or_else(|never| match never {});
+            figment = figment.merge(Serialized::default(&key, value));
+        }
+        for (key, value) in &sources.flags {
+            figment = figment.merge(Serialized::default(key, value));
+        }
+        let config: Config = figment.extract().map_err(|error| Error::Wrong(told(error)))?;
+        config.limits.check()?;
+        Ok(config)
+    }
+
+    /// The addresses to listen on, as configured or by default.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listen.clone().unwrap_or_else(|| {
+            vec![([127, 0, 0, 1], PORT).into(), ([0, 0, 0, 0, 0, 0, 0, 1], PORT).into()]
+        })
+    }
+
+    /// The data directory, as configured or by default. It need not exist.
+    ///
+    /// # Errors
+    /// `NoDataHome` for a user without one.
+    pub fn data_dir(&self) -> Result<PathBuf, Error> {
+        let by_default = || {
+            let dirs = directories::ProjectDirs::from("", "", "sheaf").ok_or(Error::NoDataHome)?;
+            Ok(dirs.data_dir().to_owned())
+        };
+        self.data.clone().map_or_else(by_default, Ok)
+    }
+
+    /// What `auth` needs.
+    #[must_use]
+    pub fn auth(&self) -> auth::Config {
+        auth::Config {
+            principals: self.principals.clone(),
+            allow_anonymous: self.allow_anonymous,
+            hosts: self.hosts.clone(),
+            origins: self.origins.clone(),
+            listen: self.addresses(),
+        }
+    }
+
+    /// What `relay::listen` needs.
+    #[must_use]
+    pub fn accept_loop(&self) -> listen::Config {
+        listen::Config {
+            listen: self.addresses(),
+            is_ipv6_optional: self.listen.is_none(),
+            connections_max: self.limits.connections_max,
+            connections_per_address_max: self.limits.connections_per_address_max,
+            header_time_max: Duration::from_secs(self.limits.header_timeout_s),
+        }
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), Error> {
+        let at_least_1 = [
+            ("connections_max", self.connections_max as u64),
+            ("connections_per_address_max", self.connections_per_address_max as u64),
+            ("header_timeout_s", self.header_timeout_s),
+            ("ping_idle_s", self.ping_idle_s),
+            ("unload_idle_s", self.unload_idle_s),
+            ("stop_timeout_s", self.stop_timeout_s),
+        ];
+        for (key, value) in at_least_1 {
+            check(key, value, value >= 1, "at least 1")?;
+        }
+        let message = self.message_bytes_max;
+        let fits = (1024..=MESSAGE_BYTES_MAX).contains(&message);
+        check("message_bytes_max", message as u64, fits, "from 1024 to 16777216")?;
+        let pending = self.pending_bytes_max;
+        let holds_one = pending >= message;
+        check("pending_bytes_max", pending as u64, holds_one, "at least message_bytes_max")?;
+        let is_asked_first = self.session_idle_s > self.ping_idle_s;
+        check("session_idle_s", self.session_idle_s, is_asked_first, "more than ping_idle_s")?;
+        let documents = self.documents_bytes_max;
+        check("documents_bytes_max", documents, documents >= 1 << 20, "at least 1048576 (1 MiB)")
+    }
+}
+
+fn check(key: &'static str, value: u64, holds: bool, wanted: &'static str) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(Error::OutOfRange { key, value, wanted }) }
+}
+
+/// All mistakes at once, with key and source. Values under `principals` are secrets and left out.
+fn told(errors: figment::Error) -> String {
+    let tell = |error: figment::Error| {
+        let key = error.path.join(".");
+        let is_secret = key.starts_with("principals");
+        let what = match &error.kind {
+            Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if is_secret => {
+                format!("expected {expected}")
+            }
+            Kind::Message(_) | Kind::UnknownVariant(..) if is_secret => {
+                "expected name, token (text in quotes) and role (read or write)".to_owned()
+            }
+            kind => kind.to_string(),
+        };
+        let place = error.metadata.as_ref().and_then(|it| it.source.as_ref()).map(place);
+        format!("{key}: {what}{}", place.unwrap_or_default())
+    };
+    errors.into_iter().map(tell).collect::<Vec<_>>().join("; ")
+}
+
+fn place(source: &figment::Source) -> String {
+    source.file_path().map(|path: &Path| format!(" (in {})", path.display())).unwrap_or_default()
+}
+
+/// Addresses as a list, as one, or as one text with commas, which is all the environment can say
+/// without quotes.
+fn one_or_many<'de, D>(deserializer: D) -> Result<Option<Vec<SocketAddr>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Addresses {
+        Text(String),
+        List(Vec<String>),
+    }
+    let list = match Option::<Addresses>::deserialize(deserializer)? {
+        None => return Ok(None),
+        Some(Addresses::Text(text)) => text.split(',').map(|it| it.trim().to_owned()).collect(),
+        Some(Addresses::List(list)) => list,
+    };
+    let parse = |text: String| {
+        let wanted = "is no address; write it as 127.0.0.1:1234 or [::1]:1234";
+        text.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} {wanted}")))
+    };
+    list.into_iter().map(parse).collect::<Result<_, _>>().map(Some)
+}
+
+#[cfg(test)]
+mod tests;

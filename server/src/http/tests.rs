@@ -1,0 +1,127 @@
+//! Requests straight into the routes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http_body_util::BodyExt;
+use hyper::Request;
+use hyper::http::{Method, StatusCode};
+use hyper_util::service::TowerToHyperService;
+use serde_json::Value;
+
+use super::*;
+
+#[derive(Default)]
+struct Switch {
+    is_broken: AtomicBool,
+}
+
+impl Health for Switch {
+    fn check_ready(&self) -> Result<(), Refusal> {
+        let what = "the journal is read-only";
+        let refusal = Refusal { code: Code::Unavailable, at: 0, what };
+        if self.is_broken.load(Ordering::SeqCst) { Err(refusal) } else { Ok(()) }
+    }
+
+    fn refresh(&self, metrics: &Metrics) {
+        metrics.journal.durable_position.set(7);
+    }
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: hyper::HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+}
+
+async fn ask(health: &Arc<Switch>, request: Request<String>) -> Answer {
+    let metrics = Arc::new(Metrics::new());
+    let state = State { metrics, health: Arc::clone(health) as Arc<dyn Health> };
+    let service = TowerToHyperService::new(warp::service(routes(&state)));
+    let answered = hyper::service::Service::call(&service, request).await;
+    let (parts, body) = answered.expect("infallible").into_parts();
+    let bytes = body.collect().await.expect("a body in memory").to_bytes();
+    let body = String::from_utf8_lossy(&bytes).into_owned();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+async fn get(path: &str) -> Answer {
+    let request = Request::get(path).body(String::new()).expect("a legal request");
+    ask(&Arc::default(), request).await
+}
+
+#[tokio::test]
+async fn a_probe_is_told_whether_writes_can_be_made_durable() {
+    let health = Arc::new(Switch::default());
+    let probe = |path| Request::get(path).body(String::new()).expect("a legal request");
+    assert_eq!(ask(&health, probe("/readyz")).await.status, StatusCode::OK);
+    health.is_broken.store(true, Ordering::SeqCst);
+    let answer = ask(&health, probe("/readyz")).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.json()["code"], "unavailable");
+    assert_eq!(answer.json()["message"], "the journal is read-only");
+    assert_eq!(ask(&health, probe("/healthz")).await.status, StatusCode::OK);
+    let text = ask(&health, probe("/metrics")).await.body;
+    assert!(text.contains("sheaf_ready 0"), "{text}");
+}
+
+#[tokio::test]
+async fn metrics_are_open_metrics_text_and_fresh() {
+    let answer = get("/metrics").await;
+    assert!(answer.header("content-type").starts_with("application/openmetrics-text"));
+    assert!(answer.body.contains("sheaf_journal_durable_position_bytes 7"));
+    assert!(answer.body.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_a_404_in_the_one_shape() {
+    let unknown = ["/nothing", "/v1/vaults", "/../Cargo.toml", "/healthz/x", "/%2e%2e/Cargo.toml"];
+    for path in unknown {
+        let answer = get(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        let body = answer.json();
+        assert_eq!(body["code"], "not_found");
+        assert_eq!(body["retryable"], false);
+        assert!(body["message"].is_string() && body["details"].is_object());
+    }
+    let mut post = Request::new(String::new());
+    *post.method_mut() = Method::POST;
+    assert_eq!(ask(&Arc::default(), post).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_start_page_is_there_with_or_without_a_built_demo() {
+    let answer = get("/").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(answer.header("content-type").starts_with("text/html"));
+    assert!(answer.header("content-security-policy").contains("default-src 'self'"));
+    assert!(answer.body.contains("Sheaf"), "{}", answer.body);
+    let tag = answer.header("etag");
+    if tag.is_empty() {
+        assert!(answer.body.contains("make run"), "{}", answer.body);
+        return;
+    }
+    let request = Request::get("/").header("if-none-match", tag).body(String::new());
+    let again = ask(&Arc::default(), request.expect("a legal request")).await;
+    assert_eq!(again.status, StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
+async fn a_refusal_that_may_pass_says_when_to_come_back() {
+    let refusal = |code| Error::from(Refusal { code, at: 0, what: "…" }).into_response();
+    let headers = refusal(Code::TryLater).headers().clone();
+    assert!(headers.contains_key("retry-after"));
+    let response = refusal(Code::Unauthorised);
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(response.headers()["www-authenticate"], "Bearer");
+    assert!(!response.headers().contains_key("retry-after"));
+}

@@ -1,0 +1,202 @@
+//! The way out of a session: one socket, written by its task or by a publisher.
+//!
+//! Job: write frames in order, in as few calls as possible, keeping only what the socket would not
+//! take. Called by `session`, and by `document::readers` through `Outlet`. Never blocks, never
+//! reorders, never takes new work while old bytes wait.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::task::AtomicWaker;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+
+use crate::document::readers::Outlet;
+use crate::document::tail::{Chunk, Framing};
+use crate::metrics::{Direction, MessageKind, Metrics};
+
+/// Small chunks are copied together up to this size, to go out in one call.
+const JOIN_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A socket's sending half.
+pub struct Outbound {
+    stream: TcpStream,
+    framing: &'static dyn Framing,
+    /// What the socket did not take. While it is locked or not empty, publishers stay away.
+    waiting: Mutex<VecDeque<Bytes>>,
+    /// The session's task.
+    waker: AtomicWaker,
+    metrics: Arc<Metrics>,
+    /// Bytes the socket has taken: it moves, or it is stuck.
+    taken: AtomicU64,
+}
+
+impl Outbound {
+    /// Takes the socket.
+    pub fn new(stream: TcpStream, framing: &'static dyn Framing, metrics: Arc<Metrics>) -> Self {
+        let (waiting, waker, taken) = (Mutex::default(), AtomicWaker::new(), AtomicU64::new(0));
+        Self { stream, framing, waiting, waker, metrics, taken }
+    }
+
+    /// Counts a chunk that leaves here.
+    pub fn count(&self, chunk: &Chunk, bytes: usize) {
+        let metrics = &self.metrics.relay;
+        metrics.messages(Direction::Out, MessageKind::Update).inc_by(chunk.len() as u64);
+        metrics.bytes(Direction::Out).inc_by(bytes as u64);
+    }
+
+    /// Bytes the socket has taken since it was opened.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.stream.try_write(bytes)?;
+        self.taken.fetch_add(sent as u64, Ordering::Relaxed);
+        Ok(sent)
+    }
+
+    /// The socket, for reading.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Registers the session's task for [`Outlet::wake`].
+    pub fn register(&self, cx: &Context<'_>) {
+        self.waker.register(cx.waker());
+    }
+
+    /// Writes what waits and then what `fill` brings, until the socket is full (`Pending`) or
+    /// nothing is left. `fill` runs only when nothing waits, and under the lock that keeps
+    /// publishers away, so that what it gathers keeps its place.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub fn poll_drain(
+        &self,
+        cx: &mut Context<'_>,
+        mut fill: impl FnMut(&mut Filling<'_>) -> bool,
+    ) -> Poll<io::Result<()>> {
+        let mut waiting = self.waiting.lock();
+        loop {
+            while let Some(bytes) = waiting.front_mut() {
+                match self.try_write(bytes) {
+                    Ok(sent) if sent == bytes.len() => drop(waiting.pop_front()),
+                    Ok(sent) => drop(bytes.split_to(sent)),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        if self.stream.poll_write_ready(cx)?.is_pending() {
+                            return Poll::Pending;
+                        }
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+            let is_more = JOINED.with_borrow_mut(|joined| {
+                // A panic may have left another session's bytes.
+                joined.clear();
+                let mut filling = Filling { joined, waiting: &mut waiting };
+                let is_more = fill(&mut filling);
+                filling.finish(self);
+                is_more
+            });
+            if !is_more && waiting.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// True while the socket has not taken everything.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.lock().is_empty()
+    }
+}
+
+/// Collects what is to be sent: small pieces copied together, large ones shared.
+pub struct Filling<'a> {
+    joined: &'a mut Vec<u8>,
+    waiting: &'a mut VecDeque<Bytes>,
+}
+
+impl Filling<'_> {
+    /// Adds frames that only this session is sent.
+    pub fn push(&mut self, frames: &[u8]) {
+        self.joined.extend_from_slice(frames);
+        self.split();
+    }
+
+    /// Adds shared frames.
+    pub fn push_shared(&mut self, frames: &Bytes) {
+        if frames.len() < JOIN_BYTES / 4 {
+            return self.push(frames);
+        }
+        self.keep();
+        self.waiting.push_back(frames.clone());
+    }
+
+    fn split(&mut self) {
+        if self.joined.len() >= JOIN_BYTES {
+            self.keep();
+        }
+    }
+
+    fn keep(&mut self) {
+        if !self.joined.is_empty() {
+            self.waiting.push_back(Bytes::copy_from_slice(self.joined));
+            self.joined.clear();
+        }
+    }
+
+    /// Sends the joined bytes right away if nothing is before them; keeps what is left.
+    fn finish(mut self, out: &Outbound) {
+        if self.waiting.is_empty() && !self.joined.is_empty() {
+            let sent = out.try_write(self.joined).unwrap_or(0);
+            if sent < self.joined.len() {
+                self.waiting.push_back(Bytes::copy_from_slice(&self.joined[sent..]));
+            }
+            self.joined.clear();
+        }
+        self.keep();
+        if self.joined.capacity() > 4 * JOIN_BYTES {
+            self.joined.shrink_to(JOIN_BYTES);
+        }
+    }
+}
+
+impl Outlet for Outbound {
+    fn offer(&self, chunk: &Arc<Chunk>) -> bool {
+        let Some(mut waiting) = self.waiting.try_lock() else { return false };
+        if !waiting.is_empty() {
+            return false;
+        }
+        let frames = chunk.framed(self.framing);
+        match self.try_write(frames) {
+            Ok(sent) if sent == frames.len() => {
+                self.count(chunk, frames.len());
+                true
+            }
+            Ok(sent) => {
+                self.count(chunk, frames.len());
+                waiting.push_back(frames.slice(sent..));
+                drop(waiting);
+                self.waker.wake();
+                true
+            }
+            // Full or gone: the session finds out by itself.
+            Err(_) => false,
+        }
+    }
+
+    fn wake(&self) {
+        self.waker.wake();
+    }
+}

@@ -1,0 +1,615 @@
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use sheaf_protocol::frame::{self, Message, messages};
+use sheaf_protocol::ids::VaultName;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message as Ws;
+use tokio_tungstenite::tungstenite::protocol::Role as WsRole;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as WsFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data as OpData, OpCode};
+use tokio_util::sync::CancellationToken;
+use yrs::updates::decoder::Decode;
+use yrs::updates::encoder::Encode;
+use yrs::{GetString, ReadTxn, Text, Transact, WriteTxn};
+
+use super::*;
+use crate::auth::Role;
+use crate::document::handle::Name;
+use crate::document::tests::Ground;
+use crate::journal::Journal;
+use crate::relay::budget::Budget;
+use crate::time::Clock;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+struct Rig {
+    relay: Arc<Relay>,
+    journal: Journal,
+    listener: TcpListener,
+    _dir: TempDir,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let dir = TempDir::new().expect("a directory");
+        let clock = Clock::system();
+        let Ground { shared, registry, .. } = Ground::open(dir.path(), &clock, 1 << 30);
+        let relay = Relay {
+            registry,
+            budget: Budget::new(64 << 20),
+            limits: Limits {
+                message_bytes_max: 16 << 20,
+                ping_idle: Duration::from_secs(20),
+                session_idle: Duration::from_secs(40),
+            },
+            clock,
+            metrics: shared.metrics,
+            stop: CancellationToken::new(),
+        };
+        let journal = shared.journal;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self { relay: Arc::new(relay), journal, listener, _dir: dir }
+    }
+
+    async fn connect(&self, document: &str, who: &str, role: Role) -> Client {
+        let address = self.listener.local_addr().expect("bound");
+        let (near, far) = tokio::join!(TcpStream::connect(address), self.listener.accept());
+        let principal = match who {
+            "" => Principal::Anonymous,
+            name => Principal::Named(Arc::from(name)),
+        };
+        let opened = Opened {
+            stream: far.expect("accepted").0,
+            leftover: Vec::new(),
+            name: Name { vault: VaultName::default(), document: Arc::from(document) },
+            grant: Grant { principal, role },
+        };
+        #[expect(clippy::disallowed_methods, reason = "a test's own task, ended with its runtime")]
+        tokio::spawn(run(Arc::clone(&self.relay), opened));
+        let socket =
+            WebSocketStream::from_raw_socket(near.expect("connected"), WsRole::Client, None).await;
+        Client { socket, doc: yrs::Doc::with_client_id(u64::from(u32::MAX)) }
+    }
+}
+
+struct Client {
+    socket: WebSocketStream<TcpStream>,
+    doc: yrs::Doc,
+}
+
+/// What a test waits for.
+#[derive(Debug, PartialEq)]
+enum Got {
+    Step1,
+    Step2,
+    Update,
+    Awareness(Vec<(u64, u32, String)>),
+    Denied,
+    Echo(Vec<u8>),
+    Closed(u16),
+}
+
+impl Client {
+    fn with_id(mut self, id: u64) -> Self {
+        self.doc = yrs::Doc::with_client_id(id);
+        self
+    }
+
+    async fn send(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = Vec::new();
+        write(&mut bytes);
+        self.socket.send(Ws::binary(bytes)).await.expect("sent");
+    }
+
+    /// Types into the document and sends the update.
+    async fn type_in(&mut self, text: &str) {
+        let update = self.type_offline(text);
+        self.send(|out| frame::write_update(out, &update)).await;
+    }
+
+    fn type_offline(&self, text: &str) -> Vec<u8> {
+        let mut txn = self.doc.transact_mut();
+        let root = txn.get_or_insert_text("content");
+        root.push(&mut txn, text);
+        txn.encode_update_v1()
+    }
+
+    async fn next(&mut self) -> Got {
+        let next = tokio::time::timeout(DEADLINE, self.socket.next()).await.expect("in time");
+        match next {
+            None | Some(Err(_)) => Got::Closed(1006),
+            Some(Ok(Ws::Close(close))) => {
+                Got::Closed(close.map_or(1005, |close| close.code.into()))
+            }
+            Some(Ok(Ws::Binary(bytes))) => {
+                let all: Vec<_> = messages(&bytes).collect();
+                assert_eq!(all.len(), 1, "one protocol message a frame");
+                self.message(all[0].expect("well formed"))
+            }
+            Some(Ok(other)) => panic!("unexpected {other:?}"),
+        }
+    }
+
+    fn message(&mut self, message: Message<'_>) -> Got {
+        match message {
+            Message::Step1(_) => Got::Step1,
+            Message::Step2(update) => {
+                self.apply(update);
+                Got::Step2
+            }
+            Message::Update(update) => {
+                self.apply(update);
+                Got::Update
+            }
+            Message::Awareness(bytes) => {
+                let entries = scan::awareness(bytes).expect("scans");
+                let entry = |entry: scan::AwarenessEntry<'_>| {
+                    (entry.client, entry.clock, entry.state.to_owned())
+                };
+                Got::Awareness(entries.entries().map(entry).collect())
+            }
+            Message::AuthDenied(_) => Got::Denied,
+            Message::Echo(bytes) => Got::Echo(bytes.to_vec()),
+            Message::QueryAwareness => panic!("the server does not ask"),
+        }
+    }
+
+    fn apply(&self, update: &[u8]) {
+        let update = yrs::Update::decode_v1(update).expect("decodes");
+        self.doc.transact_mut().apply_update(update).expect("applies");
+    }
+
+    async fn expect(&mut self, expected: Got) {
+        assert_eq!(self.next().await, expected);
+    }
+
+    /// Reads until a message of this kind has come.
+    async fn until(&mut self, expected: Got) {
+        loop {
+            match self.next().await {
+                got if got == expected => return,
+                Got::Closed(code) => panic!("closed with {code}, waiting for {expected:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    async fn answer_step1(&mut self) {
+        let whole = self.doc.transact().encode_diff_v1(&yrs::StateVector::default());
+        self.send(|out| frame::write_step2(out, &whole)).await;
+    }
+
+    /// The opening exchange of a stock client.
+    async fn sync(&mut self) {
+        self.expect(Got::Step1).await;
+        let vector = self.doc.transact().state_vector().encode_v1();
+        self.send(|out| frame::write_step1(out, &vector)).await;
+        self.until(Got::Step2).await;
+        self.answer_step1().await;
+    }
+
+    async fn durable(&mut self, tag: &[u8]) {
+        self.send(|out| frame::write_echo(out, tag)).await;
+        self.until(Got::Echo(tag.to_vec())).await;
+    }
+
+    fn text(&self) -> String {
+        let txn = self.doc.transact();
+        txn.get_text("content").map(|text| text.get_string(&txn)).unwrap_or_default()
+    }
+}
+
+fn multi<F: Future>(test: F) -> F::Output {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(test)
+}
+
+#[test]
+fn an_edit_reaches_the_other_reader_as_sent_and_is_acknowledged_when_durable() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
+        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
+        a.sync().await;
+        b.sync().await;
+        a.type_in("hello").await;
+        b.until(Got::Update).await;
+        assert_eq!(b.text(), "hello");
+        a.durable(b"1").await;
+        assert!(rig.journal.durable() > 0);
+        let mut late = rig.connect("d", "", Role::Write).await.with_id(3);
+        late.sync().await;
+        assert_eq!(late.text(), "hello");
+    });
+}
+
+#[test]
+fn a_gap_is_asked_for_once_and_an_open_one_ends_the_session() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
+        a.sync().await;
+        a.durable(b"0").await;
+        a.type_offline("lost ");
+        a.type_in("kept").await;
+        a.expect(Got::Step1).await;
+        // Waits for the answer: what came before it is not in yet.
+        a.send(|out| frame::write_echo(out, b"1")).await;
+        a.answer_step1().await;
+        a.expect(Got::Echo(b"1".to_vec())).await;
+        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
+        b.sync().await;
+        assert_eq!(b.text(), "lost kept");
+
+        a.type_offline("lost ");
+        a.type_in("again").await;
+        a.expect(Got::Step1).await;
+        let second = a.type_offline("!");
+        a.send(|out| frame::write_step2(out, &second)).await;
+        a.until(Got::Closed(4410)).await;
+    });
+}
+
+#[test]
+fn a_read_only_session_changes_nothing_and_is_told_once() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut a = rig.connect("d", "reader", Role::Read).await.with_id(1);
+        a.type_in("no").await;
+        a.expect(Got::Denied).await;
+        a.type_in("no").await;
+        a.send(|out| frame::write_step1(out, &[0])).await;
+        a.expect(Got::Step2).await;
+        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
+        b.sync().await;
+        assert_eq!(b.text(), "");
+    });
+}
+
+#[test]
+fn presence_is_shown_with_server_clocks_and_taken_back_on_leave() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
+        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
+        a.sync().await;
+        b.sync().await;
+        a.send(|out| frame::write_awareness(out, &[1, 1, 0, 2, b'{', b'}'])).await;
+        let Got::Awareness(shown) = b.next().await else { panic!("presence first") };
+        assert_eq!((shown[0].0, shown[0].2.as_str()), (1, "{}"));
+        // An entry for somebody else's id is an echo.
+        b.send(|out| frame::write_awareness(out, &[1, 1, 9, 4, b'n', b'u', b'l', b'l'])).await;
+        drop(a);
+        let Got::Awareness(gone) = b.next().await else { panic!("a null") };
+        assert_eq!((gone[0].0, gone[0].2.as_str()), (1, "null"));
+        assert!(gone[0].1 > shown[0].1);
+    });
+}
+
+#[test]
+fn bad_bytes_end_only_their_own_session() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut honest = rig.connect("d", "", Role::Write).await.with_id(1);
+        honest.sync().await;
+        for bytes in [
+            &b"\x00\x02\x05\xff\xff\xff\xff\x0f"[..],
+            &[0, 0, 5, 0x80, 0x88, 0xde, 0xbe, 1],
+            &[1, 5, 0x80, 0x88, 0xde, 0xbe, 1],
+            &[42],
+            &[0, 2, 200, 1],
+        ] {
+            let mut hostile = rig.connect("d", "", Role::Write).await.with_id(66);
+            hostile.expect(Got::Step1).await;
+            hostile.socket.send(Ws::binary(bytes.to_vec())).await.expect("sent");
+            hostile.until(Got::Closed(4400)).await;
+        }
+        honest.type_in("fine").await;
+        honest.durable(b"1").await;
+    });
+}
+
+#[test]
+fn forging_while_the_victim_is_connected_is_refused() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut victim = rig.connect("d", "alice", Role::Write).await.with_id(1);
+        victim.sync().await;
+        victim.type_in("mine ").await;
+        victim.durable(b"0").await;
+        let mut forger = rig.connect("d", "bob", Role::Write).await.with_id(1);
+        forger.sync().await;
+        forger.type_in("FORGED").await;
+        forger.until(Got::Closed(4409)).await;
+        // The same by way of an answer: the victim is asked first, and holds no such clocks.
+        let mut forger = rig.connect("d", "bob", Role::Write).await.with_id(1);
+        forger.expect(Got::Step1).await;
+        forger.send(|out| frame::write_step1(out, &[0])).await;
+        forger.until(Got::Step2).await;
+        forger.type_offline("FORGED");
+        forger.answer_step1().await;
+        victim.expect(Got::Step1).await;
+        victim.answer_step1().await;
+        forger.until(Got::Closed(4409)).await;
+        victim.type_in("still mine").await;
+        victim.durable(b"1").await;
+        let mut reader = rig.connect("d", "", Role::Write).await.with_id(5);
+        reader.sync().await;
+        assert_eq!(reader.text(), "mine still mine");
+    });
+}
+
+#[test]
+fn two_users_in_one_browser_profile_lose_nothing() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut alice = rig.connect("d", "alice", Role::Write).await.with_id(1);
+        alice.sync().await;
+        alice.type_in("alice ").await;
+        alice.durable(b"0").await;
+        drop(alice);
+        // Offline edits of alice's replica are uploaded by bob's session.
+        let mut bob = rig.connect("d", "bob", Role::Write).await.with_id(1);
+        bob.expect(Got::Step1).await;
+        bob.send(|out| frame::write_step1(out, &[0])).await;
+        bob.until(Got::Step2).await;
+        bob.type_offline("offline");
+        bob.answer_step1().await;
+        bob.durable(b"1").await;
+        let mut reader = rig.connect("d", "", Role::Write).await.with_id(5);
+        reader.sync().await;
+        assert_eq!(reader.text(), "alice offline");
+    });
+}
+
+#[test]
+fn power_loss_after_relay_loses_nothing_that_a_reader_still_has() {
+    multi(async {
+        let before = Rig::new().await;
+        let mut alice = before.connect("d", "alice", Role::Write).await.with_id(1);
+        let mut bob = before.connect("d", "bob", Role::Write).await.with_id(2);
+        alice.sync().await;
+        bob.sync().await;
+        alice.type_in("relayed").await;
+        bob.until(Got::Update).await;
+        // A disk that forgot all that was not synced: a server that knows nothing of it.
+        let after = Rig::new().await;
+        let doc = bob.doc.clone();
+        let mut bob = after.connect("d", "bob", Role::Write).await;
+        bob.doc = doc;
+        bob.sync().await;
+        bob.durable(b"0").await;
+        let doc = alice.doc.clone();
+        let mut alice = after.connect("d", "alice", Role::Write).await;
+        alice.doc = doc;
+        alice.sync().await;
+        alice.type_in(" and more").await;
+        alice.durable(b"1").await;
+        bob.until(Got::Update).await;
+        let mut reader = after.connect("d", "", Role::Write).await.with_id(5);
+        reader.sync().await;
+        assert_eq!(reader.text(), "relayed and more");
+    });
+}
+
+#[test]
+fn an_owner_s_other_copy_is_kept_and_the_owner_is_told() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut alice = rig.connect("d", "alice", Role::Write).await.with_id(1);
+        alice.sync().await;
+        alice.type_in("alice ").await;
+        alice.durable(b"0").await;
+        let mut bob = rig.connect("d", "bob", Role::Write).await.with_id(1);
+        bob.sync().await;
+        drop(alice);
+        bob.type_offline("b's");
+        bob.answer_step1().await;
+        bob.durable(b"1").await;
+        let mut again = rig.connect("d", "alice", Role::Write).await.with_id(1);
+        again.type_offline("alice ");
+        again.type_offline("own");
+        again.expect(Got::Step1).await;
+        again.answer_step1().await;
+        again.expect(Got::Denied).await;
+        again.durable(b"2").await;
+    });
+}
+
+#[test]
+fn sign_in_with_offline_edits_continues_an_anonymous_id() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut nobody = rig.connect("d", "", Role::Write).await.with_id(1);
+        nobody.sync().await;
+        nobody.type_in("before ").await;
+        nobody.durable(b"0").await;
+        nobody.type_offline("offline ");
+        let doc = nobody.doc.clone();
+        drop(nobody);
+        let mut alice = rig.connect("d", "alice", Role::Write).await;
+        alice.doc = doc;
+        alice.sync().await;
+        alice.type_in("after").await;
+        alice.durable(b"1").await;
+        let mut reader = rig.connect("d", "", Role::Write).await.with_id(5);
+        reader.sync().await;
+        assert_eq!(reader.text(), "before offline after");
+    });
+}
+
+#[test]
+fn an_edit_sent_with_the_goodbye_is_taken_and_the_goodbye_answered() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
+        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
+        a.sync().await;
+        b.sync().await;
+        b.durable(b"0").await;
+        let update = a.type_offline("last words");
+        let mut message = Vec::new();
+        frame::write_update(&mut message, &update);
+        // Both in one write, as a closing tab does.
+        a.socket.feed(Ws::binary(message)).await.expect("buffered");
+        a.socket.feed(Ws::Close(None)).await.expect("buffered");
+        a.socket.flush().await.expect("sent");
+        b.until(Got::Update).await;
+        assert_eq!(b.text(), "last words");
+        a.until(Got::Closed(1005)).await;
+    });
+}
+
+#[test]
+fn a_flood_of_questions_gets_one_answer_a_turn() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
+        a.sync().await;
+        a.type_in(&"x".repeat(100_000)).await;
+        let flood: Vec<u8> = [0, 0, 1, 0].repeat(5_000);
+        a.socket.send(Ws::binary(flood)).await.expect("sent");
+        a.send(|out| frame::write_echo(out, b"1")).await;
+        let mut answers = 0;
+        loop {
+            match a.next().await {
+                Got::Step2 => answers += 1,
+                Got::Echo(_) => break,
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        assert!((1..10).contains(&answers), "{answers} answers to 5,000 questions in one frame");
+    });
+}
+
+#[test]
+fn echoes_behind_a_gap_do_not_keep_its_answer_out() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
+        a.sync().await;
+        a.durable(b"0").await;
+        a.type_offline("lost ");
+        a.type_in("kept").await;
+        for at in 0..600_u32 {
+            a.send(|out| frame::write_echo(out, &at.to_le_bytes())).await;
+        }
+        a.expect(Got::Step1).await;
+        a.answer_step1().await;
+        for at in 0..600_u32 {
+            a.expect(Got::Echo(at.to_le_bytes().to_vec())).await;
+        }
+    });
+}
+
+#[test]
+fn what_was_not_taken_is_never_acknowledged() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut a = rig.connect("d", "reader", Role::Read).await.with_id(1);
+        a.durable(b"before").await;
+        a.type_in("no").await;
+        a.expect(Got::Denied).await;
+        a.send(|out| frame::write_echo(out, b"after")).await;
+        a.send(|out| frame::write_step1(out, &[0])).await;
+        a.expect(Got::Step2).await;
+    });
+}
+
+#[test]
+fn an_edit_behind_one_with_a_gap_is_taken_in_the_same_batch() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
+        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
+        a.sync().await;
+        b.sync().await;
+        b.durable(b"0").await;
+        a.type_offline("lost ");
+        let gapped = a.type_offline("kept");
+        let own = a.doc.clone();
+        a.doc = yrs::Doc::with_client_id(9);
+        let whole = a.type_offline("whole");
+        a.doc = own;
+        let mut both = Vec::new();
+        frame::write_update(&mut both, &gapped);
+        frame::write_update(&mut both, &whole);
+        a.socket.send(Ws::binary(both)).await.expect("sent");
+        b.until(Got::Update).await;
+        assert_eq!(b.text(), "whole");
+    });
+}
+
+#[test]
+fn fragments_and_announced_frames_are_paid_for_from_the_budget() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
+        a.sync().await;
+        a.durable(b"0").await;
+        let text = "y".repeat(300_000);
+        let update = a.type_offline(&text);
+        let mut message = Vec::new();
+        frame::write_update(&mut message, &update);
+        let parts: Vec<&[u8]> = message.chunks(60_000).collect();
+        let last = parts.len() - 1;
+        for (at, part) in parts.iter().enumerate() {
+            let data = if at == 0 { OpData::Binary } else { OpData::Continue };
+            let frame = WsFrame::message(part.to_vec(), OpCode::Data(data), at == last);
+            a.socket.send(Ws::Frame(frame)).await.expect("sent");
+            if at == last - 1 {
+                a.socket.flush().await.expect("flushed");
+                let used = async {
+                    while rig.relay.budget.used() < 200_000 {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                tokio::time::timeout(DEADLINE, used).await.expect("a permit is held");
+            }
+        }
+        a.durable(b"1").await;
+        assert_eq!(rig.relay.budget.used(), 0, "and given back");
+    });
+}
+
+#[test]
+fn a_large_message_arrives_in_many_reads() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
+        a.sync().await;
+        a.type_in(&"0123456789".repeat(200_000)).await;
+        a.durable(b"1").await;
+        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
+        b.sync().await;
+        assert_eq!(b.text().len(), 2_000_000);
+    });
+}
+
+#[test]
+fn a_reader_that_stalls_is_brought_up_to_date_by_a_difference() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
+        let mut stalled = rig.connect("d", "", Role::Write).await.with_id(2);
+        a.sync().await;
+        stalled.sync().await;
+        stalled.durable(b"0").await;
+        let page = "x".repeat(100_000);
+        for round in 0..200_u32 {
+            a.type_in(&page).await;
+            a.durable(&round.to_le_bytes()).await;
+        }
+        while stalled.text().len() < 20_000_000 {
+            assert!(!matches!(stalled.next().await, Got::Closed(_)));
+        }
+        assert!(rig.relay.metrics.relay.resyncs.get() > 0);
+    });
+}

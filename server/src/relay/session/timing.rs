@@ -1,0 +1,159 @@
+//! A session's clocks: keep-alive, silence, a stuck socket, waits with an end.
+//!
+//! Job: one slow tick per session and at most one deadline. Called by the session's `poll`. Never
+//! polls faster than its tick: ten thousand idle sessions are a thousand wake-ups a second.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use sheaf_protocol::error::Code;
+
+use super::{DIALECT, Ending, Session};
+use crate::relay::websocket::write_ping;
+use crate::time::{Clock, Moment};
+
+/// Stock clients close after 30 s without a frame: two ticks are less, in the worst case.
+const TICK: Duration = Duration::from_secs(10);
+
+/// Ticks in which the socket took nothing, before the reader counts as stuck.
+const STUCK_TICKS: u32 = 6;
+
+/// Time for a large message to arrive whole, and the rate that gives it more.
+const WHOLE: Duration = Duration::from_secs(30);
+const WHOLE_BYTES_PER_SECOND: usize = 64 * 1024;
+
+/// How long a submission waits for the owner of its client ids.
+const HELD: Duration = Duration::from_secs(5);
+
+/// How long a closed session waits for the client's own close.
+const LINGER: Duration = Duration::from_secs(2);
+
+type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn timer(clock: &Clock, time: Duration) -> Timer {
+    let clock = clock.clone();
+    Box::pin(async move { clock.sleep(time).await })
+}
+
+/// What a session measures between ticks.
+pub(super) struct Timing {
+    clock: Clock,
+    tick: Timer,
+    deadline: Option<Timer>,
+    /// Bytes the socket had taken at the last tick.
+    taken: u64,
+    /// Since when a large message is arriving, and the most bytes it was known to have.
+    arriving: Option<(Moment, usize)>,
+    /// It waits for memory, unread: its silence is ours.
+    is_waiting: bool,
+    heard: Moment,
+    /// Silent for longer than the client is left alone, and pinged for it.
+    is_pinged: bool,
+    blocked_ticks: u32,
+}
+
+impl Timing {
+    pub(super) fn new(clock: &Clock) -> Self {
+        Self {
+            clock: clock.clone(),
+            tick: timer(clock, TICK),
+            deadline: None,
+            taken: 0,
+            arriving: None,
+            is_waiting: false,
+            heard: clock.now(),
+            is_pinged: false,
+            blocked_ticks: 0,
+        }
+    }
+
+    /// A message of so many bytes arrives, or waits for memory.
+    pub(super) fn arrives(&mut self, bytes: usize, is_waiting: bool) {
+        let now = self.clock.now();
+        let (_, most) = self.arriving.get_or_insert((now, bytes));
+        *most = bytes.max(*most);
+        self.is_waiting = is_waiting;
+    }
+
+    /// No large message is under way.
+    pub(super) fn arrived(&mut self) {
+        self.arriving = None;
+        self.is_waiting = false;
+    }
+
+    pub(super) fn received(&mut self) {
+        self.heard = self.clock.now();
+        self.is_pinged = false;
+    }
+
+    pub(super) fn hold(&mut self) {
+        self.deadline = Some(timer(&self.clock, HELD));
+    }
+
+    pub(super) fn release(&mut self) {
+        self.deadline = None;
+    }
+
+    pub(super) fn closing(&mut self) {
+        self.deadline = Some(timer(&self.clock, LINGER));
+    }
+
+    pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.deadline {
+            Some(deadline) => deadline.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Session {
+    /// Acts on the ticks and the deadline that have passed.
+    pub(super) fn poll_timing(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
+        while self.timing.tick.as_mut().poll(cx).is_ready() {
+            self.timing.tick = timer(&self.timing.clock, TICK);
+            self.tick()?;
+        }
+        if std::mem::take(&mut self.is_answered) && self.held.is_some() {
+            self.submit_held(false)?;
+        }
+        if self.held.is_some() && self.timing.poll_deadline(cx).is_ready() {
+            self.submit_held(true)?;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), Ending> {
+        let now = self.timing.clock.now();
+        let taken = self.out.taken();
+        let has_moved = std::mem::replace(&mut self.timing.taken, taken) != taken;
+        if !has_moved {
+            DIALECT.write_keep_alive(&mut self.replies);
+        }
+        let is_stuck = self.out.has_waiting() && !has_moved;
+        self.timing.blocked_ticks = if is_stuck { self.timing.blocked_ticks + 1 } else { 0 };
+        if self.timing.blocked_ticks >= STUCK_TICKS {
+            return Err(Ending::Told(Code::StuckReader, "the socket takes nothing"));
+        }
+        let is_overdue = |(since, bytes): (Moment, usize)| {
+            let time = WHOLE + Duration::from_secs((bytes / WHOLE_BYTES_PER_SECOND) as u64);
+            now > since + time
+        };
+        if self.timing.arriving.is_some_and(is_overdue) {
+            return Err(Ending::Told(Code::Timeout, "a message took too long to arrive"));
+        }
+        let silence = now.since(self.timing.heard);
+        let is_silent = silence >= self.relay.limits.ping_idle;
+        if is_silent && !std::mem::replace(&mut self.timing.is_pinged, true) {
+            write_ping(&[], &mut self.replies);
+        }
+        // A session that does not read on purpose cannot hear its client. One tick more than the
+        // bound leaves an answer the time to come.
+        let is_deaf = self.held.is_some() || self.timing.is_waiting;
+        if silence >= self.relay.limits.session_idle + TICK && !is_deaf {
+            return Err(Ending::Told(Code::Timeout, "nothing heard for too long"));
+        }
+        Ok(())
+    }
+}

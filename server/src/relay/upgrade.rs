@@ -1,0 +1,219 @@
+//! From an HTTP request to an open WebSocket.
+//!
+//! `app` hands every upgrade request here, already admitted by `auth`. We answer 101 ourselves and
+//! take the raw socket out of hyper: its own WebSocket support and warp's hold 132 KiB per idle
+//! socket, this way about 1.3 (measured). Never reads or writes a frame.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
+use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::ids::{VaultName, check_document_name};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::listen::{Peer, Permit};
+use crate::auth::Grant;
+use crate::task::Group;
+
+/// The only version RFC 6455 has.
+const VERSION: &str = "13";
+/// A key is this many random bytes, RFC 6455 §4.1.
+const KEY_BYTES: usize = 16;
+
+/// A WebSocket that has just been opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The socket, nothing of HTTP left on it.
+    pub stream: TcpStream,
+    /// What the client sent right behind its request: bytes of frames, in most cases none.
+    pub leftover: Vec<u8>,
+    /// The vault of the path.
+    pub vault: VaultName,
+    /// The document's name: the decoded rest of the path, 1 to 1,024 bytes.
+    pub document: String,
+    /// What the session may do.
+    pub grant: Grant,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// The connection's place under the caps; to be held as long as the socket is open.
+    pub permit: Arc<Permit>,
+}
+
+/// Takes an opened WebSocket. Called inside a task of the runtime; must not block.
+pub type Accept = Arc<dyn Fn(Opened) + Send + Sync>;
+
+/// Answers upgrade requests.
+pub struct Upgrade {
+    accept: Accept,
+    tasks: Group,
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade").field("tasks", &self.tasks).finish_non_exhaustive()
+    }
+}
+
+/// Whether a request wants a WebSocket, and so comes to [`Upgrade::answer`], whatever its path.
+#[must_use]
+pub fn is_wanted(headers: &HeaderMap) -> bool {
+    has_word(headers, header::UPGRADE, "websocket")
+}
+
+impl Upgrade {
+    /// Opened sockets go to `accept`, from tasks of `tasks`.
+    #[must_use]
+    pub fn new(accept: Accept, tasks: Group) -> Upgrade {
+        Upgrade { accept, tasks }
+    }
+
+    /// Answers one upgrade request, with 101 or, for another version of WebSocket, 426. After a 101
+    /// has gone out, the socket goes to `accept`.
+    ///
+    /// # Errors
+    /// `NotFound` for paths that are no document, `TooLarge` for names over the limit, `Malformed`
+    /// for a broken handshake, `TryLater` over the connection caps, and what `grant` refuses.
+    pub fn answer<B>(
+        &self,
+        request: &mut Request<B>,
+        grant: Result<Grant, Refusal>,
+    ) -> Result<Response<()>, Refusal> {
+        let (vault, document) = document_of(request.uri().path())?;
+        let grant = grant?;
+        let peer: &Peer = request.extensions().get().ok_or(internal("no peer"))?;
+        let full = Refusal { code: Code::TryLater, at: 0, what: "too many connections" };
+        let (peer, permit) = (peer.address, peer.permit.clone().ok_or(full)?);
+        let Some(mut response) = handshake(request)? else { return Ok(other_version()) };
+        let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+        let upgrade = upgrade.ok_or(internal("this connection cannot be upgraded"))?;
+        if let Some(offer) = first_subprotocol(request.headers()) {
+            response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offer);
+        }
+        let accept = Arc::clone(&self.accept);
+        self.tasks.spawn("upgrade", async move {
+            match upgrade.await.map(raw) {
+                Ok(Ok((stream, leftover))) => {
+                    accept(Opened { stream, leftover, vault, document, grant, peer, permit });
+                }
+                Ok(Err(_)) => tracing::error!("an upgraded socket is not TCP"),
+                Err(error) => tracing::debug!(%error, "the peer left during the upgrade"),
+            }
+        });
+        Ok(response)
+    }
+}
+
+/// The vault and document a path names.
+///
+/// Exact patterns come first; every other path is a room of the vault `default`, slashes and all,
+/// because that is what stock clients send: server URL, slash, room name.
+fn document_of(path: &str) -> Result<(VaultName, String), Refusal> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let (vault, document) = match path.strip_prefix("v1/") {
+        Some(rest) => in_vault(rest)?,
+        None => (VaultName::default(), decoded(path)?),
+    };
+    if document.is_empty() {
+        return Err(not_found("a WebSocket needs a document's name as its path"));
+    }
+    // Told only now: `/%761/…` is no way round.
+    if vault.as_str() == VaultName::DEFAULT && document.starts_with("v1/") {
+        return Err(not_found("no WebSocket is served here"));
+    }
+    check_document_name(&document)
+        .map_err(|_| Refusal::too_large(0, "a document name has 1 to 1024 bytes"))?;
+    Ok((vault, document))
+}
+
+/// What follows `/v1/`: `vaults/<vault>/docs/<path…>`. Split before it is decoded: an escaped
+/// slash belongs to the part it stands in.
+fn in_vault(rest: &str) -> Result<(VaultName, String), Refusal> {
+    let parts = rest.strip_prefix("vaults/").and_then(|rest| rest.split_once('/'));
+    let parts = parts.and_then(|(vault, rest)| Some((vault, rest.strip_prefix("docs/")?)));
+    let (vault, document) = parts.ok_or(not_found("no WebSocket is served here"))?;
+    let vault = decoded(vault)?.parse().map_err(|_| not_found("this is no vault's name"))?;
+    Ok((vault, decoded(document)?))
+}
+
+fn decoded(part: &str) -> Result<String, Refusal> {
+    let text = percent_decode_str(part).decode_utf8();
+    text.map(Cow::into_owned).map_err(|_| Refusal::malformed(0, "the path is not UTF-8"))
+}
+
+/// Checks the handshake and makes its answer; none if the client speaks another version.
+fn handshake<B>(request: &Request<B>) -> Result<Option<Response<()>>, Refusal> {
+    let headers = request.headers();
+    let is_legal = request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && has_word(headers, header::CONNECTION, "upgrade");
+    if !is_legal {
+        return Err(Refusal::malformed(0, "not a WebSocket handshake"));
+    }
+    let version = headers.get(header::SEC_WEBSOCKET_VERSION);
+    if version.is_none_or(|version| version != VERSION) {
+        return Ok(None);
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
+    let key = key.filter(|key| STANDARD.decode(key).is_ok_and(|it| it.len() == KEY_BYTES));
+    let key = key.ok_or(Refusal::malformed(0, "not a Sec-WebSocket-Key"))?;
+    let accept = HeaderValue::try_from(derive_accept_key(key)).expect("base64 is a legal value");
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let answers = response.headers_mut();
+    answers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    answers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    answers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    Ok(Some(response))
+}
+
+fn other_version() -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+    let version = HeaderValue::from_static(VERSION);
+    response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, version);
+    response
+}
+
+/// Browsers fail a connection whose offer of sub-protocols is not taken up, so we take the first:
+/// none changes what we say. Stock clients offer none and get none.
+fn first_subprotocol(headers: &HeaderMap) -> Option<HeaderValue> {
+    let offers = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
+    let first = offers.split(',').next()?.trim();
+    HeaderValue::from_str(first).ok().filter(|first| !first.is_empty())
+}
+
+/// The socket itself, and what hyper had read beyond the request.
+///
+/// hyper's read buffer lives as long as any slice of it, an empty one too, and would cost each idle
+/// session 4 to 8 KiB: so the rest is copied out and the buffer dropped here.
+fn raw(upgraded: Upgraded) -> Result<(TcpStream, Vec<u8>), Upgraded> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>()?;
+    Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
+}
+
+/// Whether a header that lists words has `word` among them, in any case.
+fn has_word(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|it| it.trim().eq_ignore_ascii_case(word))
+}
+
+fn not_found(what: &'static str) -> Refusal {
+    Refusal { code: Code::NotFound, at: 0, what }
+}
+
+fn internal(what: &'static str) -> Refusal {
+    Refusal { code: Code::Internal, at: 0, what }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Paths and handshakes as tables; the socket itself is tested with `listen`.
+
+use prometheus_client::metrics::counter::Counter;
+
+use super::*;
+use crate::auth::Role;
+use sheaf_protocol::ids::Principal;
+
+/// The key and answer of RFC 6455 §1.3.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ANSWER: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+fn handshake_request(changes: &[(&str, Option<&str>)]) -> Request<()> {
+    let mut request = Request::get("/room").body(()).expect("a legal request");
+    let usual = [
+        ("host", "localhost"),
+        ("upgrade", "WebSocket"),
+        ("connection", "keep-alive, Upgrade"),
+        ("sec-websocket-version", VERSION),
+        ("sec-websocket-key", KEY),
+    ];
+    let usual = usual.map(|(name, value)| (name, Some(value)));
+    for (name, value) in usual.iter().chain(changes) {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a legal name");
+        match value {
+            Some(value) => {
+                let value = HeaderValue::from_str(value).expect("a legal value");
+                request.headers_mut().insert(name, value);
+            }
+            None => drop(request.headers_mut().remove(name)),
+        }
+    }
+    request
+}
+
+#[test]
+fn a_path_names_a_vault_and_a_document() {
+    let long = "x".repeat(1024);
+    for (path, vault, document) in [
+        ("/room", "default", "room"),
+        ("/a/b/c.md", "default", "a/b/c.md"),
+        ("/healthz", "default", "healthz"),
+        ("/v1", "default", "v1"),
+        ("/v1x/y", "default", "v1x/y"),
+        ("//double//", "default", "/double//"),
+        ("/na%C3%AFve%20%2F%3F", "default", "naïve /?"),
+        ("/100%", "default", "100%"),
+        (&format!("/{long}"), "default", &long),
+        ("/v1/vaults/team/docs/plan", "team", "plan"),
+        ("/v1/vaults/team/docs/docs/a%2fb", "team", "docs/a/b"),
+        ("/v1/vaults/t%65am/docs/v1/x", "team", "v1/x"),
+    ] {
+        let (found, name) = document_of(path).expect(path);
+        assert_eq!((found.as_str(), &*name), (vault, document), "{path}");
+    }
+}
+
+#[test]
+fn a_path_that_is_no_document_is_refused() {
+    let long = format!("/{}", "x".repeat(1025));
+    for (path, code) in [
+        ("/", Code::NotFound),
+        ("", Code::NotFound),
+        ("/v1/", Code::NotFound),
+        ("/v1/anything", Code::NotFound),
+        ("/%761/anything", Code::NotFound),
+        ("/v1%2Fvaults/team/docs/x", Code::NotFound),
+        ("/v1/vaults/team/docs", Code::NotFound),
+        ("/v1/vaults/team/docs/", Code::NotFound),
+        ("/v1/vaults//docs/x", Code::NotFound),
+        ("/v1/vaults/../docs/x", Code::NotFound),
+        ("/v1/vaults/a%2Fb/docs/x", Code::NotFound),
+        ("/v1/vaults/team/files/x", Code::NotFound),
+        ("/%FF", Code::Malformed),
+        (&long, Code::TooLarge),
+    ] {
+        let refusal = document_of(path).expect_err(path);
+        assert_eq!(refusal.code, code, "{path}");
+    }
+}
+
+#[test]
+fn the_handshake_of_the_rfc_is_answered() {
+    let response = handshake(&handshake_request(&[])).expect("legal").expect("version 13");
+    assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+    assert_eq!(response.headers()[header::SEC_WEBSOCKET_ACCEPT], ANSWER);
+    assert!(!response.headers().contains_key(header::SEC_WEBSOCKET_EXTENSIONS));
+}
+
+#[test]
+fn a_broken_handshake_is_malformed() {
+    for change in [
+        ("connection", Some("keep-alive")),
+        ("connection", None),
+        ("sec-websocket-key", None),
+        ("sec-websocket-key", Some("c2hvcnQ=")),
+        ("sec-websocket-key", Some("not base64 at all!!!!!!!")),
+    ] {
+        let refusal = handshake(&handshake_request(&[change])).expect_err(change.0);
+        assert_eq!(refusal.code, Code::Malformed, "{change:?}");
+    }
+    let mut post = handshake_request(&[]);
+    *post.method_mut() = Method::POST;
+    assert!(handshake(&post).is_err());
+    let mut old = handshake_request(&[]);
+    *old.version_mut() = Version::HTTP_10;
+    assert!(handshake(&old).is_err());
+}
+
+#[test]
+fn another_version_is_told_ours() {
+    for version in [None, Some("8"), Some("14")] {
+        let request = handshake_request(&[("sec-websocket-version", version)]);
+        assert!(handshake(&request).expect("not malformed").is_none());
+    }
+    let response = other_version();
+    assert_eq!(response.status(), StatusCode::UPGRADE_REQUIRED);
+    assert_eq!(response.headers()[header::SEC_WEBSOCKET_VERSION], VERSION);
+}
+
+#[test]
+fn the_first_subprotocol_is_taken_and_none_without_an_offer() {
+    let offer = |value| {
+        let request = handshake_request(&[("sec-websocket-protocol", value)]);
+        first_subprotocol(request.headers())
+    };
+    assert_eq!(offer(None), None);
+    assert_eq!(offer(Some(" ")), None);
+    assert_eq!(offer(Some("chat, superchat")), Some(HeaderValue::from_static("chat")));
+}
+
+#[test]
+fn a_connection_over_the_caps_gets_no_session() {
+    let accept: Accept = Arc::new(|_| panic!("nothing may be accepted"));
+    let upgrade = Upgrade::new(accept, Group::new(Counter::default()));
+    let mut request = handshake_request(&[]);
+    let address = SocketAddr::from(([127, 0, 0, 1], 1));
+    request.extensions_mut().insert(Peer { address, permit: None });
+    let grant = Grant { principal: Principal::Anonymous, role: Role::Write };
+    let refusal = upgrade.answer(&mut request, Ok(grant)).expect_err("no permit");
+    assert_eq!(refusal.code, Code::TryLater);
+    assert_eq!(refusal.code.http_status(), 503);
+}

@@ -1,0 +1,128 @@
+//! One body for each fuzz target, shared with the test that replays the corpus
+//! (`tests/tests/integration/guard.rs`). A body panics when the guard breaks a promise.
+
+use sheaf_protocol::frame::{self, Message, messages};
+use sheaf_protocol::legacy::json_to_any;
+use sheaf_protocol::limits::{ANY_DEPTH_MAX, CLOCK_END};
+use sheaf_protocol::scan::{self, Content, Event};
+use sheaf_protocol::units::units;
+use sheaf_protocol::varint::{Reader, write_uint};
+
+/// A target's name and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target that needs this crate alone.
+pub const TARGETS: [Target; 4] =
+    [("scan", scan), ("frame", frame), ("state_vector", state_vector), ("awareness", awareness)];
+
+/// An accepted update can be walked again: it fills its bytes, its counts are right, clocks chain,
+/// every clock has a unit, and legacy content can be rewritten into content that scans.
+pub fn scan(bytes: &[u8]) {
+    let Ok(update) = scan::update(bytes) else { return };
+    assert_eq!(update.bytes(), bytes);
+    let (mut sections, mut blocks, mut deletes, mut expected) = (0, 0, 0, None);
+    for event in update.events() {
+        match event {
+            Event::Section { client, clock, blocks } => {
+                assert!(blocks > 0);
+                sections += 1;
+                expected = Some((client, clock));
+            }
+            Event::Block(block) => {
+                blocks += 1;
+                assert_eq!(expected, Some((block.id.client, block.id.clock)));
+                expected = Some((block.id.client, block.end()));
+                assert!(u64::from(block.end()) < CLOCK_END);
+                check_block(&block);
+            }
+            Event::Delete { clock, len, .. } => {
+                deletes += 1;
+                assert!(len > 0 && u64::from(clock) + u64::from(len) < CLOCK_END);
+            }
+        }
+    }
+    let counted = (update.sections(), update.blocks(), update.deletes());
+    assert_eq!((sections, blocks, deletes), counted);
+    let _ = update.check_clients(&mut Vec::new());
+}
+
+fn check_block(block: &scan::Block<'_>) {
+    assert!(block.len > 0);
+    assert!(block.bytes.ends_with(block.content_bytes()));
+    let mut count = 0;
+    for unit in units(block) {
+        assert!(unit.is_same(&unit));
+        count += 1;
+    }
+    let is_gone = matches!(block.content, Content::Gc | Content::Skip | Content::Deleted);
+    assert_eq!(count, if is_gone { 0 } else { block.len });
+    for need in block.needs() {
+        assert!(need.client != block.id.client || need.clock < block.id.clock);
+    }
+    if let Content::Json(_) = block.content {
+        let mut update = vec![1, 1];
+        write_uint(&mut update, block.id.client);
+        write_uint(&mut update, u64::from(block.id.clock));
+        if json_to_any(block, &mut update).is_ok() {
+            update.push(0);
+            let rewritten = scan::update(&update).expect("a rewritten block scans");
+            let Some(Event::Block(any)) = rewritten.events().nth(1) else { panic!("a block") };
+            assert_eq!((any.id, any.len, any.parent), (block.id, block.len, block.parent));
+            assert!(units(block).zip(units(&any)).all(|(json, any)| json.is_same(&any)));
+        }
+    }
+}
+
+/// What is read from a frame, written again, reads the same.
+pub fn frame(bytes: &[u8]) {
+    let (mut written, mut read) = (Vec::new(), Vec::new());
+    for message in messages(bytes) {
+        let Ok(message) = message else { break };
+        write(&mut written, message);
+        read.push(message);
+    }
+    let again: Vec<_> = messages(&written).collect();
+    assert_eq!(again, read.into_iter().map(Ok).collect::<Vec<_>>());
+}
+
+fn write(out: &mut Vec<u8>, message: Message<'_>) {
+    match message {
+        Message::Step1(payload) => frame::write_step1(out, payload),
+        Message::Step2(payload) => frame::write_step2(out, payload),
+        Message::Update(payload) => frame::write_update(out, payload),
+        Message::Awareness(payload) => frame::write_awareness(out, payload),
+        Message::QueryAwareness => frame::write_query_awareness(out),
+        Message::AuthDenied(reason) => frame::write_auth_denied(out, reason),
+        Message::Echo(payload) => frame::write_echo(out, payload),
+    }
+}
+
+/// An accepted state vector has as many entries as it says, within bounds.
+pub fn state_vector(bytes: &[u8]) {
+    let Ok(vector) = scan::state_vector(bytes) else { return };
+    assert_eq!(vector.bytes(), bytes);
+    assert_eq!(vector.entries().count(), vector.len() as usize);
+    assert!(vector.entries().all(|(_, clock)| u64::from(clock) < CLOCK_END));
+}
+
+/// An accepted presence message has as many entries as it says, and each state is JSON that does
+/// not nest too deep for a parser that recurses.
+pub fn awareness(bytes: &[u8]) {
+    let Ok(presence) = scan::awareness(bytes) else { return };
+    assert_eq!(presence.bytes(), bytes);
+    assert_eq!(presence.entries().count(), presence.len() as usize);
+    for entry in presence.entries() {
+        assert_eq!(scan::check_json(entry.state), Ok(()));
+        let deepest = entry.state.bytes().scan(0usize, |depth, byte| {
+            *depth = match byte {
+                b'[' | b'{' => *depth + 1,
+                b']' | b'}' => depth.saturating_sub(1),
+                _ => *depth,
+            };
+            Some(*depth)
+        });
+        let has_strings = entry.state.contains('"');
+        assert!(has_strings || deepest.max().unwrap_or(0) <= ANY_DEPTH_MAX);
+        let _ = scan::skip_any(&mut Reader::new(entry.state.as_bytes()));
+    }
+}

@@ -1,0 +1,13 @@
+//! The one integration binary: one process, one link step, every test a sentence.
+
+mod convergence;
+mod damage;
+mod edges;
+mod guard;
+mod hostile;
+mod kill;
+mod network;
+mod stock;
+mod stored;
+mod tidy;
+mod wire;

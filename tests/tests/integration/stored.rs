@@ -1,0 +1,95 @@
+//! Data directories that earlier formats wrote, one per stored format, opened by this build.
+//!
+//! A fixture is a directory's files in one gzip stream; beside it stands what must be read from it.
+//! `SHEAF_WRITE_FIXTURE=1` writes that of the present format, once, when a format is new.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use sheaf_protocol::ids::{DocKey, VaultNo};
+use sheaf_server::journal::{Config, Journal};
+use sheaf_server::store::Store;
+use sheaf_server::store::migrate::FORMAT;
+
+use crate::damage::{DOCUMENTS, Image, checksum, image, name, write_image};
+
+fn fixture(format: u32, suffix: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/store")
+        .join(format!("format-{format}.{suffix}"))
+}
+
+fn pack(image: &Image) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    for (path, bytes) in image {
+        let path = path.to_str().expect("the names are ours");
+        let head = format!("{path} {}\n", bytes.len());
+        out.write_all(head.as_bytes()).and_then(|()| out.write_all(bytes)).expect("to memory");
+    }
+    out.finish().expect("to memory")
+}
+
+fn unpack(packed: &[u8]) -> Image {
+    let mut all = Vec::new();
+    flate2::read::GzDecoder::new(packed).read_to_end(&mut all).expect("the fixture is gzip");
+    let mut rest = all.as_slice();
+    let mut image = Image::new();
+    while !rest.is_empty() {
+        let end = rest.iter().position(|byte| *byte == b'\n').expect("a head ends");
+        let head = std::str::from_utf8(&rest[..end]).expect("a head is text");
+        let (path, len) = head.split_once(' ').expect("a head has a path and a length");
+        let (bytes, after) = rest[end + 1..].split_at(len.parse().expect("a length"));
+        image.insert(path.into(), bytes.to_vec());
+        rest = after;
+    }
+    image
+}
+
+/// Opens a directory as a server does; a line for each document.
+fn read(image: &Image) -> String {
+    let dir = tempfile::tempdir().expect("a directory");
+    write_image(image, dir.path());
+    let store = Store::open(dir.path()).expect("the store opens");
+    let config = Config::new(dir.path().join("journal"));
+    let (journal, report) = Journal::open(config, store.clone()).expect("the journal opens");
+    assert_eq!((report.cut, report.damages, report.strays), (None, vec![], vec![]));
+    let mut lines = String::new();
+    for number in 0..DOCUMENTS {
+        let name = name(number);
+        let doc = store.find(VaultNo(1), &name).expect("it is whole").expect("it is there");
+        let key = DocKey { vault: VaultNo(1), doc };
+        let loaded = store.load(key).expect("it is whole");
+        let asides = store.asides(key).expect("they are whole").len();
+        let state = loaded.checkpoint.expect("each has one");
+        let sum = loaded.entries.iter().fold(checksum(&state.state), |sum, entry| {
+            let stamp = entry.stamp.to_bytes();
+            let author = entry.author.as_deref().unwrap_or("-").as_bytes();
+            sum.rotate_left(5) ^ checksum(&[&entry.bytes[..], author, &stamp].concat())
+        });
+        lines += &format!(
+            "{key} {name:?} epoch {} entries {} checkpoint {} position {} owners {} \
+             asides {asides} {sum:016x}\n",
+            loaded.head.epoch,
+            loaded.last_n,
+            state.n,
+            loaded.last_position,
+            loaded.owners.len(),
+        );
+    }
+    journal.close().expect("a healthy journal closes");
+    lines
+}
+
+#[test]
+fn every_stored_format_is_read_by_this_build() {
+    if std::env::var_os("SHEAF_WRITE_FIXTURE").is_some() && !fixture(FORMAT, "gz").exists() {
+        let (image, _) = image(true);
+        std::fs::write(fixture(FORMAT, "txt"), read(&image)).expect("it is written");
+        std::fs::write(fixture(FORMAT, "gz"), pack(&image)).expect("it is written");
+    }
+    for format in 1..=FORMAT {
+        let packed = std::fs::read(fixture(format, "gz")).expect("each format has a fixture");
+        let due = std::fs::read_to_string(fixture(format, "txt")).expect("and its lines");
+        assert_eq!(read(&unpack(&packed)), due, "format {format}");
+    }
+}

@@ -1,0 +1,146 @@
+//! The byte vectors of `tests/fixtures/wire/` as Sheaf reads and writes them. Node runs the same
+//! ones against real Yjs.
+
+use sheaf_protocol::frame::{self, Message, messages};
+use sheaf_protocol::scan;
+use sheaf_protocol::varint::{write_text, write_uint};
+use sheaf_tests::wire::{
+    AwarenessVector, FrameVector, StateVectorVector, UpdateVector, bytes, hex, lines, load,
+};
+use yrs::types::ToJson;
+use yrs::updates::decoder::Decode;
+use yrs::{Doc, GetString, Transact, Update, WriteTxn};
+
+#[test]
+fn frames_are_read_and_written_as_stock_clients_do() {
+    for vector in load::<FrameVector>("frames.json") {
+        let frame = bytes(&vector.hex);
+        let (mut found, mut refused, mut written) = (Vec::new(), None, Vec::new());
+        for message in messages(&frame) {
+            match message {
+                Ok(message) => found.push(named(message, &mut written)),
+                Err(refusal) => refused = Some(refusal.code.name().to_owned()),
+            }
+        }
+        assert_eq!((&found, &refused), (&vector.messages, &vector.refused), "{}", vector.name);
+        if refused.is_none() {
+            assert_eq!(hex(&written), vector.hex, "{}", vector.name);
+        }
+    }
+}
+
+/// The message as the vectors name it; and written again.
+fn named(message: Message<'_>, out: &mut Vec<u8>) -> (String, String) {
+    let (name, payload) = match message {
+        Message::Step1(payload) => {
+            frame::write_step1(out, payload);
+            ("step1", payload)
+        }
+        Message::Step2(payload) => {
+            frame::write_step2(out, payload);
+            ("step2", payload)
+        }
+        Message::Update(payload) => {
+            frame::write_update(out, payload);
+            ("update", payload)
+        }
+        Message::Awareness(payload) => {
+            frame::write_awareness(out, payload);
+            ("awareness", payload)
+        }
+        Message::QueryAwareness => {
+            frame::write_query_awareness(out);
+            ("query_awareness", &[][..])
+        }
+        Message::AuthDenied(reason) => {
+            frame::write_auth_denied(out, reason);
+            ("auth_denied", reason.as_bytes())
+        }
+        Message::Echo(payload) => {
+            frame::write_echo(out, payload);
+            ("echo", payload)
+        }
+    };
+    (name.to_owned(), hex(payload))
+}
+
+#[test]
+fn updates_of_yjs_say_the_same_to_the_scan() {
+    for vector in load::<UpdateVector>("updates.json") {
+        let update = bytes(&vector.hex);
+        let scanned = scan::update(&update).expect(&vector.name);
+        assert_eq!(lines(&scanned), vector.lines, "{}", vector.name);
+        assert_eq!(scanned.check_clients(&mut Vec::new()), Ok(()), "{}", vector.name);
+    }
+}
+
+#[test]
+fn updates_of_yjs_leave_the_same_content_in_a_document() {
+    for vector in load::<UpdateVector>("updates.json") {
+        let mut state = sheaf_server::document::state::State::new();
+        let update = bytes(&vector.hex);
+        let scanned = scan::update(&update).expect(&vector.name);
+        let source = sheaf_protocol::plan::Source::Step2;
+        let plan = state.plan(&scanned, source).expect(&vector.name).expect("a cut, not a drop");
+        state.integrate(plan).expect(&vector.name);
+        assert_same_json(&content(&state.encode(), &vector), &vector.content, &vector.name);
+    }
+}
+
+/// The content of the vector's roots in a fresh document with `update`.
+fn content(update: &[u8], vector: &UpdateVector) -> serde_json::Value {
+    let doc = Doc::new();
+    let mut txn = doc.transact_mut();
+    txn.apply_update(Update::decode_v1(update).expect("our own")).expect("our own");
+    let mut found = serde_json::Map::new();
+    for (root, kind) in &vector.roots {
+        let value = match kind.as_str() {
+            "text" => txn.get_or_insert_text(root.as_str()).get_string(&txn).into(),
+            "map" => json(&txn.get_or_insert_map(root.as_str()).to_json(&txn)),
+            "array" => json(&txn.get_or_insert_array(root.as_str()).to_json(&txn)),
+            "xml" => txn.get_or_insert_xml_fragment(root.as_str()).get_string(&txn).into(),
+            other => panic!("no such kind of root: {other}"),
+        };
+        found.insert(root.clone(), value);
+    }
+    serde_json::Value::Object(found)
+}
+
+fn json(value: &yrs::Any) -> serde_json::Value {
+    serde_json::to_value(value).expect("values are JSON")
+}
+
+/// Compares with all numbers as JavaScript has them.
+fn assert_same_json(found: &serde_json::Value, expected: &serde_json::Value, name: &str) {
+    let (found, expected) = [found, expected]
+        .map(|value| sheaf_protocol::value::Value::from_json(&value.to_string()).expect("JSON"))
+        .into();
+    assert_eq!(found, expected, "{name}");
+}
+
+#[test]
+fn state_vectors_are_read_as_yjs_writes_them() {
+    for vector in load::<StateVectorVector>("state_vectors.json") {
+        let bytes = bytes(&vector.hex);
+        let scanned = scan::state_vector(&bytes).expect(&vector.name);
+        assert_eq!(scanned.entries().collect::<Vec<_>>(), vector.entries, "{}", vector.name);
+    }
+}
+
+#[test]
+fn presence_is_read_and_written_as_y_protocols_does() {
+    for vector in load::<AwarenessVector>("awareness.json") {
+        let bytes = bytes(&vector.hex);
+        let scanned = scan::awareness(&bytes).expect(&vector.name);
+        let mut written = Vec::new();
+        write_uint(&mut written, u64::from(scanned.len()));
+        for (entry, expected) in scanned.entries().zip(&vector.entries) {
+            let found = (entry.client, entry.clock, entry.state.to_owned());
+            assert_eq!(found, *expected, "{}", vector.name);
+            write_uint(&mut written, entry.client);
+            write_uint(&mut written, u64::from(entry.clock));
+            write_text(&mut written, entry.state);
+        }
+        assert_eq!(hex(&written), vector.hex, "{}", vector.name);
+    }
+}

@@ -1,0 +1,78 @@
+# The commands of this repository: `make run` serves Sheaf with its demo, `make test` runs every
+# test, `make` lists the others.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+
+DEMO := web-demo/dist/index.html
+DEMO_SOURCES := $(shell find web-demo/src web-demo/public -type f) \
+	web-demo/index.html web-demo/vite.config.js
+DEMO_PACKAGES := web-demo/node_modules/.package-lock.json
+INTEROP_PACKAGES := tests/interop/node_modules/.package-lock.json
+VENV := tests/.venv/installed
+
+.PHONY: help
+help: ## list these commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: tools $(DEMO) ## build everything and serve it on this machine (ARGS="--listen …")
+	cargo build --release --locked --package sheaf-server
+	exec "$(TARGET_DIR)/release/sheaf" serve $(ARGS)
+
+.PHONY: test
+test: tools test-tools $(INTEROP_PACKAGES) $(VENV) build ## install what tests need and run all
+	tests/run-all
+
+.PHONY: build
+build: tools $(DEMO) ## the debug build that the tests use, with the demo in it
+	cargo build --workspace --all-targets --locked
+
+.PHONY: demo
+demo: $(DEMO) ## build the web demo
+
+.PHONY: replay
+replay: tools build $(INTEROP_PACKAGES) ## replay an editing trace through kill -9 (TRACE=path)
+	node tests/interop/replay.mjs --kill $(if $(TRACE),--trace "$(TRACE)")
+
+.PHONY: picture
+picture: tools build $(INTEROP_PACKAGES) ## draw docs/images/demo.png anew
+	node tests/browser/picture.mjs docs/images/demo.png
+
+.PHONY: fuzz
+fuzz: ## fuzz the guard (TARGET=name, else each in turn; FUZZ_SECONDS=60 each)
+	tests/run-fuzz "$(or $(FUZZ_SECONDS),60)" $(TARGET)
+
+.PHONY: fmt
+fmt: ## format the Rust code
+	cargo fmt --all
+
+.PHONY: lint
+lint: ## format check and lints, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: tools
+tools:
+	@.ci/check-tools
+
+.PHONY: test-tools
+test-tools:
+	@.ci/install-test-tools
+
+$(DEMO): $(DEMO_SOURCES) $(DEMO_PACKAGES)
+	cd web-demo && npx --no-install vite build
+
+# `npm ci` writes this file last, so it is newer than the lock only when all packages are there.
+$(DEMO_PACKAGES) $(INTEROP_PACKAGES): %/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+$(VENV): tests/interop/python/requirements.txt
+	python3 -m venv --clear tests/.venv
+	tests/.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@

@@ -120,7 +120,8 @@ fn submit(handle: &Handle, reader: ReaderId, updates: &[Vec<u8>]) -> Result<Rece
     handle.submit(reader, by, &batch)
 }
 
-fn run<F: Future>(test: F) -> F::Output {
+/// Runs a test on a runtime of two threads, as the server does.
+pub(crate) fn run<F: Future>(test: F) -> F::Output {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

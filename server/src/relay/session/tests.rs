@@ -18,7 +18,7 @@ use yrs::{GetString, ReadTxn, Text, Transact, WriteTxn};
 use super::*;
 use crate::auth::Role;
 use crate::document::handle::Name;
-use crate::document::tests::Ground;
+use crate::document::tests::{Ground, run as multi};
 use crate::journal::Journal;
 use crate::relay::budget::Budget;
 use crate::time::Clock;
@@ -200,15 +200,6 @@ impl Client {
         let txn = self.doc.transact();
         txn.get_text("content").map(|text| text.get_string(&txn)).unwrap_or_default()
     }
-}
-
-fn multi<F: Future>(test: F) -> F::Output {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime")
-        .block_on(test)
 }
 
 #[test]

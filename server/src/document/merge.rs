@@ -189,7 +189,7 @@ impl Core {
                 }
                 _ => self.integrate(plan, taken),
             }
-            if taken.broken.is_some() {
+            if taken.broken.is_some() || taken.receipt.has_stopped() {
                 return;
             }
         }

@@ -257,6 +257,22 @@ fn a_stored_update_that_panics_is_skipped_and_never_a_crash_loop() {
 }
 
 #[test]
+fn a_batch_ends_at_an_update_that_the_library_does_not_decode() {
+    run(async {
+        let world = World::new();
+        let document = world.open("d").await;
+        let reader = join(&document);
+        // An embed of a number that JavaScript reads as infinite.
+        let unread = b"\x01\x01\x05\x00\x05\x01\x01t\x051e999\x00".to_vec();
+        let batch = [&typed(7, &["before"])[..], &[unread], &typed(8, &["after"])].concat();
+        let receipt = submit(&document, reader, &batch).expect("answered");
+        assert!(receipt.refusal.is_some());
+        assert_eq!(document.text("content").as_deref(), Some("before"));
+        assert!(!document.is_dropped());
+    });
+}
+
+#[test]
 fn a_dropped_document_is_never_written_down() {
     run(async {
         let world = World::new();

@@ -219,11 +219,6 @@ impl State {
         let txn = self.doc.transact();
         txn.get_text(root).map(|text| text.get_string(&txn))
     }
-
-    /// The names of the root types.
-    pub fn roots(&self) -> Vec<String> {
-        self.doc.transact().root_refs().map(|(name, _)| name.to_owned()).collect()
-    }
 }
 
 fn refusal(code: Code, what: &'static str) -> Refusal {

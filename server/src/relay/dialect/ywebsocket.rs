@@ -39,11 +39,6 @@ impl YWebsocket {
         out.extend_from_slice(&head);
     }
 
-    /// Answers the client's state vector.
-    pub fn write_step2(&self, update: &[u8], out: &mut Vec<u8>) {
-        message(out, update.len(), |payload| frame::write_step2(payload, update));
-    }
-
     /// Shows presence.
     pub fn write_awareness(&self, shown: &[Shown], out: &mut Vec<u8>) {
         let mut entries = Vec::new();

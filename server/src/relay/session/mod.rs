@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::scan;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -246,7 +247,7 @@ impl Session {
     /// Hands over own replies and everything the document has for this reader. Returns how many
     /// bytes.
     fn fill(&mut self, filling: &mut Filling<'_>) -> Result<usize, Ending> {
-        let answered = match self.question.take() {
+        let mut sent = match self.question.take() {
             Some(question) => self.answer(&question, filling)?,
             None => 0,
         };
@@ -257,15 +258,14 @@ impl Session {
             return heard.map(|()| 0);
         }
         if let Some(missed) = gathered.missed.take() {
-            let update = self.document.resync(&missed)?;
-            self.said(MessageKind::Step2);
-            DIALECT.write_step2(&update, &mut self.replies);
+            let update = self.encode(|document| document.resync(&missed))?;
+            sent += self.push_step2(&Bytes::from(update), filling);
         }
         if !gathered.shown.is_empty() {
             self.said(MessageKind::Awareness);
             DIALECT.write_awareness(&gathered.shown, &mut self.replies);
         }
-        let mut sent = self.replies.len() + answered;
+        sent += self.replies.len();
         self.relay.metrics.relay.bytes(Direction::Out).inc_by(sent as u64);
         filling.push(&self.replies);
         self.replies.clear();
@@ -286,19 +286,26 @@ impl Session {
     /// Answers a state vector: before anything that was published after it was looked at.
     fn answer(&self, question: &[u8], filling: &mut Filling<'_>) -> Result<usize, Ending> {
         let known = scan::state_vector(question)?;
-        let document = &self.document;
-        let is_large = document.live_bytes() > INLINE_LIVE_BYTES_MAX;
-        let update = if is_large {
-            task::block(|| document.diff(self.reader, &known))?
-        } else {
-            document.diff(self.reader, &known)?
-        };
+        let update = self.encode(|document| document.diff(self.reader, &known))?;
+        Ok(self.push_step2(&update, filling))
+    }
+
+    /// Runs an encoding of the document, a long one not on the reactor's own threads.
+    fn encode<T>(&self, encode: impl FnOnce(&Handle) -> Result<T, Failure>) -> Result<T, Failure> {
+        if self.document.live_bytes() > INLINE_LIVE_BYTES_MAX {
+            return task::block(|| encode(&self.document));
+        }
+        encode(&self.document)
+    }
+
+    /// Sends an update as a SyncStep2, its bytes shared with whoever else is sent them.
+    fn push_step2(&self, update: &Bytes, filling: &mut Filling<'_>) -> usize {
         let mut head = Vec::with_capacity(32);
         DIALECT.write_step2_head(update.len(), &mut head);
         self.said(MessageKind::Step2);
         filling.push(&head);
-        filling.push_shared(&update);
-        Ok(head.len() + update.len())
+        filling.push_shared(update);
+        head.len() + update.len()
     }
 
     fn heed(&mut self, notices: Notices) -> Result<(), Ending> {

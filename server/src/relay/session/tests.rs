@@ -54,6 +54,13 @@ impl Rig {
         Self { relay: Arc::new(relay), journal, listener, _dir: dir }
     }
 
+    /// The text that a newcomer is sent.
+    async fn read(&self, document: &str) -> String {
+        let mut newcomer = self.connect(document, "", Role::Write).await.with_id(1_000_000);
+        newcomer.sync().await;
+        newcomer.text()
+    }
+
     async fn connect(&self, document: &str, who: &str, role: Role) -> Client {
         let address = self.listener.local_addr().expect("bound");
         let (near, far) = tokio::join!(TcpStream::connect(address), self.listener.accept());
@@ -215,9 +222,7 @@ fn an_edit_reaches_the_other_reader_as_sent_and_is_acknowledged_when_durable() {
         assert_eq!(b.text(), "hello");
         a.durable(b"1").await;
         assert!(rig.journal.durable() > 0);
-        let mut late = rig.connect("d", "", Role::Write).await.with_id(3);
-        late.sync().await;
-        assert_eq!(late.text(), "hello");
+        assert_eq!(rig.read("d").await, "hello");
     });
 }
 
@@ -235,9 +240,7 @@ fn a_gap_is_asked_for_once_and_an_open_one_ends_the_session() {
         a.send(|out| frame::write_echo(out, b"1")).await;
         a.answer_step1().await;
         a.expect(Got::Echo(b"1".to_vec())).await;
-        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
-        b.sync().await;
-        assert_eq!(b.text(), "lost kept");
+        assert_eq!(rig.read("d").await, "lost kept");
 
         a.type_offline("lost ");
         a.type_in("again").await;
@@ -258,9 +261,7 @@ fn a_read_only_session_changes_nothing_and_is_told_once() {
         a.type_in("no").await;
         a.send(|out| frame::write_step1(out, &[0])).await;
         a.expect(Got::Step2).await;
-        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
-        b.sync().await;
-        assert_eq!(b.text(), "");
+        assert_eq!(rig.read("d").await, "");
     });
 }
 
@@ -331,9 +332,7 @@ fn forging_while_the_victim_is_connected_is_refused() {
         forger.until(Got::Closed(4409)).await;
         victim.type_in("still mine").await;
         victim.durable(b"1").await;
-        let mut reader = rig.connect("d", "", Role::Write).await.with_id(5);
-        reader.sync().await;
-        assert_eq!(reader.text(), "mine still mine");
+        assert_eq!(rig.read("d").await, "mine still mine");
     });
 }
 
@@ -354,9 +353,7 @@ fn two_users_in_one_browser_profile_lose_nothing() {
         bob.type_offline("offline");
         bob.answer_step1().await;
         bob.durable(b"1").await;
-        let mut reader = rig.connect("d", "", Role::Write).await.with_id(5);
-        reader.sync().await;
-        assert_eq!(reader.text(), "alice offline");
+        assert_eq!(rig.read("d").await, "alice offline");
     });
 }
 
@@ -384,9 +381,7 @@ fn power_loss_after_relay_loses_nothing_that_a_reader_still_has() {
         alice.type_in(" and more").await;
         alice.durable(b"1").await;
         bob.until(Got::Update).await;
-        let mut reader = after.connect("d", "", Role::Write).await.with_id(5);
-        reader.sync().await;
-        assert_eq!(reader.text(), "relayed and more");
+        assert_eq!(after.read("d").await, "relayed and more");
     });
 }
 
@@ -430,9 +425,7 @@ fn sign_in_with_offline_edits_continues_an_anonymous_id() {
         alice.sync().await;
         alice.type_in("after").await;
         alice.durable(b"1").await;
-        let mut reader = rig.connect("d", "", Role::Write).await.with_id(5);
-        reader.sync().await;
-        assert_eq!(reader.text(), "before offline after");
+        assert_eq!(rig.read("d").await, "before offline after");
     });
 }
 

@@ -19,6 +19,22 @@ pub enum Code {
     Forbidden,
     /// No such vault, document or route.
     NotFound,
+    /// The route exists, but not for this method.
+    MethodNotAllowed,
+    /// A path that no file can have.
+    InvalidPath,
+    /// The document is not at the version that the request names.
+    PreconditionFailed,
+    /// The request must name the version that it was made for.
+    PreconditionRequired,
+    /// Another file has this path, or one that a disk could not tell from it.
+    PathTaken,
+    /// The document's content is no text.
+    NotText,
+    /// The feed no longer goes back to this cursor, or never had it.
+    CursorExpired,
+    /// A quota of the vault is used up.
+    QuotaExceeded,
     /// New clocks for a client id that belongs to another principal.
     ForeignId,
     /// The client was asked for what its updates stand on and did not give it.
@@ -60,11 +76,19 @@ pub struct Row {
 
 impl Code {
     /// Every code, in the order of the table in `docs/protocol.md`.
-    pub const ALL: [Code; 16] = [
+    pub const ALL: [Code; 24] = [
         Code::Malformed,
         Code::Unauthorised,
         Code::Forbidden,
         Code::NotFound,
+        Code::MethodNotAllowed,
+        Code::InvalidPath,
+        Code::PreconditionFailed,
+        Code::PreconditionRequired,
+        Code::PathTaken,
+        Code::NotText,
+        Code::CursorExpired,
+        Code::QuotaExceeded,
         Code::ForeignId,
         Code::GapLeftOpen,
         Code::TooLarge,
@@ -86,6 +110,14 @@ impl Code {
             Code::Unauthorised => permanent("unauthorised", 401, 4401),
             Code::Forbidden => permanent("forbidden", 403, 4403),
             Code::NotFound => permanent("not_found", 404, 4404),
+            Code::MethodNotAllowed => permanent("method_not_allowed", 405, 4405),
+            Code::InvalidPath => permanent("invalid_path", 400, 4406),
+            Code::PreconditionFailed => permanent("precondition_failed", 412, 4412),
+            Code::PreconditionRequired => permanent("precondition_required", 428, 4428),
+            Code::PathTaken => permanent("path_taken", 409, 4407),
+            Code::NotText => permanent("not_text", 409, 4408),
+            Code::CursorExpired => permanent("cursor_expired", 410, 4411),
+            Code::QuotaExceeded => permanent("quota_exceeded", 507, 4427),
             Code::ForeignId => permanent("foreign_id", 409, 4409),
             Code::GapLeftOpen => permanent("gap_left_open", 409, 4410),
             Code::TooLarge => permanent("too_large", 413, 4413),

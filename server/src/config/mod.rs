@@ -4,6 +4,7 @@
 //! shows a token, not even in the message about a wrong one.
 
 pub mod data;
+pub mod keys;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
 
@@ -23,23 +25,32 @@ use crate::relay::listen;
 const PORT: u16 = 1234;
 /// What the names of environment variables begin with; two underscores go one level down.
 const ENVIRONMENT_PREFIX: &str = "SHEAF_";
+/// Variables with our prefix that are no keys: they name the file, and tell the commands that talk
+/// to a server where it is and who asks.
+const NO_KEYS: [&str; 4] = ["CONFIG", "SERVER", "TOKEN", "TOKEN_FILE"];
 
 /// The whole configuration.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Addresses to listen on. Absent: 127.0.0.1:1234 and, where there is IPv6, [::1]:1234.
+    /// Addresses to listen on. Absent: `127.0.0.1:1234` and, where there is IPv6, `[::1]:1234`. In
+    /// the environment one text with commas.
     #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub listen: Option<Vec<SocketAddr>>,
-    /// The directory for everything that is kept. Absent: the user's data home.
+    /// The directory for everything that is kept. Absent: the user's data home,
+    /// `~/.local/share/sheaf` on Linux.
     pub data: Option<PathBuf>,
-    /// Host names, besides loopback, by which requests without a token may address us.
+    /// Host names, besides loopback and the addresses of `listen`, by which requests without a
+    /// token may address the server.
     pub hosts: Vec<String>,
-    /// Origins, besides our own and loopback, whose pages may connect.
+    /// Origins, besides the server's own and loopback, whose pages may connect:
+    /// `["https://app.example"]`.
     pub origins: Vec<String>,
     /// Whether requests without a token may read and write.
     pub allow_anonymous: bool,
     /// Who has a token.
+    #[schemars(with = "Vec<serde_json::Value>")]
     pub principals: Vec<PrincipalConfig>,
     /// What is logged, and how.
     pub log: Log,
@@ -48,7 +59,7 @@ pub struct Config {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// The form of a line.
@@ -58,7 +69,9 @@ pub struct Log {
 }
 
 /// The form of a log line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -69,7 +82,7 @@ pub enum LogFormat {
 }
 
 /// Bounds that depend on the machine and its users; those of the wire are in `protocol::limits`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections in all. An idle session costs a few KiB; file descriptors run out first.
@@ -181,7 +194,7 @@ impl Config {
         }
         for (key, value) in &sources.environment {
             let Some(key) = key.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
-            if key == "CONFIG" {
+            if NO_KEYS.contains(&key) {
                 continue;
             }
             let key = key.to_ascii_lowercase().replace("__", ".");

@@ -14,3 +14,4 @@ pub mod stamp;
 pub mod units;
 pub mod value;
 pub mod varint;
+pub mod vault;

@@ -57,6 +57,9 @@ pub const AWARENESS_CLOCK_END: u64 = 1 << 32;
 /// A document's name: the decoded path of a stock client, or a file's path.
 pub const DOCUMENT_NAME_BYTES_MAX: usize = 1024;
 
+/// One part of a path: what file systems take as a name.
+pub const PATH_PART_BYTES_MAX: usize = 255;
+
 /// A vault's name.
 pub const VAULT_NAME_BYTES_MAX: usize = 64;
 

@@ -14,3 +14,4 @@ pub mod relay;
 pub mod store;
 pub mod task;
 pub mod time;
+pub mod vault;

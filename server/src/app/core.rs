@@ -23,6 +23,7 @@ use crate::relay::upgrade::Opened;
 use crate::store::{self, Store};
 use crate::task::{Group, Shutdown};
 use crate::time::{Clock, Seed};
+use crate::vault::Vaults;
 
 /// Why what is kept could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,8 @@ pub(super) struct Core {
     background: Group,
     journal: Journal,
     relay: Arc<Relay>,
+    /// Vaults, files, the feed.
+    pub(super) vaults: Vaults,
 }
 
 impl fmt::Debug for Core {
@@ -87,6 +90,9 @@ impl Core {
         let background = Group::new(metrics.task_panics.clone());
         let stopping = background.stopping().clone();
         background.spawn("housekeeping", registry.clone().housekeeping(stopping));
+        let vaults = Vaults::new(registry.clone());
+        let stopping = background.stopping().clone();
+        background.spawn("vaults", vaults.clone().run(stopping));
         let relay = Arc::new(Relay {
             registry,
             budget: Budget::new(config.limits.pending_bytes_max),
@@ -99,7 +105,7 @@ impl Core {
             metrics: Arc::clone(metrics),
             stop: sessions.stopping().clone(),
         });
-        Ok(Core { sessions, background, journal, relay })
+        Ok(Core { sessions, background, journal, relay, vaults })
     }
 
     /// Takes an opened WebSocket and starts its session.

@@ -14,6 +14,7 @@ use dashmap::mapref::entry::Entry;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared as SharedFuture};
 use parking_lot::Mutex;
+use sheaf_protocol::error::Code;
 use sheaf_protocol::ids::{DocId, DocKey, VaultName, VaultNo};
 use sheaf_protocol::stamp::{Stamp, StampClock};
 use tokio_util::sync::CancellationToken;
@@ -62,6 +63,22 @@ pub enum OpenError {
     /// The store could not be read.
     #[error("the store could not be read")]
     Failed,
+    /// There is no such vault, and a write does not make one; or it is being deleted.
+    #[error("there is no such vault")]
+    NoVault,
+}
+
+impl OpenError {
+    /// What the client is told.
+    #[must_use]
+    pub fn code(self) -> Code {
+        match self {
+            OpenError::Damaged => Code::Damaged,
+            OpenError::Full => Code::TryLater,
+            OpenError::Failed => Code::Unavailable,
+            OpenError::NoVault => Code::NotFound,
+        }
+    }
 }
 
 type Opening = SharedFuture<BoxFuture<'static, Result<Arc<Handle>, OpenError>>>;

@@ -46,6 +46,21 @@ pub enum Failure {
     /// Nothing can be written.
     #[error("the journal takes no writes")]
     ReadOnly,
+    /// It was deleted.
+    #[error("the document was deleted")]
+    Deleted,
+    /// It has another name now.
+    #[error("the document was moved")]
+    Moved,
+    /// Its vault was deleted.
+    #[error("the vault was deleted")]
+    VaultDeleted,
+    /// A quota of its vault is used up.
+    #[error("a quota of the vault is used up")]
+    Quota,
+    /// It would be a new file at a path that another has, or may be taken for.
+    #[error("the path is taken by another file")]
+    PathTaken,
 }
 
 impl Failure {
@@ -54,6 +69,24 @@ impl Failure {
         match self {
             Failure::Dropped => Code::Internal,
             Failure::ReadOnly => Code::Unavailable,
+            Failure::Deleted | Failure::VaultDeleted => Code::NotFound,
+            Failure::Moved => Code::Restart,
+            Failure::Quota => Code::QuotaExceeded,
+            Failure::PathTaken => Code::PathTaken,
+        }
+    }
+
+    /// The same in words, for the client.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Failure::Dropped => "the document is loaded again",
+            Failure::ReadOnly => "nothing can be written now",
+            Failure::Deleted => "the document was deleted",
+            Failure::Moved => "the document was moved",
+            Failure::VaultDeleted => "the vault was deleted",
+            Failure::Quota => "a quota of the vault is used up",
+            Failure::PathTaken => "the path is taken by another file",
         }
     }
 }

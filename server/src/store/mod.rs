@@ -30,6 +30,7 @@ pub use documents::Document;
 pub use error::Error;
 pub use keys::aside::{Aside, Why};
 pub use keys::heads::Head;
+pub use keys::items::{Body, Item};
 pub use keys::log::{LogEntry, Place};
 pub use keys::meta::Folded;
 pub use keys::owners::Owner;

@@ -70,10 +70,7 @@ impl From<Refusal> for Ending {
 
 impl From<Failure> for Ending {
     fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Dropped => Ending::Told(failure.code(), "the document is loaded again"),
-            Failure::ReadOnly => Ending::Told(failure.code(), "nothing can be written now"),
-        }
+        Ending::Told(failure.code(), failure.words())
     }
 }
 

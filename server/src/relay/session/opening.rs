@@ -15,7 +15,7 @@ use super::{DIALECT, Gap, Session};
 use crate::auth::Grant;
 use crate::document::handle::{Handle, Name};
 use crate::document::readers::{Gathered, Outlet};
-use crate::document::registry::{OpenError, Registry};
+use crate::document::registry::Registry;
 use crate::metrics::Metrics;
 use crate::relay::budget::Budget;
 use crate::relay::outbound::Outbound;
@@ -94,11 +94,7 @@ async fn join(
     for _ in 0..JOIN_ATTEMPTS {
         let document = relay.registry.open(name).await.map_err(|error| {
             tracing::warn!(vault = %name.vault, %error, "document not opened");
-            match error {
-                OpenError::Damaged => Code::Damaged,
-                OpenError::Full => Code::TryLater,
-                OpenError::Failed => Code::Unavailable,
-            }
+            error.code()
         })?;
         let outlet: Arc<dyn Outlet> = out.clone();
         if let Ok(reader) = document.join(outlet, grant.principal.clone(), grant.can_write()) {

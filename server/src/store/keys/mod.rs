@@ -8,8 +8,10 @@
 
 pub mod aside;
 pub mod ckpt;
+pub mod feed;
 pub mod floors;
 pub mod heads;
+pub mod items;
 pub mod log;
 pub mod lost;
 pub mod meta;
@@ -44,11 +46,15 @@ pub enum Key {
     Floors = 0x16,
     /// Entries known to be lost, accepted by an operator.
     Lost = 0x17,
+    /// Files as of their last settled body.
+    Items = 0x18,
+    /// What changed when, by seq.
+    Feed = 0x19,
 }
 
 impl Key {
     /// All kinds.
-    pub const ALL: [Key; 10] = [
+    pub const ALL: [Key; 12] = [
         Key::Meta,
         Key::Vaults,
         Key::Heads,
@@ -59,6 +65,8 @@ impl Key {
         Key::Aside,
         Key::Floors,
         Key::Lost,
+        Key::Items,
+        Key::Feed,
     ];
 
     /// The kind byte of an encoded key; 0 for what is too short to be one.
@@ -106,7 +114,7 @@ pub fn doc_number(doc: DocKey, kind: Key, number: u64) -> Vec<u8> {
 /// The document of a key of any kind that has one.
 #[must_use]
 pub fn doc_of(key: &[u8]) -> Option<DocKey> {
-    if matches!(Key::of(key)?, Key::Meta | Key::Vaults | Key::Paths) {
+    if matches!(Key::of(key)?, Key::Meta | Key::Vaults | Key::Paths | Key::Feed) {
         return None;
     }
     let vault = u32::from_be_bytes(key.get(..4)?.try_into().ok()?);

@@ -1,0 +1,102 @@
+//! `items`: a file as of its last settled body. Key: vault, kind, document id. Written by the fold
+//! of a settled body, a move and a deletion; read at start, when the vault's index is built.
+//! Never decides whether a document exists: heads, paths and the witness do.
+
+use std::sync::Arc;
+
+use sheaf_protocol::ids::DocKey;
+use sheaf_protocol::stamp::Stamp;
+
+use super::Key;
+use crate::store::codec::{Reader, put_text, put_text_option};
+
+/// What the content of a document is. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Body {
+    /// Nothing.
+    Empty = 0,
+    /// A text.
+    Text = 1,
+    /// Root types that are no text.
+    Other = 2,
+}
+
+/// A file as of its last settled body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its place in the feed.
+    pub seq: u64,
+    /// The document's count of entries.
+    pub n: u64,
+    /// What its content is.
+    pub body: Body,
+    /// Deleted: the item is a tombstone.
+    pub is_deleted: bool,
+    /// Bytes of the text, or of the stored state where there is none.
+    pub size: u64,
+    /// Bytes of the document as stored: what its vault is charged with.
+    pub bytes: u64,
+    /// SHA-256 of the text.
+    pub hash: Option<[u8; 32]>,
+    /// When it last changed.
+    pub updated: Stamp,
+    /// Who changed it last.
+    pub author: Option<Arc<str>>,
+    /// Its path; of a tombstone its last one.
+    pub path: Arc<str>,
+}
+
+/// Bit of the body's byte that makes an item a tombstone.
+const DELETED: u8 = 0x80;
+
+/// The key of a document's item.
+#[must_use]
+pub fn key(doc: DocKey) -> Vec<u8> {
+    super::doc_prefix(doc, Key::Items)
+}
+
+impl Item {
+    /// seq u64, n u64, body u8 (high bit: deleted), size u64, bytes u64 (little-endian), hash (a
+    /// presence byte, 32 bytes), stamp 16 bytes, author text or none, path text.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(96 + self.path.len());
+        out.extend_from_slice(&self.seq.to_le_bytes());
+        out.extend_from_slice(&self.n.to_le_bytes());
+        out.push(self.body as u8 | if self.is_deleted { DELETED } else { 0 });
+        out.extend_from_slice(&self.size.to_le_bytes());
+        out.extend_from_slice(&self.bytes.to_le_bytes());
+        out.push(u8::from(self.hash.is_some()));
+        out.extend_from_slice(self.hash.as_ref().map_or(&[][..], |hash| hash));
+        out.extend_from_slice(&self.updated.to_bytes());
+        put_text_option(&mut out, self.author.as_deref());
+        put_text(&mut out, &self.path);
+        out
+    }
+
+    /// The inverse of `encode`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let (seq, n, body) = (reader.u64()?, reader.u64()?, reader.u8()?);
+        let is_deleted = body & DELETED != 0;
+        let body = match body & !DELETED {
+            0 => Body::Empty,
+            1 => Body::Text,
+            2 => Body::Other,
+            _ => return None,
+        };
+        let (size, bytes) = (reader.u64()?, reader.u64()?);
+        let hash = match reader.u8()? {
+            0 => None,
+            1 => Some(reader.array()?),
+            _ => return None,
+        };
+        let updated = Stamp::from_bytes(reader.array()?);
+        let author = reader.text_option()?.map(Arc::from);
+        let path = Arc::from(reader.text()?);
+        let item = Self { seq, n, body, is_deleted, size, bytes, hash, updated, author, path };
+        reader.is_empty().then_some(item)
+    }
+}

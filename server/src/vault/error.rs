@@ -1,0 +1,77 @@
+//! What can go wrong with a vault and its files. Translated once, at the edge that shows it.
+//! Never carries a file's content.
+
+use std::sync::Arc;
+
+use sheaf_protocol::error::Code;
+use sheaf_protocol::vault::BadPath;
+
+use crate::document::registry::OpenError;
+use crate::document::submission::Failure;
+
+/// Why something of a vault could not be done; nothing of it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No vault of this name, or it is being deleted.
+    #[error("there is no such vault")]
+    NoVault,
+    /// No live file at this path.
+    #[error("there is no such file")]
+    NoFile,
+    /// Another file has this path, one that a disk may take for it, or one that is a folder of it.
+    #[error("the path is taken by {path:?}")]
+    PathTaken {
+        /// The file that has it.
+        path: Arc<str>,
+    },
+    /// No file can have this path.
+    #[error(transparent)]
+    BadPath(#[from] BadPath),
+    /// The document is not at the count of entries that was named.
+    #[error("the document is at {n}")]
+    Stale {
+        /// Where it is.
+        n: u64,
+    },
+    /// The feed does not go back to this cursor, or never had it: list the files and go on from
+    /// `seq`.
+    #[error("the feed does not know this cursor")]
+    CursorExpired {
+        /// The vault's epoch.
+        epoch: u64,
+        /// The highest seq that was pruned away; 0 for none.
+        horizon: u64,
+        /// The highest visible seq.
+        seq: u64,
+    },
+    /// A quota of the vault is used up.
+    #[error("a quota of the vault is used up")]
+    Quota,
+    /// There are as many vaults as this server can have.
+    #[error("the server takes no more vaults")]
+    Full,
+    /// The document could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The document or the journal cannot take it.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl Error {
+    /// What the client is told.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Error::NoVault | Error::NoFile => Code::NotFound,
+            Error::PathTaken { .. } => Code::PathTaken,
+            Error::BadPath(_) => Code::InvalidPath,
+            Error::Stale { .. } => Code::PreconditionFailed,
+            Error::CursorExpired { .. } => Code::CursorExpired,
+            Error::Quota => Code::QuotaExceeded,
+            Error::Full => Code::TryLater,
+            Error::Open(error) => error.code(),
+            Error::Failed(failure) => failure.code(),
+        }
+    }
+}

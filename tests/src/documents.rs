@@ -21,7 +21,7 @@ use sheaf_server::journal::{self, Journal};
 use sheaf_server::metrics::Metrics;
 use sheaf_server::store::Store;
 use sheaf_server::task::Group;
-use sheaf_server::time::{Clock, Hand};
+use sheaf_server::time::{Clock, Hand, Seed};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -109,6 +109,8 @@ impl Site {
             metrics,
             awareness: Arc::new(Clocks::above(0)),
             live_bytes: Arc::default(),
+            text_root: Arc::from("content"),
+            seed: Seed::fixed(1),
         };
         let config =
             Config { unload_idle: Duration::ZERO, documents_bytes_max: usize::MAX, device: 1 };
@@ -302,7 +304,7 @@ impl Documents<'_> {
         let update = scan::update(update).expect("replicas send what can be scanned");
         let by = Submitter { principal: &Principal::Anonymous, may_relay: false, asked: &[] };
         let reader = self.seats[&session].reader;
-        let receipt = self.handle().submit(reader, by, &[Submission { source, update }]);
+        let receipt = self.handle().submit(Some(reader), by, &[Submission { source, update }]);
         let receipt = receipt.expect("it is in memory and can be written");
         assert!(receipt.refusal.is_none(), "refused: {:?}", receipt.refusal);
         receipt.has_gap

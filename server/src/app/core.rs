@@ -78,6 +78,8 @@ impl Core {
             metrics: Arc::clone(metrics),
             awareness: Arc::new(awareness::Clocks::above(ceiling)),
             live_bytes: Arc::default(),
+            text_root: config.documents.text_root.as_str().into(),
+            seed: *seed,
         };
         let documents = registry::Config {
             unload_idle: Duration::from_secs(config.limits.unload_idle_s),

@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
 
 use crate::auth::{self, PrincipalConfig};
+use crate::document;
 use crate::relay::listen;
 
 /// Where y-websocket's own server listens, so that stock clients find us where they look.
@@ -52,6 +53,8 @@ pub struct Config {
     /// Who has a token.
     #[schemars(with = "Vec<serde_json::Value>")]
     pub principals: Vec<PrincipalConfig>,
+    /// What holds for all documents.
+    pub documents: document::Config,
     /// What is logged, and how.
     pub log: Log,
     /// Bounds that depend on the machine and its users.

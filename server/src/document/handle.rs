@@ -29,7 +29,7 @@ use crate::journal::payload::Refused;
 use crate::journal::{Journal, Kind, Record};
 use crate::metrics::{Metrics, Outcome};
 use crate::task;
-use crate::time::Clock;
+use crate::time::{Clock, Seed};
 
 /// How long a session's thread waits for another's short work before it steps off the reactor.
 const LOCK_WAIT: Duration = Duration::from_millis(1);
@@ -56,13 +56,17 @@ pub struct Shared {
     pub awareness: Arc<awareness::Clocks>,
     /// Bytes of memory that all documents together are charged with.
     pub live_bytes: Arc<AtomicUsize>,
+    /// The root whose text is a document's text.
+    pub text_root: Arc<str>,
+    /// Where the client ids of edits from outside a session come from.
+    pub seed: Seed,
 }
 
 /// A live document.
 pub struct Handle {
     key: DocKey,
     name: Name,
-    shared: Shared,
+    pub(super) shared: Shared,
     core: Mutex<Core>,
     /// One checkpoint at a time, and none beside a load of the same document.
     checkpointing: Mutex<()>,
@@ -186,7 +190,7 @@ impl Handle {
     /// The document or the journal can take no more: the session ends with a transient close.
     pub fn submit(
         &self,
-        reader: ReaderId,
+        origin: Option<ReaderId>,
         by: Submitter<'_>,
         batch: &[Submission<'_>],
     ) -> Result<Receipt, Failure> {
@@ -202,7 +206,7 @@ impl Handle {
         }
         let mut taken = Taken::default();
         let merged = catch_unwind(AssertUnwindSafe(|| {
-            let live = |owner: &Principal, client| self.readers.lock().live(owner, client, reader);
+            let live = |owner: &Principal, client| self.readers.lock().live(owner, client, origin);
             core.merge(batch, by, &mut taken, live);
         }));
         if merged.is_err() || taken.broken.is_some() {
@@ -213,7 +217,7 @@ impl Handle {
             return Ok(taken.receipt);
         }
         self.write(&mut core, by.principal, &taken)?;
-        self.publish(reader, by, &taken);
+        self.publish(origin, by, &taken);
         self.charge(core.state().live_bytes());
         let took = self.shared.clock.now().since(begun);
         self.shared.metrics.document.apply_seconds.observe(took.as_secs_f64());
@@ -254,14 +258,16 @@ impl Handle {
         }
     }
 
-    fn publish(&self, reader: ReaderId, by: Submitter<'_>, taken: &Taken<'_>) {
+    fn publish(&self, origin: Option<ReaderId>, by: Submitter<'_>, taken: &Taken<'_>) {
         let mut readers = self.readers.lock();
-        if *by.principal != Principal::Anonymous {
+        if let Some(reader) = origin
+            && *by.principal != Principal::Anonymous
+        {
             taken.clients().for_each(|client| readers.note_writes(reader, client));
         }
         if !taken.updates.is_empty() {
             let updates = taken.updates.iter().map(|update| &**update);
-            readers.publish(Some(reader), updates);
+            readers.publish(origin, updates);
         }
     }
 
@@ -454,7 +460,7 @@ impl Handle {
 
     /// The lock of the state. Work under it is microseconds for an edit and seconds for a hostile
     /// frame: whoever would wait long leaves its reactor thread to others first.
-    fn core(&self) -> MutexGuard<'_, Core> {
+    pub(super) fn core(&self) -> MutexGuard<'_, Core> {
         match self.core.try_lock_for(LOCK_WAIT) {
             Some(core) => core,
             None => task::block(|| self.core.lock()),

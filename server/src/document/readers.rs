@@ -91,8 +91,9 @@ struct Reader {
 
 impl Reader {
     /// A session of this principal that can be asked, other than `except`.
-    fn is_of(&self, principal: &Principal, except: ReaderId) -> bool {
-        self.principal == *principal && self.can_write && self.serial != except.serial
+    fn is_of(&self, principal: &Principal, except: Option<ReaderId>) -> bool {
+        let is_other = except.is_none_or(|except| self.serial != except.serial);
+        self.principal == *principal && self.can_write && is_other
     }
 
     fn wake(&mut self) {
@@ -339,7 +340,12 @@ impl Readers {
 
     /// True if a session of this principal, not `except`, is live; and whether one of them is
     /// using the client id itself.
-    pub fn live(&self, principal: &Principal, client: u64, except: ReaderId) -> Option<bool> {
+    pub fn live(
+        &self,
+        principal: &Principal,
+        client: u64,
+        except: Option<ReaderId>,
+    ) -> Option<bool> {
         let mut of_owner =
             self.slab.iter().filter(|(_, reader)| reader.is_of(principal, except)).peekable();
         of_owner.peek()?;
@@ -358,7 +364,7 @@ impl Readers {
         }
         let mut open = Vec::new();
         for (_, reader) in &mut self.slab {
-            if reader.is_of(principal, by) {
+            if reader.is_of(principal, Some(by)) {
                 reader.notices.is_asked = true;
                 open.push(reader.serial);
                 reader.wake();

@@ -22,7 +22,7 @@ use super::{awareness, load};
 use crate::journal::{self, Journal, Kind, Record};
 use crate::metrics::Metrics;
 use crate::store::{Store, Why};
-use crate::time::{Clock, Hand};
+use crate::time::{Clock, Hand, Seed};
 
 /// What documents stand on, in a directory of their own.
 pub(crate) struct Ground {
@@ -43,6 +43,8 @@ impl Ground {
             metrics: Arc::new(Metrics::new()),
             awareness: Arc::new(awareness::Clocks::above(ceiling)),
             live_bytes: Arc::default(),
+            text_root: Arc::from("content"),
+            seed: Seed::fixed(1),
         };
         let unload_idle = Duration::from_secs(60);
         let config = registry::Config { unload_idle, documents_bytes_max, device: 1 };
@@ -117,7 +119,7 @@ fn submit(handle: &Handle, reader: ReaderId, updates: &[Vec<u8>]) -> Result<Rece
         })
         .collect();
     let by = Submitter { principal: &Principal::Anonymous, may_relay: false, asked: &[] };
-    handle.submit(reader, by, &batch)
+    handle.submit(Some(reader), by, &batch)
 }
 
 /// Runs a test on a runtime of two threads, as the server does.

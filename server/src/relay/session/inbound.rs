@@ -345,7 +345,7 @@ impl Session {
             may_relay: false,
             asked,
         };
-        let receipt = self.document.submit(self.reader, by, batch)?;
+        let receipt = self.document.submit(Some(self.reader), by, batch)?;
         if receipt.has_kept_copy {
             let told = "others brought other content for your edits; your copy was kept";
             self.said(MessageKind::Auth);

@@ -2,12 +2,12 @@
 //!
 //! Called by `cli`. Never shows what people wrote: names, numbers and sizes only.
 
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use sheaf_protocol::ids::VaultName;
 
-use super::DAMAGED;
+use super::INCOMPLETE;
 use super::place::{Place, start_log};
 use crate::journal::dump::{Line, Selection, dump};
 
@@ -50,13 +50,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             written = write_line(&line, arguments.json, &mut out);
         }
     })?;
-    match written.and_then(|()| out.flush()) {
-        Ok(()) => {}
-        // `sheaf dump | head` has seen enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-        Err(error) => return Err(error.into()),
-    }
-    Ok(if is_damaged { ExitCode::from(DAMAGED) } else { ExitCode::SUCCESS })
+    super::or_closed(written.and_then(|()| out.flush()))?;
+    Ok(if is_damaged { ExitCode::from(INCOMPLETE) } else { ExitCode::SUCCESS })
 }
 
 fn write_line(line: &Line, is_json: bool, out: &mut impl Write) -> io::Result<()> {

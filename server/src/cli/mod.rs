@@ -3,26 +3,46 @@
 //! `main` calls [`run`]. Every subcommand is a wrapper around one function of the library. Never
 //! holds logic that a test could want without a process.
 
+mod completions;
+mod config;
 mod dump;
+mod man;
+mod paint;
 mod place;
 mod repair;
 mod serve;
+mod settings;
+mod supervisor;
 mod verify;
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::{app, config};
+use crate::app;
 
 /// Exit code for wrong arguments, which clap uses too, and a wrong configuration.
 const WRONG_USE: u8 = 2;
-/// Exit code when damage was found.
-const DAMAGED: u8 = 3;
+/// Exit code when damage was found, or something had to be left out.
+const INCOMPLETE: u8 = 3;
 
-const EXIT_CODES: &str = "Exit codes: 0 all is well; 1 it failed; 2 wrong arguments or \
-    configuration; 3 `verify` or `dump` found damage; 130 `serve` was ended by a second signal.";
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all is well
+  1    it failed, or `status` found a server that cannot make writes durable
+  2    wrong arguments or configuration
+  3    `verify` or `dump` found damage, or `doc` had to skip something and says what
+  130  `serve` was ended by a second signal
+
+`sheaf COMMAND --help` tells more, with examples.";
+
+/// The commands as `--help` groups them. A test holds that each stands in one group.
+const GROUPS: [(&str, &[&str]); 3] = [
+    ("Serve", &["serve", "config"]),
+    ("Data directory of a stopped server", &["verify", "dump", "repair"]),
+    ("Shell", &["completions", "man"]),
+];
 
 /// A server for documents that several people write at once.
 #[derive(Debug, Parser)]
@@ -36,30 +56,71 @@ struct Arguments {
 enum Command {
     /// Serve documents until told to stop
     Serve(serve::Arguments),
+    /// Check, print or describe the configuration
+    Config(config::Arguments),
+    /// Watch a running server: documents, sessions, rates, lag, disk
+    /// List, read, write, import, export and delete documents
     /// Check everything that a stopped server has kept
     Verify(verify::Arguments),
     /// Show what a stopped server has kept: vaults, documents, entries, never their content
     Dump(dump::Arguments),
     /// Make what is left of a damaged data directory usable, and say what is lost
     Repair(repair::Arguments),
+    /// Print a script that completes command lines in a shell
+    Completions(completions::Arguments),
+    /// Print the manual page, or write one for each command
+    Man(man::Arguments),
 }
+
+/// What was asked for makes no sense as it stands; the message says what would.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUse(String);
 
 /// Reads the arguments of the process and does what they say.
 #[must_use]
 pub fn run() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let matches = command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let done = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Repair(arguments) => repair::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, command()),
+        Command::Man(arguments) => man::run(&arguments, Arguments::command()),
     };
     done.unwrap_or_else(|error| {
         // Not the whole chain: our messages name their causes already.
-        let _ = writeln!(io::stderr(), "sheaf: {error}");
-        let is_wrong_use = error.is::<config::Error>()
+        let _ = writeln!(anstream::stderr(), "{}: {error}", paint::bad("sheaf"));
+        let is_wrong_use = error.is::<crate::config::Error>()
+            || error.is::<WrongUse>()
             || matches!(error.downcast_ref(), Some(app::Error::Config(_) | app::Error::Auth(_)));
         if is_wrong_use { ExitCode::from(WRONG_USE) } else { ExitCode::FAILURE }
     })
+}
+
+/// The command line with its commands in groups, which clap has no words for.
+fn command() -> clap::Command {
+    let command = Arguments::command();
+    let heading = *command.get_styles().get_header();
+    let literal = *command.get_styles().get_literal();
+    let mut groups = String::new();
+    for (title, names) in GROUPS {
+        groups += &format!("{heading}{title}:{heading:#}\n");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            groups += &format!("  {literal}{name:<12}{literal:#} {about}\n");
+        }
+        groups.push('\n');
+    }
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}\
+         {heading}Options:{heading:#}\n{{options}}{{after-help}}\n"
+    );
+    command.help_template(template)
 }
 
 /// The variables of the process; those that are not text are none of ours.
@@ -68,6 +129,14 @@ fn environment() -> Vec<(String, String)> {
         Some((key.into_string().ok()?, value.into_string().ok()?))
     };
     std::env::vars_os().filter_map(utf8).collect()
+}
+
+/// Whoever reads our output has seen enough, as in `sheaf … | head`: that is no failure.
+fn or_closed(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 #[cfg(test)]

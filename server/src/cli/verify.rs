@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::DAMAGED;
+use super::INCOMPLETE;
 use super::place::{Place, start_log};
 use crate::document::load;
 use crate::journal::verify::{self, Report};
@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         write_lines(&report, &mut out)?;
     }
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(DAMAGED) })
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
 }
 
 /// Everything is checked: checksums, links, the witness, and that every document merges.

@@ -9,6 +9,29 @@ use serde_json::{Map, Value};
 
 use super::{Config, ENVIRONMENT_PREFIX};
 
+const PAGE: &str = "\
+# Configuration
+
+Every key, as the program knows them. Made by `sheaf config schema --markdown`; `make docs` writes it anew and
+a test fails when it is out of date. How the parts work together is in [operations.md](operations.md).
+
+Flags win over environment variables, those over the file, that over the defaults. The file is TOML, given
+with `--config` or `SHEAF_CONFIG`. A key that does not exist is an error, in the file and in the environment.
+Lists and tables are written in the environment as in TOML. `[]` stands for each table of a list, which is
+written `[[users]]`.
+
+```sh
+sheaf config check --config sheaf.toml     # would it start, and what may hurt
+sheaf config print --show-origin           # what is in force, and from where
+sheaf config schema > sheaf.schema.json    # for editors
+```
+
+`SHEAF_CONFIG`, `SHEAF_SERVER`, `SHEAF_TOKEN` and `SHEAF_TOKEN_FILE` are no keys: the first names the file, the
+others tell `sheaf doc` and `sheaf status` which server to ask and as whom.
+";
+
+const HEAD: &str = "| key | value | default | meaning | environment |\n|---|---|---|---|---|\n";
+
 /// One key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -22,6 +45,8 @@ pub struct Key {
     pub default: Option<String>,
     /// What it is for, one paragraph.
     pub meaning: String,
+    /// Whether its value must not be shown.
+    pub is_secret: bool,
 }
 
 impl Key {
@@ -29,8 +54,13 @@ impl Key {
     #[must_use]
     pub fn variable(&self) -> Option<String> {
         let is_in_list = self.name.contains("[]");
-        let name = || self.name.replace('.', "__").to_ascii_uppercase();
-        (!is_in_list).then(|| format!("{ENVIRONMENT_PREFIX}{}", name()))
+        (!is_in_list).then(|| Key::variable_of(&self.name))
+    }
+
+    /// The variable of a key by its name.
+    #[must_use]
+    pub fn variable_of(name: &str) -> String {
+        format!("{ENVIRONMENT_PREFIX}{}", name.replace('.', "__").to_ascii_uppercase())
     }
 }
 
@@ -41,6 +71,35 @@ pub fn schema() -> Schema {
     let mut schema = SchemaGenerator::new(settings).into_root_schema_for::<Config>();
     schema.insert("title".to_owned(), "Sheaf configuration".into());
     schema
+}
+
+/// The page `docs/configuration.md`.
+#[must_use]
+pub fn page() -> String {
+    let mut page = PAGE.to_owned();
+    let keys = all();
+    let mut section = None;
+    for key in &keys {
+        let own = key.name.split_once(['.', '[']).map_or("", |(table, _)| table);
+        let is_table = keys.iter().any(|it| it.name.starts_with(&format!("{}[", key.name)));
+        let own = if is_table { &key.name } else { own };
+        if section != Some(own) {
+            let title = if own.is_empty() { "The server".to_owned() } else { format!("`{own}`") };
+            page += &format!("\n## {title}\n\n{HEAD}");
+            section = Some(own);
+        }
+        page += &row(key);
+    }
+    page
+}
+
+fn row(key: &Key) -> String {
+    let cell = |text: &str| text.replace('|', "\\|");
+    let code = |text: &String| format!("`{}`", cell(text));
+    let default = key.default.as_ref().map_or_else(String::new, code);
+    let variable = key.variable().map_or_else(String::new, |variable| format!("`{variable}`"));
+    let (kind, meaning) = (cell(&key.kind), cell(&key.meaning));
+    format!("| `{}` | {kind} | {default} | {meaning} | {variable} |\n", key.name)
 }
 
 /// All keys, in the order of the types.
@@ -75,7 +134,8 @@ impl Walk<'_> {
             let default = default.filter(|value| !value.is_null()).map(written);
             let meaning = [property, meant].iter().find_map(|it| it["description"].as_str());
             let meaning = meaning.map_or_else(String::new, one_line);
-            keys.push(Key { name: name.clone(), kind, default, meaning });
+            let is_secret = sounds_secret(&name) || property["writeOnly"] == true;
+            keys.push(Key { name: name.clone(), kind, default, meaning, is_secret });
             let entry = self.resolved(&meant["items"]);
             self.table(&format!("{name}[]."), entry, None, keys);
         }
@@ -140,6 +200,14 @@ fn inline(table: &Map<String, Value>) -> String {
     let pairs = table.iter().filter(|(_, value)| !value.is_null());
     let pairs = pairs.map(|(name, value)| format!("{name} = {}", written(value)));
     format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
+}
+
+/// Whether a key holds a secret by its name: a key that names a file, a time or a size does not.
+fn sounds_secret(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name).trim_end_matches("[]");
+    let is_about_one = ["_file", "_s", "_ms", "_bytes", "_max", "_header"];
+    ["token", "secret", "password", "hs256", "private"].iter().any(|word| last.contains(word))
+        && !is_about_one.iter().any(|end| last.ends_with(end))
 }
 
 fn one_line(text: &str) -> String {

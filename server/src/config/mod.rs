@@ -5,6 +5,7 @@
 
 pub mod data;
 pub mod keys;
+pub mod risks;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ pub mod disk;
 mod documents;
 pub mod engine;
 mod error;
+mod hooks;
 pub mod keys;
 mod load;
 mod lock;
@@ -28,6 +29,7 @@ use parking_lot::Mutex;
 
 pub use documents::Document;
 pub use error::Error;
+pub use hooks::{Hook, HookNews};
 pub use keys::aside::{Aside, Why};
 pub use keys::heads::Head;
 pub use keys::items::{Body, Item};

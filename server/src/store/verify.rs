@@ -116,7 +116,7 @@ impl Store {
         };
         let witness = self.inner.witness.lock();
         let is_known = match kind {
-            Key::Meta | Key::Vaults | Key::Feed => true,
+            Key::Meta | Key::Vaults | Key::Hooks | Key::Feed => true,
             Key::Paths => {
                 let vault = key.first_chunk().map_or(0, |vault| u32::from_be_bytes(*vault));
                 let name = paths::name(key).unwrap_or_default();

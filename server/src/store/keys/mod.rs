@@ -11,6 +11,7 @@ pub mod ckpt;
 pub mod feed;
 pub mod floors;
 pub mod heads;
+pub mod hooks;
 pub mod items;
 pub mod log;
 pub mod lost;
@@ -50,11 +51,13 @@ pub enum Key {
     Items = 0x18,
     /// What changed when, by seq.
     Feed = 0x19,
+    /// What webhooks have told and still have to tell.
+    Hooks = 0x30,
 }
 
 impl Key {
     /// All kinds.
-    pub const ALL: [Key; 12] = [
+    pub const ALL: [Key; 13] = [
         Key::Meta,
         Key::Vaults,
         Key::Heads,
@@ -67,6 +70,7 @@ impl Key {
         Key::Lost,
         Key::Items,
         Key::Feed,
+        Key::Hooks,
     ];
 
     /// The kind byte of an encoded key; 0 for what is too short to be one.
@@ -114,7 +118,9 @@ pub fn doc_number(doc: DocKey, kind: Key, number: u64) -> Vec<u8> {
 /// The document of a key of any kind that has one.
 #[must_use]
 pub fn doc_of(key: &[u8]) -> Option<DocKey> {
-    if matches!(Key::of(key)?, Key::Meta | Key::Vaults | Key::Paths | Key::Feed) {
+    let has_none =
+        matches!(Key::of(key)?, Key::Meta | Key::Vaults | Key::Paths | Key::Feed | Key::Hooks);
+    if has_none {
         return None;
     }
     let vault = u32::from_be_bytes(key.get(..4)?.try_into().ok()?);

@@ -7,6 +7,7 @@ use sheaf_protocol::stamp::Stamp;
 use super::aside::{Aside, Why};
 use super::floors::Floor;
 use super::heads::Head;
+use super::hooks::{HookId, Open, Place as HookPlace, What};
 use super::log::{Group, LogEntry, Place};
 use super::meta::Folded;
 use super::owners::Owner;
@@ -42,6 +43,11 @@ fn keys_are_the_golden_bytes() {
         (aside::key(doc(), 0x105), format!("0102030415{STAMP}{n}")),
         (floors::key(doc()), format!("0102030416{STAMP}")),
         (lost::key(doc(), 0x105), format!("0102030417{STAMP}{n}")),
+        (hooks::key(HOOK, &What::Begun), format!("0000000030{}00", "ab".repeat(16))),
+        (
+            hooks::key(HOOK, &What::Event(stamp())),
+            format!("0000000030{}02{STAMP}", "ab".repeat(16)),
+        ),
         (chunk(&ckpt::key(doc(), 0x105), 0x203), format!("0102030414{STAMP}{n}0203")),
     ];
     for (key, bytes) in golden {
@@ -98,6 +104,35 @@ fn claims_are_the_golden_bytes() {
         assert_eq!(owners::decode(&bytes[..len]), None, "{len} bytes");
     }
     assert_eq!(owners::decode(&[0xff; 9]), None, "a count far beyond the bytes");
+}
+
+const HOOK: HookId = HookId([0xab; 16]);
+
+#[test]
+fn a_hooks_place_is_the_golden_bytes() {
+    let what = What::Place("v.1".parse().unwrap());
+    let key = hooks::key(HOOK, &what);
+    assert_eq!(hex(&key), format!("0000000030{}01{}", "ab".repeat(16), hex(b"v.1")));
+    let told = What::Told("v".parse().unwrap(), DocId(stamp()));
+    let golden = format!("0000000030{}030176{STAMP}", "ab".repeat(16));
+    assert_eq!(hex(&hooks::key(HOOK, &told)), golden);
+    for what in [what, told, What::Begun, What::Event(stamp())] {
+        let key = hooks::key(HOOK, &what);
+        assert_eq!(hooks::decode_key(&key), Some((HOOK, what)));
+        assert_eq!(doc_of(&key), None);
+    }
+    let open =
+        Open { doc: DocId(stamp()), seq: 0x0304, is_new: true, failures: 5, failing_since_ms: 6 };
+    let place = HookPlace { epoch: 0x0102, seq: 7, known_until_ms: 8, open: vec![open] };
+    let golden = "020100000000000007000000000000000800000000000000".to_owned()
+        + "0100"
+        + STAMP
+        + "040300000000000001050000000600000000000000";
+    assert_eq!(hex(&place.encode()), golden);
+    assert_eq!(HookPlace::decode(&place.encode()), Some(place.clone()));
+    for len in 0..place.encode().len() {
+        assert_eq!(HookPlace::decode(&place.encode()[..len]), None, "{len} bytes");
+    }
 }
 
 #[test]
@@ -170,6 +205,7 @@ proptest::proptest! {
         let _ = owners::decode(&bytes);
         let _ = Head::decode(&bytes);
         let _ = Aside::decode(0, &bytes);
+        let _ = (HookPlace::decode(&bytes), hooks::decode_key(&bytes));
         let _ = Floor::decode(&bytes);
         let _ = Folded::decode(&bytes);
         let _ = (Key::of(&bytes), doc_of(&bytes), number_of(&bytes), chunk_number(&bytes));

@@ -69,7 +69,7 @@ impl Server {
 
 async fn start(data: &TempDir, configure: fn(&mut Config)) -> App {
     let mut config = Config {
-        listen: Some(vec![SocketAddr::from(([127, 0, 0, 1], 0))]),
+        listen: Some(vec![([127, 0, 0, 1], 0).into()]),
         data: Some(data.path().join("data")),
         ..Config::default()
     };

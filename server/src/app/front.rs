@@ -14,9 +14,9 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use crate::auth::Auth;
-use crate::http::error::Error;
+use crate::http::{self, error::Error};
 use crate::metrics::Metrics;
-use crate::relay::listen::Service;
+use crate::relay::listen::{Kind, Peer, Service};
 use crate::relay::upgrade::{self, Upgrade};
 
 /// What is needed to answer a request.
@@ -24,7 +24,21 @@ struct Front {
     auth: Arc<Auth>,
     upgrade: Upgrade,
     metrics: Arc<Metrics>,
-    routes: BoxedFilter<(Response,)>,
+    routes: Routes,
+}
+
+/// What is served where.
+pub(super) struct Routes {
+    public: BoxedFilter<(Response,)>,
+    admin: BoxedFilter<(Response,)>,
+}
+
+impl Routes {
+    /// `has_admin`: the operator's routes have listeners of their own, and leave the public ones.
+    pub(super) fn new(state: &http::State, has_admin: bool) -> Routes {
+        let public = if has_admin { http::public_routes(state) } else { http::routes(state) };
+        Routes { public, admin: http::admin_routes(state) }
+    }
 }
 
 /// The service of the accept loop.
@@ -32,7 +46,7 @@ pub(super) fn service(
     auth: Arc<Auth>,
     upgrade: Upgrade,
     metrics: Arc<Metrics>,
-    routes: BoxedFilter<(Response,)>,
+    routes: Routes,
 ) -> Service {
     let front = Arc::new(Front { auth, upgrade, metrics, routes });
     Arc::new(move |request| {
@@ -58,11 +72,14 @@ impl Front {
         let (parts, body) = request.into_parts();
         let admission = self.auth.admit(&parts)?;
         let mut request = Request::from_parts(parts, body);
-        if upgrade::is_wanted(request.headers()) {
+        let peer: Option<&Peer> = request.extensions().get();
+        let is_admin = peer.is_some_and(|peer| peer.listener == Kind::Admin);
+        if !is_admin && upgrade::is_wanted(request.headers()) {
             let response = self.upgrade.answer(&mut request, admission.grant)?;
             return Ok(response.map(|()| "").into_response());
         }
-        let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
+        let routes = if is_admin { &self.routes.admin } else { &self.routes.public };
+        let routes = TowerToHyperService::new(warp::service(routes.clone()));
         match hyper::service::Service::call(&routes, request).await {
             Ok(response) => Ok(response),
             Err(never) => match never {},

@@ -15,7 +15,9 @@ use crate::auth::{self, Auth};
 use crate::config::{self, Config, data};
 use crate::http;
 use crate::metrics::Metrics;
-use crate::relay::listen::{self, Listener};
+use crate::relay::address::Place;
+use crate::relay::listen::{self, Door, Kind, Listener, Openness};
+use crate::relay::tls::{self, Tls};
 use crate::relay::upgrade::Upgrade;
 use crate::task::{self, Group, Shutdown};
 use crate::time::{Clock, Seed};
@@ -52,12 +54,16 @@ pub enum Error {
     /// It cannot listen.
     #[error(transparent)]
     Listen(#[from] listen::Error),
+    /// It cannot speak TLS.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
 }
 
 /// A running server. Dropped without [`App::stop`] it stops accepting and its tasks are told to
 /// end, but nobody waits for them.
 #[derive(Debug)]
 pub struct App {
+    doors: Vec<Door>,
     addresses: Vec<SocketAddr>,
     is_open: bool,
     metrics: Arc<Metrics>,
@@ -90,7 +96,7 @@ impl App {
         let Ambient { clock, seed } = ambient;
         let metrics = Arc::new(Metrics::new());
         let auth = Arc::new(Auth::new(&config.auth())?);
-        let listener = Listener::bind(config.accept_loop())?;
+        let listener = bind(&config, &auth, &clock)?;
         let data_dir = config.data_dir()?;
         data::prepare(&data_dir)?;
         let core = task::block(|| Core::open(&data_dir, &config, &clock, &seed, &metrics))?;
@@ -103,16 +109,24 @@ impl App {
         };
         let upgrade = Upgrade::new(Arc::new(accept), edges.clone());
         let health: Arc<dyn http::Health> = Arc::clone(&core) as _;
-        let routes = http::routes(&http::State { metrics: Arc::clone(&metrics), health });
+        let state = http::State { metrics: Arc::clone(&metrics), health };
+        let routes = front::Routes::new(&state, config.admin_listen.is_some());
         let is_open = auth.is_open();
         let service = front::service(auth, upgrade, Arc::clone(&metrics), routes);
-        let addresses = listener.addresses();
+        let doors = listener.doors();
+        let addresses = doors.iter().filter_map(public).collect();
         listener.serve(service, clock.clone(), Arc::clone(&metrics), &edges);
         let stop_time_max = Duration::from_secs(config.limits.stop_timeout_s);
-        Ok(App { addresses, is_open, metrics, clock, edges, core, stop_time_max })
+        Ok(App { doors, addresses, is_open, metrics, clock, edges, core, stop_time_max })
     }
 
-    /// The addresses it listens on, with the ports it got.
+    /// Everything it listens on.
+    #[must_use]
+    pub fn doors(&self) -> &[Door] {
+        &self.doors
+    }
+
+    /// The public TCP addresses it listens on, with the ports it got.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -150,6 +164,24 @@ impl App {
                 Stopped::Late
             }
         }
+    }
+}
+
+fn bind(config: &Config, auth: &Auth, clock: &Clock) -> Result<Listener, Error> {
+    let tls = config.tls.clone().map(|files| Tls::load(files, clock.clone())).transpose()?;
+    let openness = match (auth.is_open(), config.allow_anonymous) {
+        (false, _) => Openness::Nobody,
+        (true, false) => Openness::Machine,
+        (true, true) => Openness::Everybody,
+    };
+    let tls = tls.map(Arc::new);
+    Ok(Listener::bind(listen::Config { tls, openness, ..config.accept_loop() })?)
+}
+
+fn public(door: &Door) -> Option<SocketAddr> {
+    match door.place {
+        Place::Tcp(address) if door.kind == Kind::Public => Some(address),
+        _ => None,
     }
 }
 

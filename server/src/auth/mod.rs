@@ -3,6 +3,7 @@
 //! `app` builds one [`Auth`] from the configuration and asks it to [`Auth::admit`] each request
 //! before anything else looks at it. Never logs, prints or labels with a token.
 
+pub mod forwarded;
 pub mod site;
 pub mod token;
 

@@ -12,6 +12,7 @@ use super::settings::Settings;
 use super::supervisor::Supervisor;
 use crate::app::{Ambient, App, Stopped};
 use crate::config::{self, Config, Log, LogFormat, keys};
+use crate::relay::listen::Kind;
 use crate::task;
 
 /// 128 + SIGINT, as shells count.
@@ -81,8 +82,11 @@ async fn until_told(config: Config) -> anyhow::Result<()> {
 /// Tells where to go: one line on stdout for each address, the rest in the log.
 fn announce(app: &App) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for address in app.addresses() {
-        writeln!(out, "http://{address}/")?;
+    for door in app.doors() {
+        match door.kind {
+            Kind::Public | Kind::Unix => writeln!(out, "{door}")?,
+            Kind::Admin => tracing::info!(%door, "metrics and administration"),
+        }
     }
     out.flush()?;
     let version = env!("CARGO_PKG_VERSION");

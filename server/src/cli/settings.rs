@@ -3,19 +3,19 @@
 //! Shared by `serve` and by `config check` and `print`, so that these see what `serve` would. Never
 //! holds a flag without a key.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use figment::value::Value;
 
 use super::environment;
 use crate::config::{Config, Error, LogFormat, Sources};
+use crate::relay::address::Address;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Settings {
-    /// Address to listen on, for example 127.0.0.1:1234; may be given more than once
+    /// Address to listen on, 127.0.0.1:1234 or unix:/run/sheaf.sock; may be given more than once
     #[arg(long, value_name = "ADDR")]
-    listen: Vec<SocketAddr>,
+    listen: Vec<Address>,
     /// Directory for everything that is kept [default: the user's data home]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,

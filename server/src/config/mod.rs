@@ -7,8 +7,9 @@ pub mod data;
 pub mod keys;
 pub mod risks;
 
-use std::net::SocketAddr;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use figment::Figment;
@@ -21,7 +22,8 @@ use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
 
 use crate::auth::{self, PrincipalConfig};
 use crate::document;
-use crate::relay::listen;
+use crate::relay::address::{Address, Proxy, UnixMode};
+use crate::relay::{listen, tls};
 
 /// Where y-websocket's own server listens, so that stock clients find us where they look.
 const PORT: u16 = 1234;
@@ -35,11 +37,30 @@ const NO_KEYS: [&str; 4] = ["CONFIG", "SERVER", "TOKEN", "TOKEN_FILE"];
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Addresses to listen on. Absent: `127.0.0.1:1234` and, where there is IPv6, `[::1]:1234`. In
+    /// Addresses to listen on: `127.0.0.1:1234`, `[::1]:1234`, `unix:/run/sheaf/sheaf.sock`, each
+    /// with any of the words `proxy` (connections must begin with a PROXY protocol header), `tls`
+    /// and `plain` behind it. Absent: `127.0.0.1:1234` and, where there is IPv6, `[::1]:1234`. In
     /// the environment one text with commas.
     #[serde(deserialize_with = "one_or_many")]
     #[schemars(with = "Option<Vec<String>>")]
-    pub listen: Option<Vec<SocketAddr>>,
+    pub listen: Option<Vec<Address>>,
+    /// Addresses, as in `listen`, for metrics, health and administration, which are then served
+    /// there and nowhere else. On this machine, unless users are configured.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub admin_listen: Option<Vec<Address>>,
+    /// Permissions of the unix sockets among these addresses, in octal.
+    #[schemars(with = "String")]
+    pub unix_mode: UnixMode,
+    /// Proxies that are believed about whose a connection or request is, by PROXY protocol,
+    /// `X-Forwarded-*` or `Forwarded`: networks, addresses, and `unix` for whoever connects to a
+    /// unix socket.
+    #[serde(deserialize_with = "many")]
+    #[schemars(with = "Vec<String>")]
+    pub trusted_proxies: Vec<Proxy>,
+    /// The certificate for TLS, which is then spoken on every TCP address that is not marked
+    /// `plain`.
+    pub tls: Option<tls::Config>,
     /// The directory for everything that is kept. Absent: the user's data home,
     /// `~/.local/share/sheaf` on Linux.
     pub data: Option<PathBuf>,
@@ -215,7 +236,7 @@ impl Config {
 
     /// The addresses to listen on, as configured or by default.
     #[must_use]
-    pub fn addresses(&self) -> Vec<SocketAddr> {
+    pub fn addresses(&self) -> Vec<Address> {
         self.listen.clone().unwrap_or_else(|| {
             vec![([127, 0, 0, 1], PORT).into(), ([0, 0, 0, 0, 0, 0, 0, 1], PORT).into()]
         })
@@ -241,16 +262,27 @@ impl Config {
             allow_anonymous: self.allow_anonymous,
             hosts: self.hosts.clone(),
             origins: self.origins.clone(),
-            listen: self.addresses(),
+            listen: self.all_addresses().iter().filter_map(Address::tcp).collect(),
         }
     }
 
-    /// What `relay::listen` needs.
+    fn all_addresses(&self) -> Vec<Address> {
+        let admin = self.admin_listen.iter().flatten().cloned();
+        self.addresses().into_iter().chain(admin).collect()
+    }
+
+    /// What `relay::listen` needs, before the certificate is read and `auth` has said how open
+    /// the server is.
     #[must_use]
     pub fn accept_loop(&self) -> listen::Config {
         listen::Config {
             listen: self.addresses(),
+            admin_listen: self.admin_listen.clone().unwrap_or_default(),
             is_ipv6_optional: self.listen.is_none(),
+            openness: listen::Openness::Machine,
+            unix_mode: self.unix_mode.0,
+            trusted_proxies: self.trusted_proxies.clone(),
+            tls: None,
             connections_max: self.limits.connections_max,
             connections_per_address_max: self.limits.connections_per_address_max,
             header_time_max: Duration::from_secs(self.limits.header_timeout_s),
@@ -312,28 +344,34 @@ fn place(source: &figment::Source) -> String {
     source.file_path().map(|path: &Path| format!(" (in {})", path.display())).unwrap_or_default()
 }
 
-/// Addresses as a list, as one, or as one text with commas, which is all the environment can say
+/// Values as a list, as one, or as one text with commas, which is all the environment can say
 /// without quotes.
-fn one_or_many<'de, D>(deserializer: D) -> Result<Option<Vec<SocketAddr>>, D::Error>
+fn one_or_many<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
     D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
 {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Addresses {
+    enum Values {
         Text(String),
         List(Vec<String>),
     }
-    let list = match Option::<Addresses>::deserialize(deserializer)? {
+    let list = match Option::<Values>::deserialize(deserializer)? {
         None => return Ok(None),
-        Some(Addresses::Text(text)) => text.split(',').map(|it| it.trim().to_owned()).collect(),
-        Some(Addresses::List(list)) => list,
+        Some(Values::Text(text)) => text.split(',').map(|it| it.trim().to_owned()).collect(),
+        Some(Values::List(list)) => list,
     };
-    let parse = |text: String| {
-        let wanted = "is no address; write it as 127.0.0.1:1234 or [::1]:1234";
-        text.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} {wanted}")))
-    };
+    let parse = |text: String| text.parse().map_err(serde::de::Error::custom);
     list.into_iter().map(parse).collect::<Result<_, _>>().map(Some)
+}
+
+fn many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    one_or_many(deserializer).map(Option::unwrap_or_default)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use super::Config;
+use crate::relay::address::Address;
 
 /// Where systems keep what may vanish.
 const FLEETING: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/run"];
@@ -52,7 +53,7 @@ impl Machine {
 pub fn risks(config: &Config, machine: Machine) -> Vec<Risk> {
     let mut risks = Vec::new();
     let mut warn = |key, what: String| risks.push(Risk { key, what });
-    let elsewhere = config.addresses().into_iter().find(|it| !it.ip().is_loopback());
+    let elsewhere = config.addresses().into_iter().find(Address::is_elsewhere);
     if let (true, Some(address)) = (config.allow_anonymous, elsewhere) {
         warn("allow_anonymous", format!("everyone who can reach {address} may read and write"));
     }

@@ -49,13 +49,32 @@ impl fmt::Debug for State {
     }
 }
 
-/// All routes together; what none of them answers is a 404 in our words.
+/// All routes together, where the operator's have no listener of their own.
 pub fn routes(state: &State) -> BoxedFilter<(Response,)> {
-    health::routes(state)
-        .or(metrics::routes(state))
-        .unify()
-        .or(demo::routes())
-        .unify()
+    or_not_found(admin(state).or(public(state)).unify().boxed())
+}
+
+/// The routes for everybody.
+pub fn public_routes(state: &State) -> BoxedFilter<(Response,)> {
+    or_not_found(public(state))
+}
+
+/// The routes for the operator: health, metrics, administration.
+pub fn admin_routes(state: &State) -> BoxedFilter<(Response,)> {
+    or_not_found(admin(state))
+}
+
+fn admin(state: &State) -> BoxedFilter<(Response,)> {
+    health::routes(state).or(metrics::routes(state)).unify().boxed()
+}
+
+fn public(_: &State) -> BoxedFilter<(Response,)> {
+    demo::routes()
+}
+
+/// What no route answers is a 404 in our words.
+fn or_not_found(routes: BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> {
+    routes
         .recover(|_| async {
             let what = "nothing is served at this path";
             let error = Error::from(Refusal { code: Code::NotFound, at: 0, what });

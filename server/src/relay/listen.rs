@@ -4,10 +4,10 @@
 //! is our own because `warp::serve` has neither caps nor a header time-out and gives up for a
 //! second when file descriptors run out. Never looks into a request.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,18 +18,19 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parking_lot::Mutex;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 use warp::reply::Response;
 
+use super::address::{Address, Place, Proxy, is_trusted};
+use super::bind::Bound;
+use super::caps::{Caps, Permit};
+use super::proxy;
+use super::stream::Stream;
+use super::tls::Tls;
+use crate::auth::forwarded::Forwarded;
 use crate::metrics::Metrics;
 use crate::task::Group;
 use crate::time::Clock;
 
-/// Connections the kernel holds for us. With the usual 128, a storm of reconnects loses SYNs and
-/// each of those clients waits a second (measured with 500 at once).
-const BACKLOG: i32 = 4096;
 /// Pause when accepting fails, in the main for want of file descriptors: others close meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A request head: the longest path, a token and what browsers send fit ten times over.
@@ -41,24 +42,43 @@ const HEADERS_MAX: usize = 64;
 const HTTP_LIFETIME: Duration = Duration::from_secs(600);
 /// What a request that is being answered gets at the end, before its connection is cut.
 const HTTP_GRACE: Duration = Duration::from_secs(5);
-/// Connections over the cap that may still ask for `/healthz` and the like: were they dropped, a
-/// full server would look like a dead one.
-const OVERFLOW_MAX: usize = 64;
 
 /// What the accept loop needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Addresses to listen on; port 0 takes a free one.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Address>,
+    /// Addresses for what is the operator's alone.
+    pub admin_listen: Vec<Address>,
     /// Whether an IPv6 address may be missing: true for the default list, as some machines have
     /// none.
     pub is_ipv6_optional: bool,
+    /// Who is let in without a token.
+    pub openness: Openness,
+    /// Permissions of unix sockets.
+    pub unix_mode: u32,
+    /// Who may say where a connection or request comes from.
+    pub trusted_proxies: Vec<Proxy>,
+    /// The certificate, where there is one.
+    pub tls: Option<Arc<Tls>>,
     /// Cap on connections, WebSockets among them.
     pub connections_max: usize,
     /// Cap on connections from one address (IPv6: one /64), not applied on loopback.
     pub connections_per_address_max: usize,
-    /// Time for a whole request head to arrive, counted from the moment we wait for it.
+    /// Time for a whole request head to arrive, counted from the moment we wait for it; and, before
+    /// the first, for a PROXY header and the handshake of TLS together.
     pub header_time_max: Duration,
+}
+
+/// Who is let in without a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Openness {
+    /// Nobody.
+    Nobody,
+    /// Whoever is on this machine: then nothing may carry others here.
+    Machine,
+    /// Everybody, as somebody has said in so many words.
+    Everybody,
 }
 
 /// Why the server cannot listen.
@@ -71,41 +91,94 @@ pub enum Error {
     )]
     Bind {
         /// Which.
-        address: SocketAddr,
+        address: Address,
         /// Why.
         source: io::Error,
     },
     /// Nothing to listen on.
     #[error("no address to listen on; give one with --listen 127.0.0.1:1234")]
     NoAddress,
+    /// TLS without a certificate.
+    #[error("{0} is to speak TLS, but there is no certificate; set tls.cert_file and tls.key_file")]
+    NoCertificate(Address),
+    /// The operator's routes, open to the network.
+    #[error(
+        "refusing to serve metrics and administration on {0} to the network without users; \
+             configure [[users]], or use an address such as 127.0.0.1:9100 or \
+             unix:/run/sheaf/admin.sock for admin_listen"
+    )]
+    AdminElsewhere(Address),
+    /// Others would come in as if from this machine.
+    #[error(
+        "refusing to take connections from a proxy on {0}: this server is open to whoever is on \
+             its machine, and the proxy would publish it; configure [[users]] or allow_anonymous"
+    )]
+    Published(Address),
+    /// A header is required from peers none of which may send one.
+    #[error("{0} requires PROXY headers, but no peer is trusted to send one; set trusted_proxies")]
+    NobodyTrusted(Address),
 }
 
 /// What answers requests; they carry a [`Peer`] among their extensions.
 pub type Service = Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response> + Send + Sync>;
 
+/// What is served at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Everything but what an admin listener, if there is one, takes away.
+    Public,
+    /// Metrics, health and administration, nothing else.
+    Admin,
+    /// As [`Kind::Public`], on a unix socket: the file's permissions decide who gets here, and that
+    /// is all that is known of a peer.
+    Unix,
+}
+
 /// The other end of a request's connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Its address.
-    pub address: SocketAddr,
+    /// The address at the other end of the socket; none for a unix socket.
+    pub address: Option<SocketAddr>,
+    /// Who makes the request: the same address, or what a trusted proxy says. Through a unix socket
+    /// without more it is 127.0.0.1. For caps, rate limits and logs, never for access.
+    pub client: IpAddr,
+    /// Whether a proxy may send requests of several clients on this connection.
+    pub is_shared: bool,
+    /// Where it came in.
+    pub listener: Kind,
+    /// Whether the client speaks TLS, with us or with a trusted proxy.
+    pub is_tls: bool,
     /// Its place under the caps; none beyond them, and then it may not open a session.
     pub permit: Option<Arc<Permit>>,
 }
 
-/// A connection's place under the caps, given back when the last clone of its `Arc` is dropped.
-/// A session holds one as long as its socket.
-#[derive(Debug)]
-pub struct Permit {
-    caps: Arc<Caps>,
-    /// The counted network; none on loopback.
-    network: Option<IpAddr>,
-    is_overflow: bool,
+/// An address that is listened on.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Where, with the port that was taken.
+    pub place: Place,
+    /// What is served there.
+    pub kind: Kind,
+    /// The certificate, if TLS is spoken.
+    tls: Option<Arc<Tls>>,
+    has_proxy_header: bool,
+}
+
+impl fmt::Display for Door {
+    /// As something to open, where that is possible: `https://127.0.0.1:1234/`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.place, &self.tls) {
+            (Place::Tcp(address), None) => write!(f, "http://{address}/"),
+            (Place::Tcp(address), Some(_)) => write!(f, "https://{address}/"),
+            (unix, _) => unix.fmt(f),
+        }
+    }
 }
 
 /// Bound sockets, not yet accepting.
 #[derive(Debug)]
 pub struct Listener {
-    sockets: Vec<TcpListener>,
+    doors: Vec<(Door, Bound)>,
     config: Config,
 }
 
@@ -115,81 +188,113 @@ impl Listener {
     /// # Errors
     /// See [`Error`].
     pub fn bind(config: Config) -> Result<Listener, Error> {
-        let mut sockets = Vec::new();
-        for &address in &config.listen {
-            match bind(address, &config.listen) {
-                Ok(socket) => sockets.push(socket),
-                // A taken port is another matter: `localhost` would lead to whoever has it.
-                Err(source)
-                    if config.is_ipv6_optional
-                        && address.is_ipv6()
-                        && source.kind() != io::ErrorKind::AddrInUse =>
-                {
-                    tracing::info!(%address, error = %source, "IPv6 is not available");
-                }
-                Err(source) => return Err(Error::Bind { address, source }),
-            }
+        let mut doors = Vec::new();
+        for address in &config.listen {
+            let is_unix = address.tcp().is_none();
+            let kind = if is_unix { Kind::Unix } else { Kind::Public };
+            doors.extend(config.door(address, kind)?);
         }
-        if sockets.is_empty() {
+        if doors.is_empty() {
             return Err(Error::NoAddress);
         }
-        Ok(Listener { sockets, config })
+        for address in &config.admin_listen {
+            if address.is_elsewhere() && config.openness != Openness::Nobody {
+                return Err(Error::AdminElsewhere(address.clone()));
+            }
+            doors.extend(config.door(address, Kind::Admin)?);
+        }
+        Ok(Listener { doors, config })
     }
 
-    /// The bound addresses, with the ports that were taken.
+    /// What was bound.
     #[must_use]
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+    pub fn doors(&self) -> Vec<Door> {
+        self.doors.iter().map(|(door, _)| door.clone()).collect()
     }
 
     /// Accepts connections as tasks of `tasks` until that group is told to stop; connections then
     /// finish the request they are at.
     pub fn serve(self, service: Service, clock: Clock, metrics: Arc<Metrics>, tasks: &Group) {
-        metrics.relay.connections_max.set(self.config.connections_max as i64);
+        let Config { connections_max, connections_per_address_max, .. } = self.config;
         let server = Arc::new(Server {
-            caps: Arc::new(Caps {
-                connections_max: self.config.connections_max,
-                per_network_max: self.config.connections_per_address_max,
-                open: Mutex::default(),
-                metrics,
-            }),
+            caps: Caps::new(connections_max, connections_per_address_max, metrics),
             header_time_max: self.config.header_time_max,
+            trusted: self.config.trusted_proxies,
             service,
             clock,
             tasks: tasks.clone(),
         });
-        for socket in self.sockets {
+        for (door, socket) in self.doors {
             let server = Arc::clone(&server);
-            tasks.spawn("accept", async move { server.accept(socket).await });
+            tasks.spawn("accept", async move { server.accept(Arc::new(door), socket).await });
         }
     }
 }
 
-fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        // An IPv6 wildcard also takes the IPv4 port, unless somebody asked for that one apart.
-        let has_twin = all.iter().any(|it| it.is_ipv4() && it.port() == address.port());
-        socket.set_only_v6(has_twin)?;
+impl Config {
+    /// Binds one address; none where it may be missing and is.
+    fn door(&self, address: &Address, kind: Kind) -> Result<Option<(Door, Bound)>, Error> {
+        // Where only this machine gets, its secrets are safe already.
+        let is_local = address.tcp().is_none() || kind == Kind::Admin && !address.is_elsewhere();
+        let tls = match (address.tls, &self.tls) {
+            (Some(true), None) => return Err(Error::NoCertificate(address.clone())),
+            (Some(true), Some(tls)) => Some(Arc::clone(tls)),
+            (None, Some(tls)) if !is_local => Some(Arc::clone(tls)),
+            _ => None,
+        };
+        if address.has_proxy_header && self.trusted_proxies.is_empty() {
+            return Err(Error::NobodyTrusted(address.clone()));
+        }
+        if address.has_proxy_header && self.openness == Openness::Machine {
+            return Err(Error::Published(address.clone()));
+        }
+        let all = [self.listen.as_slice(), &self.admin_listen].concat();
+        let bound =
+            Bound::new(address, &all, self.unix_mode).and_then(|bound| Ok((bound.place()?, bound)));
+        match bound {
+            Ok((place, bound)) => {
+                let has_proxy_header = address.has_proxy_header;
+                Ok(Some((Door { place, kind, tls, has_proxy_header }, bound)))
+            }
+            // A taken port is another matter: `localhost` would lead to whoever has it.
+            Err(error)
+                if self.is_ipv6_optional
+                    && address.tcp().is_some_and(|it| it.is_ipv6())
+                    && error.kind() != io::ErrorKind::AddrInUse =>
+            {
+                tracing::info!(%address, %error, "IPv6 is not available");
+                Ok(None)
+            }
+            Err(source) => Err(Error::Bind { address: address.clone(), source }),
+        }
     }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
 }
 
 /// What all accept loops and connections share.
 struct Server {
     caps: Arc<Caps>,
     header_time_max: Duration,
+    trusted: Vec<Proxy>,
     service: Service,
     clock: Clock,
     tasks: Group,
 }
 
+/// Why a connection ended before its first request.
+#[derive(Debug, thiserror::Error)]
+enum Unopened {
+    #[error("the peer is no trusted proxy")]
+    Untrusted,
+    #[error(transparent)]
+    Header(#[from] proxy::Error),
+    #[error("no TLS: {0}")]
+    Tls(io::Error),
+    #[error("the client has too many connections")]
+    Full,
+}
+
 impl Server {
-    async fn accept(self: Arc<Self>, socket: TcpListener) {
+    async fn accept(self: Arc<Self>, door: Arc<Door>, socket: Bound) {
         let mut is_failing = false;
         loop {
             let accepted = tokio::select! {
@@ -200,7 +305,7 @@ impl Server {
             match accepted {
                 Ok((stream, address)) => {
                     is_failing = false;
-                    self.take(stream, address);
+                    self.take(&door, stream, address);
                 }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
@@ -215,31 +320,76 @@ impl Server {
         }
     }
 
-    fn take(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
-        let Some(permit) = self.caps.admit(address.ip()) else { return };
+    fn take(self: &Arc<Self>, door: &Arc<Door>, stream: Stream, address: Option<SocketAddr>) {
+        let address_ip = address.map(|address| address.ip());
+        let is_proxy = is_trusted(&self.trusted, address_ip);
+        let counted = address_ip.filter(|_| !is_proxy);
+        let Some(permit) = self.caps.admit(counted) else { return };
         // A keystroke must not wait for the acknowledgement of the one before.
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Stream::Tcp(socket) = &stream
+            && let Err(error) = socket.set_nodelay(true)
+        {
             tracing::debug!(%error, "the peer left at once");
             return;
         }
-        let server = Arc::clone(self);
+        let (server, door) = (Arc::clone(self), Arc::clone(door));
         self.tasks.spawn("connection", async move {
-            server.connection(stream, address, permit).await;
+            let opening = server.open(&door, stream, address, permit);
+            match server.clock.deadline(server.header_time_max, opening).await {
+                Ok(Ok((stream, peer, permit))) => server.connection(stream, peer, permit).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a connection was not opened"),
+                Err(_) => tracing::debug!("a connection took too long to open"),
+            }
         });
     }
 
-    async fn connection(&self, stream: TcpStream, address: SocketAddr, permit: Permit) {
+    /// What comes before the first request: a PROXY header, then the handshake of TLS.
+    async fn open(
+        &self,
+        door: &Door,
+        mut stream: Stream,
+        address: Option<SocketAddr>,
+        mut permit: Permit,
+    ) -> Result<(Stream, Peer, Arc<Permit>), Unopened> {
+        let mut hop = address.map(|address| address.ip());
+        if door.has_proxy_header {
+            if !is_trusted(&self.trusted, hop) {
+                return Err(Unopened::Untrusted);
+            }
+            if let Some(client) = proxy::read(&mut stream).await? {
+                let client = client.ip().to_canonical();
+                hop = Some(client);
+                let is_shared = is_trusted(&self.trusted, hop);
+                if !is_shared && !permit.belongs_to(client) {
+                    return Err(Unopened::Full);
+                }
+            }
+        }
+        if let Some(tls) = &door.tls {
+            stream = tls.accept(stream).await.map_err(Unopened::Tls)?;
+        }
+        let permit = Arc::new(permit);
+        let peer = Peer {
+            address,
+            client: hop.map_or(Ipv4Addr::LOCALHOST.into(), |hop| hop.to_canonical()),
+            is_shared: is_trusted(&self.trusted, hop),
+            listener: door.kind,
+            is_tls: door.tls.is_some(),
+            permit: (!permit.is_overflow()).then(|| Arc::clone(&permit)),
+        };
+        Ok((stream, peer, permit))
+    }
+
+    async fn connection(&self, stream: Stream, peer: Peer, permit: Arc<Permit>) {
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_time_max)
             .max_headers(HEADERS_MAX)
             .max_buf_size(HEAD_BYTES_MAX)
-            .keep_alive(!permit.is_overflow);
-        let permit = Arc::new(permit);
-        let peer = Peer { address, permit: (!permit.is_overflow).then(|| Arc::clone(&permit)) };
+            .keep_alive(!permit.is_overflow());
         let answer = service_fn(|mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer.clone());
+            self.introduce(&peer, &mut request);
             let response = (self.service)(request);
             async { Ok::<_, Infallible>(response.await) }
         });
@@ -260,83 +410,25 @@ impl Server {
             tracing::debug!("a connection was cut inside a request");
         }
     }
+
+    /// Tells a request whose it is.
+    fn introduce(&self, peer: &Peer, request: &mut Request<Incoming>) {
+        let mut peer = peer.clone();
+        if peer.is_shared {
+            let is_proxy = |address| is_trusted(&self.trusted, Some(address));
+            let forwarded = Forwarded::of(request.headers(), is_proxy);
+            peer.client = forwarded.client.unwrap_or(peer.client);
+            peer.is_tls = forwarded.is_tls.unwrap_or(peer.is_tls);
+            request.extensions_mut().insert(forwarded);
+        }
+        request.extensions_mut().insert(peer);
+    }
 }
 
 /// Errors of `accept` that tell of one connection that is gone already.
 fn is_about_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
-}
-
-/// Counts connections.
-#[derive(Debug)]
-struct Caps {
-    connections_max: usize,
-    per_network_max: usize,
-    open: Mutex<Open>,
-    metrics: Arc<Metrics>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    all: usize,
-    overflow: usize,
-    by_network: HashMap<IpAddr, usize>,
-}
-
-impl Caps {
-    /// A place for a connection from `address`; none when the socket should just be closed.
-    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
-        let network = network(address);
-        let mut open = self.open.lock();
-        let here = network.map_or(0, |it| open.by_network.get(&it).copied().unwrap_or(0));
-        let is_overflow = open.all >= self.connections_max || here >= self.per_network_max;
-        if is_overflow {
-            // One address may not use up what keeps a full server answering the operator.
-            let is_greedy = here >= self.per_network_max;
-            if is_greedy || open.overflow >= OVERFLOW_MAX {
-                return None;
-            }
-            open.overflow += 1;
-        } else {
-            open.all += 1;
-            if let Some(network) = network {
-                *open.by_network.entry(network).or_default() += 1;
-            }
-        }
-        self.metrics.relay.connections.inc();
-        Some(Permit { caps: Arc::clone(self), network, is_overflow })
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let mut open = self.caps.open.lock();
-        self.caps.metrics.relay.connections.dec();
-        if self.is_overflow {
-            open.overflow -= 1;
-            return;
-        }
-        open.all -= 1;
-        let Some(network) = self.network else { return };
-        let here = open.by_network.get_mut(&network).expect("counted when it was admitted");
-        *here -= 1;
-        if *here == 0 {
-            open.by_network.remove(&network);
-        }
-    }
-}
-
-/// What is counted as one address: whoever has one IPv6 address has its whole /64.
-fn network(address: IpAddr) -> Option<IpAddr> {
-    match address.to_canonical() {
-        address if address.is_loopback() => None,
-        IpAddr::V4(address) => Some(IpAddr::V4(address)),
-        IpAddr::V6(address) => {
-            let prefix = u128::from(address) & !u128::from(u64::MAX);
-            Some(IpAddr::V6(Ipv6Addr::from(prefix)))
-        }
-    }
 }
 
 #[cfg(test)]

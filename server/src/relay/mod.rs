@@ -2,10 +2,16 @@
 //!
 //! `app` binds and serves [`listen`]. Never touches yrs or the store.
 
+pub mod address;
+mod bind;
 pub mod budget;
+pub mod caps;
 pub mod dialect;
 pub mod listen;
 pub mod outbound;
+pub mod proxy;
 pub mod session;
+pub mod stream;
+pub mod tls;
 pub mod upgrade;
 pub mod websocket;

@@ -15,8 +15,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 
+use super::stream::Stream;
 use crate::document::readers::Outlet;
 use crate::document::tail::{Chunk, Framing};
 use crate::metrics::{Direction, MessageKind, Metrics};
@@ -30,7 +30,7 @@ thread_local! {
 
 /// A socket's sending half.
 pub struct Outbound {
-    stream: TcpStream,
+    stream: Stream,
     framing: &'static dyn Framing,
     /// What the socket did not take. While it is locked or not empty, publishers stay away.
     waiting: Mutex<VecDeque<Bytes>>,
@@ -43,7 +43,7 @@ pub struct Outbound {
 
 impl Outbound {
     /// Takes the socket.
-    pub fn new(stream: TcpStream, framing: &'static dyn Framing, metrics: Arc<Metrics>) -> Self {
+    pub fn new(stream: Stream, framing: &'static dyn Framing, metrics: Arc<Metrics>) -> Self {
         let (waiting, waker, taken) = (Mutex::default(), AtomicWaker::new(), AtomicU64::new(0));
         Self { stream, framing, waiting, waker, metrics, taken }
     }
@@ -67,7 +67,7 @@ impl Outbound {
     }
 
     /// The socket, for reading.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &Stream {
         &self.stream
     }
 
@@ -77,7 +77,7 @@ impl Outbound {
     }
 
     /// Writes what waits and then what `fill` brings, until the socket is full (`Pending`) or
-    /// nothing is left. `fill` runs only when nothing waits, and under the lock that keeps
+    /// nothing is left, not even in the buffers of TLS. `fill` runs only when nothing waits, and under the lock that keeps
     /// publishers away, so that what it gathers keeps its place.
     ///
     /// # Errors
@@ -110,14 +110,14 @@ impl Outbound {
                 is_more
             });
             if !is_more && waiting.is_empty() {
-                return Poll::Ready(Ok(()));
+                return self.stream.poll_flush(cx);
             }
         }
     }
 
     /// True while the socket has not taken everything.
     pub fn has_waiting(&self) -> bool {
-        !self.waiting.lock().is_empty()
+        !self.waiting.lock().is_empty() || self.stream.has_unflushed()
     }
 }
 
@@ -182,6 +182,9 @@ impl Outlet for Outbound {
         match self.try_write(frames) {
             Ok(sent) if sent == frames.len() => {
                 self.count(chunk, frames.len());
+                if self.stream.has_unflushed() {
+                    self.waker.wake();
+                }
                 true
             }
             Ok(sent) => {

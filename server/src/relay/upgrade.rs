@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -18,10 +18,11 @@ use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::{VaultName, check_document_name};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::listen::{Peer, Permit};
+use super::caps::Permit;
+use super::listen::Peer;
+use super::stream::Stream;
 use crate::auth::Grant;
 use crate::task::Group;
 
@@ -34,7 +35,7 @@ const KEY_BYTES: usize = 16;
 #[derive(Debug)]
 pub struct Opened {
     /// The socket, nothing of HTTP left on it.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// What the client sent right behind its request: bytes of frames, in most cases none.
     pub leftover: Vec<u8>,
     /// The vault of the path.
@@ -43,8 +44,8 @@ pub struct Opened {
     pub document: String,
     /// What the session may do.
     pub grant: Grant,
-    /// The other end.
-    pub peer: SocketAddr,
+    /// Whose socket it is, for caps and logs.
+    pub client: IpAddr,
     /// The connection's place under the caps; to be held as long as the socket is open.
     pub permit: Arc<Permit>,
 }
@@ -92,10 +93,18 @@ impl Upgrade {
         let grant = grant?;
         let peer: &Peer = request.extensions().get().ok_or(internal("no peer"))?;
         let full = Refusal { code: Code::TryLater, at: 0, what: "too many connections" };
-        let (peer, permit) = (peer.address, peer.permit.clone().ok_or(full)?);
+        let (client, is_shared) = (peer.client, peer.is_shared);
+        let permit = peer.permit.clone().ok_or(full)?;
         let Some(mut response) = handshake(request)? else { return Ok(other_version()) };
         let upgrade = request.extensions_mut().remove::<OnUpgrade>();
         let upgrade = upgrade.ok_or(internal("this connection cannot be upgraded"))?;
+        let permit = if is_shared {
+            let what = "too many connections from this address";
+            let greedy = Refusal { code: Code::TooMany, at: 0, what };
+            permit.for_client(client).ok_or(greedy)?
+        } else {
+            permit
+        };
         if let Some(offer) = first_subprotocol(request.headers()) {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offer);
         }
@@ -103,9 +112,9 @@ impl Upgrade {
         self.tasks.spawn("upgrade", async move {
             match upgrade.await.map(raw) {
                 Ok(Ok((stream, leftover))) => {
-                    accept(Opened { stream, leftover, vault, document, grant, peer, permit });
+                    accept(Opened { stream, leftover, vault, document, grant, client, permit });
                 }
-                Ok(Err(_)) => tracing::error!("an upgraded socket is not TCP"),
+                Ok(Err(_)) => tracing::error!("an upgraded socket is not ours"),
                 Err(error) => tracing::debug!(%error, "the peer left during the upgrade"),
             }
         });
@@ -196,8 +205,8 @@ fn first_subprotocol(headers: &HeaderMap) -> Option<HeaderValue> {
 ///
 /// hyper's read buffer lives as long as any slice of it, an empty one too, and would cost each idle
 /// session 4 to 8 KiB: so the rest is copied out and the buffer dropped here.
-fn raw(upgraded: Upgraded) -> Result<(TcpStream, Vec<u8>), Upgraded> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>()?;
+fn raw(upgraded: Upgraded) -> Result<(Stream, Vec<u8>), Upgraded> {
+    let parts = upgraded.downcast::<TokioIo<Stream>>()?;
     Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 

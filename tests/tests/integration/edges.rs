@@ -253,7 +253,7 @@ async fn a_stop_closes_what_is_idle_and_frees_the_address() {
     // Reset or closed: gone in either case.
     let _ = timeout(SOON, idle.read_to_end(&mut rest)).await.expect("closed");
     let mut again = config(_data.path());
-    again.listen = Some(vec![address]);
+    again.listen = Some(vec![address.into()]);
     let app = App::start(again, Ambient::system()).await.expect("the address is free again");
     assert_eq!(app.addresses(), [address]);
 }

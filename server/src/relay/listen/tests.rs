@@ -6,6 +6,7 @@ use futures::{SinkExt, StreamExt};
 use hyper::Response as HttpResponse;
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -46,7 +47,12 @@ impl Running {
 fn config() -> Config {
     Config {
         listen: vec![([127, 0, 0, 1], 0).into()],
+        admin_listen: Vec::new(),
         is_ipv6_optional: false,
+        openness: Openness::Machine,
+        unix_mode: 0o660,
+        trusted_proxies: Vec::new(),
+        tls: None,
         connections_max: 100,
         connections_per_address_max: 100,
         header_time_max: Duration::from_secs(30),
@@ -78,9 +84,16 @@ fn start(config: Config, accept: impl Fn(Opened) + Send + Sync + 'static) -> Run
         })
     });
     let listener = Listener::bind(config).expect("loopback has free ports");
-    let address = listener.addresses()[0];
+    let address = tcp(&listener);
     listener.serve(service, clock.clone(), Arc::clone(&metrics), &tasks);
     Running { address, tasks, clock, metrics }
+}
+
+fn tcp(listener: &Listener) -> SocketAddr {
+    match &listener.doors()[0].place {
+        Place::Tcp(address) => *address,
+        Place::Unix(path) => panic!("{} is no TCP address", path.display()),
+    }
 }
 
 async fn open(url: String) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
@@ -140,7 +153,8 @@ async fn what_an_upgrade_opens_is_named_by_its_path() {
     let opened = hear.recv().await.expect("accepted");
     assert_eq!((opened.vault.as_str(), &*opened.document), ("team", "a b"));
     assert_eq!(opened.grant.principal, Principal::Anonymous);
-    assert!(opened.stream.nodelay().expect("an open socket"));
+    let Stream::Tcp(tcp) = &opened.stream else { panic!("it came by TCP") };
+    assert!(tcp.nodelay().expect("an open socket"));
     assert_eq!(opened.leftover.capacity(), 0);
     drop(socket);
 }
@@ -197,51 +211,10 @@ async fn over_the_cap_an_upgrade_gets_503_and_pages_still_answer() {
     drop(open(running.url("room")).await);
 }
 
-#[test]
-fn one_address_may_not_take_all_places() {
-    let caps = Arc::new(Caps {
-        connections_max: 10,
-        per_network_max: 2,
-        open: Mutex::default(),
-        metrics: Arc::new(Metrics::new()),
-    });
-    let admit = |address: &str| caps.admit(address.parse().expect("an address"));
-    let held = [admit("192.0.2.1"), admit("192.0.2.1")];
-    assert!(held.iter().all(Option::is_some));
-    assert!(admit("192.0.2.1").is_none());
-    assert!(admit("::ffff:192.0.2.1").is_none(), "the same address in other clothes");
-    assert!(admit("192.0.2.2").is_some());
-    let held_6 = [admit("2001:db8::1"), admit("2001:db8::2")];
-    assert!(held_6.iter().all(Option::is_some));
-    assert!(admit("2001:db8::3").is_none(), "one /64 is one address");
-    let loopback: Vec<_> = (0..5).map(|_| admit("127.0.0.1")).collect();
-    assert!(loopback.iter().flatten().all(|permit| !permit.is_overflow));
-    drop((held, held_6, loopback));
-    assert!(caps.open.lock().by_network.is_empty());
-    assert_eq!(caps.open.lock().all, 0);
-}
-
-#[test]
-fn beyond_the_cap_some_connections_may_ask_for_the_health_of_the_server() {
-    let caps = Arc::new(Caps {
-        connections_max: 1,
-        per_network_max: 1_000,
-        open: Mutex::default(),
-        metrics: Arc::new(Metrics::new()),
-    });
-    let admit = || caps.admit(IpAddr::from([127, 0, 0, 1]));
-    let held: Vec<_> = (0..=OVERFLOW_MAX).map_while(|_| admit()).collect();
-    assert_eq!(held.len(), 1 + OVERFLOW_MAX);
-    assert!(!held[0].is_overflow && held[1].is_overflow);
-    assert!(admit().is_none());
-    drop(held);
-    assert!(admit().is_some_and(|permit| !permit.is_overflow));
-}
-
 #[tokio::test]
 async fn a_taken_port_is_an_error_that_says_what_to_do() {
     let first = Listener::bind(config()).expect("loopback has free ports");
-    let taken = Config { listen: first.addresses(), ..config() };
+    let taken = Config { listen: vec![tcp(&first).into()], ..config() };
     let error = Listener::bind(taken).expect_err("taken").to_string();
     assert!(error.contains("--listen"), "{error}");
     let nothing = Config { listen: Vec::new(), ..config() };
@@ -251,14 +224,14 @@ async fn a_taken_port_is_an_error_that_says_what_to_do() {
 #[tokio::test]
 async fn a_missing_ipv6_is_tolerated_only_where_it_is_optional() {
     // The documentation prefix is on no machine, as loopback is not where IPv6 is off.
-    let missing = SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 0));
+    let missing = ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 0).into();
     let listen = vec![([127, 0, 0, 1], 0).into(), missing];
     let optional = Config { listen: listen.clone(), is_ipv6_optional: true, ..config() };
-    assert_eq!(Listener::bind(optional).expect("IPv4 is there").addresses().len(), 1);
+    assert_eq!(Listener::bind(optional).expect("IPv4 is there").doors().len(), 1);
     assert!(Listener::bind(Config { listen, ..config() }).is_err());
-    let here = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 0));
+    let here = ([0, 0, 0, 0, 0, 0, 0, 1], 0).into();
     let Ok(held) = Listener::bind(Config { listen: vec![here], ..config() }) else { return };
-    let taken = Config { listen: held.addresses(), is_ipv6_optional: true, ..config() };
+    let taken = Config { listen: vec![tcp(&held).into()], is_ipv6_optional: true, ..config() };
     assert!(matches!(Listener::bind(taken), Err(Error::Bind { .. })), "taken is not missing");
 }
 

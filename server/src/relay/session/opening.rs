@@ -3,11 +3,11 @@
 //! Job: open the document, join it, say the first words. Called by `app` for every upgrade. Never
 //! reads from the socket before the document is loaded: an empty answer would look like a document.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sheaf_protocol::error::Code;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::timing::Timing;
@@ -19,6 +19,7 @@ use crate::document::registry::Registry;
 use crate::metrics::Metrics;
 use crate::relay::budget::Budget;
 use crate::relay::outbound::Outbound;
+use crate::relay::stream::Stream;
 use crate::relay::websocket::{Assembler, write_close};
 use crate::time::Clock;
 
@@ -55,7 +56,7 @@ pub struct Relay {
 /// An upgraded socket and what it may do.
 pub struct Opened {
     /// The socket.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// Bytes the client sent behind its handshake.
     pub leftover: Vec<u8>,
     /// The document it asked for.
@@ -107,7 +108,7 @@ async fn join(
 async fn refuse(out: &Outbound, code: Code) {
     let mut frame = Vec::new();
     write_close(code.close_code(), code.name(), &mut frame);
-    if out.stream().writable().await.is_ok() {
+    if poll_fn(|cx| out.stream().poll_write_ready(cx)).await.is_ok() {
         // A client that is gone by now needs no reason.
         let _ = out.stream().try_write(&frame);
     }

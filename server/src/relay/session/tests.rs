@@ -69,7 +69,7 @@ impl Rig {
             name => Principal::Named(Arc::from(name)),
         };
         let opened = Opened {
-            stream: far.expect("accepted").0,
+            stream: far.expect("accepted").0.into(),
             leftover: Vec::new(),
             name: Name { vault: VaultName::default(), document: Arc::from(document) },
             grant: Grant { principal, role },

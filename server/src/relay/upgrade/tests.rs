@@ -4,6 +4,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use super::*;
 use crate::auth::Role;
+use crate::relay::listen::Kind;
 use sheaf_protocol::ids::Principal;
 
 /// The key and answer of RFC 6455 §1.3.
@@ -134,8 +135,14 @@ fn a_connection_over_the_caps_gets_no_session() {
     let accept: Accept = Arc::new(|_| panic!("nothing may be accepted"));
     let upgrade = Upgrade::new(accept, Group::new(Counter::default()));
     let mut request = handshake_request(&[]);
-    let address = SocketAddr::from(([127, 0, 0, 1], 1));
-    request.extensions_mut().insert(Peer { address, permit: None });
+    request.extensions_mut().insert(Peer {
+        address: None,
+        client: IpAddr::from([127, 0, 0, 1]),
+        is_shared: false,
+        listener: Kind::Public,
+        is_tls: false,
+        permit: None,
+    });
     let grant = Grant { principal: Principal::Anonymous, role: Role::Write };
     let refusal = upgrade.answer(&mut request, Ok(grant)).expect_err("no permit");
     assert_eq!(refusal.code, Code::TryLater);

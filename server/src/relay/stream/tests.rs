@@ -1,0 +1,1 @@
+//! TLS between two ends in this process.

@@ -5,12 +5,14 @@
 
 pub mod core;
 mod front;
+mod kept;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::core::Core;
+pub use self::kept::Kept;
 use crate::auth::{self, Auth};
 use crate::config::{self, Config, data};
 use crate::http;

@@ -5,13 +5,16 @@
 
 mod completions;
 mod config;
+mod doc;
 mod dump;
 mod man;
 mod paint;
 mod place;
 mod repair;
 mod serve;
+mod server;
 mod settings;
+mod status;
 mod supervisor;
 mod verify;
 
@@ -38,8 +41,9 @@ Exit codes:
 `sheaf COMMAND --help` tells more, with examples.";
 
 /// The commands as `--help` groups them. A test holds that each stands in one group.
-const GROUPS: [(&str, &[&str]); 3] = [
-    ("Serve", &["serve", "config"]),
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Serve", &["serve", "config", "status"]),
+    ("Documents, on a server or in a data directory", &["doc"]),
     ("Data directory of a stopped server", &["verify", "dump", "repair"]),
     ("Shell", &["completions", "man"]),
 ];
@@ -60,6 +64,10 @@ enum Command {
     Config(config::Arguments),
     /// Watch a running server: documents, sessions, rates, lag, disk
     /// List, read, write, import, export and delete documents
+    /// Watch a running server: documents, sessions, rates, lag, disk
+    Status(status::Arguments),
+    /// List, read, write, import, export and delete documents
+    Doc(doc::Arguments),
     /// Check everything that a stopped server has kept
     Verify(verify::Arguments),
     /// Show what a stopped server has kept: vaults, documents, entries, never their content
@@ -85,6 +93,8 @@ pub fn run() -> ExitCode {
     let done = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Doc(arguments) => doc::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Repair(arguments) => repair::run(&arguments),

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod error;
 pub mod health;
 pub mod metrics;
+pub mod status;
 
 use std::convert::Infallible;
 use std::fmt;

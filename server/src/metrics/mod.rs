@@ -149,6 +149,11 @@ impl MessageKind {
         (MessageKind::Auth, "auth"),
         (MessageKind::Echo, "echo"),
     ];
+
+    /// Each kind once.
+    pub fn every() -> impl Iterator<Item = MessageKind> {
+        MessageKind::ALL.into_iter().map(|(kind, _)| kind)
+    }
 }
 
 /// What became of a submitted update.

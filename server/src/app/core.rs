@@ -112,9 +112,9 @@ impl Core {
 
     /// Takes an opened WebSocket and starts its session.
     pub(super) fn accept(&self, opened: Opened) {
-        let Opened { stream, leftover, vault, document, grant, permit, .. } = opened;
+        let Opened { stream, leftover, vault, document, leash, permit, .. } = opened;
         let name = Name { vault, document: document.into() };
-        let opened = session::Opened { stream, leftover, name, grant };
+        let opened = session::Opened { stream, leftover, name, leash };
         let relay = Arc::clone(&self.relay);
         self.sessions.spawn("session", async move {
             session::run(relay, opened).await;

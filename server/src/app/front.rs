@@ -2,6 +2,7 @@
 //!
 //! Called by the accept loop for every request. Never answers anything itself but refusals.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use hyper::Request;
@@ -21,7 +22,7 @@ use crate::relay::upgrade::{self, Upgrade};
 
 /// What is needed to answer a request.
 struct Front {
-    auth: Arc<Auth>,
+    auth: Auth,
     upgrade: Upgrade,
     metrics: Arc<Metrics>,
     routes: Routes,
@@ -43,7 +44,7 @@ impl Routes {
 
 /// The service of the accept loop.
 pub(super) fn service(
-    auth: Arc<Auth>,
+    auth: Auth,
     upgrade: Upgrade,
     metrics: Arc<Metrics>,
     routes: Routes,
@@ -70,12 +71,15 @@ pub(super) fn service(
 impl Front {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response, Refusal> {
         let (parts, body) = request.into_parts();
-        let admission = self.auth.admit(&parts)?;
+        let peer = parts.extensions.get::<Peer>();
+        let address = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.client);
+        let caller = self.auth.admit(&parts, address)?;
         let mut request = Request::from_parts(parts, body);
+        request.extensions_mut().insert(caller);
         let peer: Option<&Peer> = request.extensions().get();
         let is_admin = peer.is_some_and(|peer| peer.listener == Kind::Admin);
         if !is_admin && upgrade::is_wanted(request.headers()) {
-            let response = self.upgrade.answer(&mut request, admission.grant)?;
+            let response = self.upgrade.answer(&mut request).await?;
             return Ok(response.map(|()| "").into_response());
         }
         let routes = if is_admin { &self.routes.admin } else { &self.routes.public };

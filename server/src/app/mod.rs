@@ -97,7 +97,7 @@ impl App {
     pub async fn start(config: Config, ambient: Ambient) -> Result<App, Error> {
         let Ambient { clock, seed } = ambient;
         let metrics = Arc::new(Metrics::new());
-        let auth = Arc::new(Auth::new(&config.auth())?);
+        let auth = Auth::new(&config.auth(), &clock)?;
         let listener = bind(&config, &auth, &clock)?;
         let data_dir = config.data_dir()?;
         data::prepare(&data_dir)?;

@@ -76,7 +76,7 @@ pub(super) fn check_not_forwarded(headers: &HeaderMap) -> Result<(), Refusal> {
         |name: &HeaderName| *name == header::FORWARDED || name.as_str().starts_with("x-forwarded-");
     if headers.keys().any(is_forwarding) {
         let what = "this server is open only to its own machine; behind a proxy, configure \
-                    principals or allow_anonymous";
+                    users or allow_anonymous";
         return Err(forbidden(what));
     }
     Ok(())

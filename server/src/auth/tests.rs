@@ -1,25 +1,44 @@
 //! Tokens, and the rule for pages from elsewhere, as tables.
 
+use std::net::Ipv4Addr;
+
 use hyper::Request;
+use sheaf_protocol::ids::{Principal, VaultName};
 
 use super::*;
 
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SECRET: &str = "0123456789abcdef";
 
-fn principal(name: &str, token: &str, role: Role) -> PrincipalConfig {
-    PrincipalConfig { name: name.into(), token: Token::new(token), role }
-}
-
+/// The least there is: open, on loopback.
 fn on_loopback() -> Config {
-    Config { listen: vec![([127, 0, 0, 1], 1234).into()], ..Config::default() }
+    Config {
+        users: Vec::new(),
+        allow_anonymous: false,
+        hosts: Vec::new(),
+        origins: Vec::new(),
+        listen: vec![([127, 0, 0, 1], 1234).into()],
+        caps: Caps { per_principal_max: 10, per_vault_max: 20, per_address_max: 30 },
+    }
 }
 
 fn with_ada() -> Config {
-    Config { principals: vec![principal("ada", SECRET, Role::Read)], ..on_loopback() }
+    Config { users: vec![UserConfig::new("ada", SECRET, Role::Read)], ..on_loopback() }
 }
 
 fn auth(config: &Config) -> Auth {
-    Auth::new(config).expect("a configuration that may start")
+    Auth::new(config, &Clock::system()).expect("a configuration that may start")
+}
+
+fn start(config: &Config) -> Result<Auth, Error> {
+    Auth::new(config, &Clock::system())
+}
+
+/// What a token is worth in the vault `default`.
+fn worth(auth: &Auth, token: Option<&str>) -> Result<Grant, Refusal> {
+    let credential = auth.rules().credential_of(token);
+    let caller = Caller::new(auth.clone(), credential, LOCAL);
+    futures::executor::block_on(caller.grant(&VaultName::default(), None, Role::Read))
 }
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Parts {
@@ -31,45 +50,48 @@ fn request(path: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 fn refused(auth: &Auth, headers: &[(&str, &str)]) -> bool {
-    match auth.admit(&request("/room", headers)) {
+    match auth.admit(&request("/room", headers), LOCAL) {
         Ok(_) => false,
         Err(refusal) => refusal.code == Code::Forbidden,
     }
 }
 
 #[test]
-fn without_principals_only_loopback_is_served() {
-    let elsewhere = Config { listen: vec![([0, 0, 0, 0], 1234).into()], ..Config::default() };
-    let error = Auth::new(&elsewhere).expect_err("open to the network");
+fn without_users_only_loopback_is_served() {
+    let elsewhere = Config { listen: vec![([0, 0, 0, 0], 1234).into()], ..on_loopback() };
+    let error = start(&elsewhere).expect_err("open to the network");
     assert!(error.to_string().contains("--allow-anonymous"), "{error}");
-    assert!(Auth::new(&Config { allow_anonymous: true, ..elsewhere.clone() }).is_ok());
-    assert!(Auth::new(&Config { listen: elsewhere.listen, ..with_ada() }).is_ok());
+    assert!(start(&Config { allow_anonymous: true, ..elsewhere.clone() }).is_ok());
+    assert!(start(&Config { listen: elsewhere.listen, ..with_ada() }).is_ok());
 }
 
 #[test]
 fn a_token_is_worth_what_is_configured() {
     let auth = auth(&with_ada());
     let ada = Grant { principal: Principal::Named("ada".into()), role: Role::Read };
-    assert_eq!(auth.check(Some(SECRET)), Ok(ada));
+    assert_eq!(worth(&auth, Some(SECRET)), Ok(ada));
     for wrong in [None, Some(""), Some("0123456789abcdee"), Some("0123456789abcdef0")] {
-        assert_eq!(auth.check(wrong).expect_err("not ada").code, Code::Unauthorised);
+        assert_eq!(worth(&auth, wrong).expect_err("not ada").code, Code::Unauthorised);
     }
 }
 
 #[test]
 fn an_open_server_takes_an_unknown_token_for_none() {
-    let anonymous = Grant { principal: Principal::Anonymous, role: Role::Write };
-    assert_eq!(auth(&on_loopback()).check(Some("anything")), Ok(anonymous.clone()));
+    let anonymous = Grant { principal: Principal::Anonymous, role: Role::Admin };
+    assert_eq!(worth(&auth(&on_loopback()), Some("anything")), Ok(anonymous.clone()));
     let both = Config { allow_anonymous: true, ..with_ada() };
-    assert_eq!(auth(&both).check(None), Ok(anonymous));
+    let writer = Grant { role: Role::Write, ..anonymous };
+    assert_eq!(worth(&auth(&both), None), Ok(writer));
     assert!(auth(&both).is_open());
 }
 
 #[test]
 fn a_token_comes_in_a_header_or_in_the_query() {
     let auth = auth(&with_ada());
-    let is_ada =
-        |path, headers: &[_]| auth.admit(&request(path, headers)).expect("loopback").grant.is_ok();
+    let is_ada = |path, headers: &[_]| {
+        let caller = auth.admit(&request(path, headers), LOCAL).expect("loopback");
+        matches!(**caller.credential(), Credential::User { .. })
+    };
     let host = ("host", "localhost:1234");
     assert!(is_ada("/room", &[host, ("authorization", "Bearer 0123456789abcdef")]));
     assert!(is_ada("/room?a=b&token=0123456789%61bcdef", &[host]));
@@ -172,11 +194,13 @@ fn a_server_that_is_open_on_loopback_refuses_proxies() {
 }
 
 #[test]
-fn principals_must_be_told_apart() {
+fn users_must_be_told_apart() {
     let try_two = |name, token| {
-        let principals =
-            vec![principal("ada", SECRET, Role::Read), principal(name, token, Role::Write)];
-        Auth::new(&Config { principals, ..on_loopback() })
+        let ada = UserConfig::new("ada", SECRET, Role::Read);
+        start(&Config {
+            users: vec![ada, UserConfig::new(name, token, Role::Write)],
+            ..on_loopback()
+        })
     };
     assert!(matches!(try_two("ada", "another secret token"), Err(Error::Twice { .. })));
     assert!(matches!(try_two("bob", SECRET), Err(Error::Twice { .. })));
@@ -189,7 +213,7 @@ fn a_token_is_never_shown() {
     let config = with_ada();
     let auth = auth(&config);
     assert!(!format!("{config:?} {auth:?}").contains(SECRET));
-    let role = serde_json::to_string(&config.principals).expect("plain data");
+    let role = serde_json::to_string(&config.users).expect("plain data");
     assert!(!role.contains(SECRET), "{role}");
 }
 
@@ -197,6 +221,6 @@ fn a_token_is_never_shown() {
 fn an_origin_with_a_path_is_no_origin() {
     for origin in ["https://app.example/", "app.example", "null"] {
         let config = Config { origins: vec![origin.to_owned()], ..on_loopback() };
-        assert!(matches!(Auth::new(&config), Err(Error::BadOrigin(_))), "{origin}");
+        assert!(matches!(start(&config), Err(Error::BadOrigin(_))), "{origin}");
     }
 }

@@ -8,13 +8,18 @@ use std::fmt;
 use hyper::http::request::Parts;
 use hyper::http::{HeaderMap, Uri, header};
 use percent_encoding::percent_decode_str;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
 
 /// Shorter ones can be tried out over the network.
 pub(super) const BYTES_MIN: usize = 16;
+/// How a hash in the configuration begins.
+const HASH_PREFIX: &str = "sha256:";
 
 /// A secret from the configuration.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Token(String);
 
@@ -30,7 +35,12 @@ impl Token {
     }
 
     pub(super) fn digest(&self) -> Digest {
-        Digest::of(&self.0)
+        Digest::of(self.0.as_bytes())
+    }
+
+    /// The secret itself, for a key made of it.
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
     }
 }
 
@@ -46,13 +56,78 @@ impl Serialize for Token {
     }
 }
 
+/// The hash of a secret, as the configuration may hold it: `sha256:` and 64 hex digits.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub struct TokenHash(Digest);
+
+/// Not a hash in the form that the configuration takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected sha256: and 64 hex digits; make one with: sheaf token hash")]
+pub struct NotAHash;
+
+impl TokenHash {
+    /// The hash of `secret`.
+    #[must_use]
+    pub fn of(secret: &str) -> TokenHash {
+        TokenHash(Digest::of(secret.as_bytes()))
+    }
+
+    /// As the configuration takes it. Tells nothing about a token nobody could guess.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let hex = self.0.0.iter().map(|byte| format!("{byte:02x}"));
+        hex.fold(HASH_PREFIX.to_owned(), |text, byte| text + &byte)
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        self.0
+    }
+}
+
+impl TryFrom<String> for TokenHash {
+    type Error = NotAHash;
+
+    fn try_from(text: String) -> Result<TokenHash, NotAHash> {
+        let hex = text.strip_prefix(HASH_PREFIX).ok_or(NotAHash)?.as_bytes();
+        let mut bytes = [0; 32];
+        if hex.len() != 2 * bytes.len() {
+            return Err(NotAHash);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(hex.chunks(2)) {
+            let digit = |it: u8| char::from(it).to_digit(16).ok_or(NotAHash);
+            *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+        }
+        Ok(TokenHash(Digest(bytes)))
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(…)")
+    }
+}
+
+impl Serialize for TokenHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("…")
+    }
+}
+
 /// What is kept and compared instead of a token: equality takes the same time wherever two differ.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Digest(blake3::Hash);
+#[derive(Clone, Copy, Eq)]
+pub(super) struct Digest([u8; 32]);
 
 impl Digest {
-    pub(super) fn of(token: &str) -> Digest {
-        Digest(blake3::hash(token.as_bytes()))
+    pub(super) fn of(secret: &[u8]) -> Digest {
+        Digest(Sha256::digest(secret).into())
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Digest) -> bool {
+        self.0.ct_eq(&other.0).into()
     }
 }
 

@@ -20,7 +20,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
 
-use crate::auth::{self, PrincipalConfig};
+use crate::auth::users::UserConfig;
+use crate::auth::{self, Caps};
 use crate::document;
 use crate::relay::address::{Address, Proxy, UnixMode};
 use crate::relay::{listen, tls};
@@ -72,9 +73,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// Whether requests without a token may read and write.
     pub allow_anonymous: bool,
-    /// Who has a token.
-    #[schemars(with = "Vec<serde_json::Value>")]
-    pub principals: Vec<PrincipalConfig>,
+    /// Who has a token: a table for each.
+    pub users: Vec<UserConfig>,
     /// What holds for all documents.
     pub documents: document::Config,
     /// What is logged, and how.
@@ -115,6 +115,12 @@ pub struct Limits {
     /// Connections from one address (IPv6: one /64), not applied on loopback. A class or an office
     /// behind one address fits, with a few tabs each.
     pub connections_per_address_max: usize,
+    /// Live sessions of one user; those without a token are not counted.
+    pub sessions_per_user_max: usize,
+    /// Live sessions in one vault.
+    pub sessions_per_vault_max: usize,
+    /// Live sessions from one address, not applied on loopback.
+    pub sessions_per_address_max: usize,
     /// One message. At most the bound of the wire, 16 MiB.
     pub message_bytes_max: usize,
     /// Bytes of messages read and not yet applied, all sessions together.
@@ -144,6 +150,9 @@ impl Default for Limits {
         Limits {
             connections_max: 10_000,
             connections_per_address_max: 256,
+            sessions_per_user_max: 1_000,
+            sessions_per_vault_max: 10_000,
+            sessions_per_address_max: 256,
             message_bytes_max: MESSAGE_BYTES_MAX,
             pending_bytes_max: 256 << 20,
             header_timeout_s: 5,
@@ -258,11 +267,16 @@ impl Config {
     #[must_use]
     pub fn auth(&self) -> auth::Config {
         auth::Config {
-            principals: self.principals.clone(),
+            users: self.users.clone(),
             allow_anonymous: self.allow_anonymous,
             hosts: self.hosts.clone(),
             origins: self.origins.clone(),
             listen: self.all_addresses().iter().filter_map(Address::tcp).collect(),
+            caps: Caps {
+                per_principal_max: self.limits.sessions_per_user_max,
+                per_vault_max: self.limits.sessions_per_vault_max,
+                per_address_max: self.limits.sessions_per_address_max,
+            },
         }
     }
 
@@ -295,6 +309,9 @@ impl Limits {
         let at_least_1 = [
             ("connections_max", self.connections_max as u64),
             ("connections_per_address_max", self.connections_per_address_max as u64),
+            ("sessions_per_user_max", self.sessions_per_user_max as u64),
+            ("sessions_per_vault_max", self.sessions_per_vault_max as u64),
+            ("sessions_per_address_max", self.sessions_per_address_max as u64),
             ("header_timeout_s", self.header_timeout_s),
             ("ping_idle_s", self.ping_idle_s),
             ("unload_idle_s", self.unload_idle_s),
@@ -320,17 +337,19 @@ fn check(key: &'static str, value: u64, holds: bool, wanted: &'static str) -> Re
     if holds { Ok(()) } else { Err(Error::OutOfRange { key, value, wanted }) }
 }
 
-/// All mistakes at once, with key and source. Values under `principals` are secrets and left out.
+/// All mistakes at once, with key and source. Values under `users` may be secrets and are left out.
 fn told(errors: figment::Error) -> String {
     let tell = |error: figment::Error| {
         let key = error.path.join(".");
-        let is_secret = key.starts_with("principals");
+        let is_secret = key.starts_with("users");
         let what = match &error.kind {
             Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if is_secret => {
                 format!("expected {expected}")
             }
             Kind::Message(_) | Kind::UnknownVariant(..) if is_secret => {
-                "expected name, token (text in quotes) and role (read or write)".to_owned()
+                "expected name, token or token_hash (text in quotes), role (read, write or admin) \
+                 and perhaps vaults and paths"
+                    .to_owned()
             }
             kind => kind.to_string(),
         };

@@ -103,20 +103,20 @@ fn a_limit_that_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn principals_are_read_and_their_tokens_never_told() {
-    let text = "[[principals]]\nname = \"ada\"\ntoken = \"correct horse battery\"\nrole = \"read\"";
+fn users_are_read_and_their_tokens_never_told() {
+    let text = "[[users]]\nname = \"ada\"\ntoken = \"correct horse battery\"\nrole = \"read\"";
     let config = from_file(text).expect("right");
-    assert_eq!(&*config.principals[0].name, "ada");
+    assert_eq!(&*config.users[0].name, "ada");
     assert!(!format!("{config:?}").contains("horse"));
     let secret = "31415926535897932384";
     for wrong in [
-        format!("[[principals]]\nname = \"a\"\ntoken = {}\nrole = \"read\"", &secret[..15]),
-        format!("[[principals]]\nname = \"a\"\ntoken = \"x\"\nrole = \"{secret}\""),
-        format!("principals = \"{secret}\""),
-        format!("principals = [\"{secret}\"]"),
+        format!("[[users]]\nname = \"a\"\ntoken = {}\nrole = \"read\"", &secret[..15]),
+        format!("[[users]]\nname = \"a\"\ntoken = \"x\"\nrole = \"{secret}\""),
+        format!("users = \"{secret}\""),
+        format!("users = [\"{secret}\"]"),
     ] {
         let error = mistake(&wrong);
-        assert!(error.contains("principals") && !error.contains(&secret[..15]), "{error}");
+        assert!(error.contains("users") && !error.contains(&secret[..15]), "{error}");
     }
 }
 

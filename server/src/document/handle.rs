@@ -173,6 +173,11 @@ impl Handle {
         Ok(readers.join(outlet, who, can_write))
     }
 
+    /// Tells whether a reader may write from now on.
+    pub fn set_can_write(&self, reader: ReaderId, can_write: bool) {
+        self.readers.lock().set_can_write(reader, can_write);
+    }
+
     /// Removes a reader and what it showed.
     pub fn leave(&self, reader: ReaderId) {
         self.touch();

@@ -170,6 +170,13 @@ impl Readers {
         ReaderId { slot: self.slab.insert(reader), serial: self.serial }
     }
 
+    /// Whether a reader may be asked for blocks from now on.
+    pub fn set_can_write(&mut self, id: ReaderId, can_write: bool) {
+        if let Some(reader) = self.get(id) {
+            reader.can_write = can_write;
+        }
+    }
+
     fn get(&mut self, id: ReaderId) -> Option<&mut Reader> {
         self.slab.get_mut(id.slot).filter(|reader| reader.serial == id.serial)
     }

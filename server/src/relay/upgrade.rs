@@ -23,13 +23,16 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::caps::Permit;
 use super::listen::Peer;
 use super::stream::Stream;
-use crate::auth::Grant;
+use crate::auth::{Caller, Leash, Role};
 use crate::task::Group;
 
 /// The only version RFC 6455 has.
 const VERSION: &str = "13";
 /// A key is this many random bytes, RFC 6455 §4.1.
 const KEY_BYTES: usize = 16;
+
+/// The framing that every session speaks.
+const DIALECT: &str = "y-websocket";
 
 /// A WebSocket that has just been opened.
 #[derive(Debug)]
@@ -42,8 +45,8 @@ pub struct Opened {
     pub vault: VaultName,
     /// The document's name: the decoded rest of the path, 1 to 1,024 bytes.
     pub document: String,
-    /// What the session may do.
-    pub grant: Grant,
+    /// What the session may do, and its place in the list of those that live.
+    pub leash: Leash,
     /// Whose socket it is, for caps and logs.
     pub client: IpAddr,
     /// The connection's place under the caps; to be held as long as the socket is open.
@@ -83,14 +86,12 @@ impl Upgrade {
     ///
     /// # Errors
     /// `NotFound` for paths that are no document, `TooLarge` for names over the limit, `Malformed`
-    /// for a broken handshake, `TryLater` over the connection caps, and what `grant` refuses.
-    pub fn answer<B>(
-        &self,
-        request: &mut Request<B>,
-        grant: Result<Grant, Refusal>,
-    ) -> Result<Response<()>, Refusal> {
+    /// for a broken handshake, `TryLater` over the connection caps, and what the request's [`Caller`]
+    /// is refused.
+    pub async fn answer<B>(&self, request: &mut Request<B>) -> Result<Response<()>, Refusal> {
         let (vault, document) = document_of(request.uri().path())?;
-        let grant = grant?;
+        let caller = request.extensions().get::<Caller>().cloned().ok_or(internal("no caller"))?;
+        let grant = caller.grant(&vault, Some(&document), Role::Read).await?;
         let peer: &Peer = request.extensions().get().ok_or(internal("no peer"))?;
         let full = Refusal { code: Code::TryLater, at: 0, what: "too many connections" };
         let (client, is_shared) = (peer.client, peer.is_shared);
@@ -108,11 +109,12 @@ impl Upgrade {
         if let Some(offer) = first_subprotocol(request.headers()) {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offer);
         }
+        let leash = caller.enter(&vault, &document, DIALECT, grant)?;
         let accept = Arc::clone(&self.accept);
         self.tasks.spawn("upgrade", async move {
             match upgrade.await.map(raw) {
                 Ok(Ok((stream, leftover))) => {
-                    accept(Opened { stream, leftover, vault, document, grant, client, permit });
+                    accept(Opened { stream, leftover, vault, document, leash, client, permit });
                 }
                 Ok(Err(_)) => tracing::error!("an upgraded socket is not ours"),
                 Err(error) => tracing::debug!(%error, "the peer left during the upgrade"),

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use sheaf_protocol::frame;
 use sheaf_server::app::{Ambient, App, Error};
-use sheaf_server::auth::token::Token;
-use sheaf_server::auth::{PrincipalConfig, Role};
+use sheaf_server::auth::Role;
+use sheaf_server::auth::users::UserConfig;
 use sheaf_server::config::Config;
 use sheaf_tests::eventually::eventually;
 use sheaf_tests::process::{Process, binary};
@@ -86,8 +86,8 @@ fn config(data: &Path) -> Config {
     }
 }
 
-fn ada() -> PrincipalConfig {
-    PrincipalConfig { name: "ada".into(), token: Token::new(TOKEN), role: Role::Write }
+fn ada() -> UserConfig {
+    UserConfig::new("ada", TOKEN, Role::Write)
 }
 
 fn status(answer: &str) -> u16 {
@@ -144,14 +144,14 @@ async fn a_proxy_may_not_publish_a_server_that_is_open_on_loopback() {
         assert_eq!(server.upgrade("/room", &headers).await, 403, "{header}");
         assert_eq!(status(&server.ask("/", &headers).await), 403, "{header}");
     }
-    let guarded = Server::start(|config| config.principals = vec![ada()]).await;
+    let guarded = Server::start(|config| config.users = vec![ada()]).await;
     let headers = [("Host", "localhost"), ("X-Forwarded-For", "203.0.113.7")];
     assert_eq!(status(&guarded.ask("/", &headers).await), 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_principals_a_session_needs_a_token() {
-    let server = Server::start(|config| config.principals = vec![ada()]).await;
+async fn with_users_a_session_needs_a_token() {
+    let server = Server::start(|config| config.users = vec![ada()]).await;
     let host = ("Host", "localhost");
     let bearer = format!("Bearer {TOKEN}");
     assert_eq!(server.upgrade("/room", &[host]).await, 401);
@@ -231,7 +231,7 @@ async fn it_refuses_to_start_open_to_the_network() {
     assert!(matches!(error, Error::Auth(_)));
     assert!(error.to_string().contains("--allow-anonymous"), "{error}");
     start(|config| config.allow_anonymous = true).await.expect("somebody said so");
-    start(|config| config.principals = vec![ada()]).await.expect("it is not open");
+    start(|config| config.users = vec![ada()]).await.expect("it is not open");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

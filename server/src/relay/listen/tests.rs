@@ -13,7 +13,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use warp::Reply;
 
 use super::*;
-use crate::auth::{Grant, Role};
+use crate::auth::Caller;
 use crate::relay::upgrade::{self, Opened, Upgrade};
 use crate::relay::websocket::{Assembler, Parsed, Received, parse, write_binary};
 use crate::task::Shutdown;
@@ -71,8 +71,8 @@ fn start(config: Config, accept: impl Fn(Opened) + Send + Sync + 'static) -> Run
             if !upgrade::is_wanted(request.headers()) {
                 return "plain".into_response();
             }
-            let grant = Grant { principal: Principal::Anonymous, role: Role::Write };
-            match upgrade.answer(&mut request, Ok(grant)) {
+            request.extensions_mut().insert(Caller::anyone());
+            match upgrade.answer(&mut request).await {
                 Ok(response) => response.map(|()| "").into_response(),
                 Err(refusal) => {
                     let mut response = HttpResponse::new(refusal.code.name());
@@ -152,7 +152,7 @@ async fn what_an_upgrade_opens_is_named_by_its_path() {
     let socket = open(running.url("v1/vaults/team/docs/a%20b")).await;
     let opened = hear.recv().await.expect("accepted");
     assert_eq!((opened.vault.as_str(), &*opened.document), ("team", "a b"));
-    assert_eq!(opened.grant.principal, Principal::Anonymous);
+    assert_eq!(opened.leash.grant().principal, Principal::Anonymous);
     let Stream::Tcp(tcp) = &opened.stream else { panic!("it came by TCP") };
     assert!(tcp.nodelay().expect("an open socket"));
     assert_eq!(opened.leftover.capacity(), 0);

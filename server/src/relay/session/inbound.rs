@@ -308,7 +308,7 @@ impl Session {
         }
     }
 
-    fn ask_for_gap(&mut self) {
+    pub(super) fn ask_for_gap(&mut self) {
         if !std::mem::replace(&mut self.gap.is_asked, true) {
             self.relay.metrics.document.gaps.inc();
             self.ask();
@@ -341,8 +341,7 @@ impl Session {
     fn submit(&mut self, batch: &[Submission<'_>], asked: &[Principal]) -> Result<Receipt, Ending> {
         let by = Submitter {
             principal: &self.grant.principal,
-            // Nobody yet: it takes an administrator, an import or a peer.
-            may_relay: false,
+            may_relay: self.grant.may_relay(),
             asked,
         };
         let receipt = self.document.submit(Some(self.reader), by, batch)?;

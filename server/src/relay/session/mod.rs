@@ -29,7 +29,7 @@ use super::budget::Permit;
 use super::dialect::ywebsocket::YWebsocket;
 use super::outbound::{Filling, Outbound};
 use super::websocket::{Assembler, write_close, write_ping};
-use crate::auth::Grant;
+use crate::auth::{Grant, Leash};
 use crate::document::handle::Handle;
 use crate::document::readers::{Gathered, Notices, Outlet, ReaderId};
 use crate::document::submission::Failure;
@@ -107,7 +107,9 @@ pub(super) struct Session {
     relay: Arc<Relay>,
     document: Arc<Handle>,
     reader: ReaderId,
+    /// As the leash last told.
     grant: Grant,
+    leash: Leash,
     out: Arc<Outbound>,
     /// An incomplete frame, and the permit for its bytes.
     inbox: Vec<u8>,
@@ -164,6 +166,7 @@ impl Session {
     /// One turn: time, acknowledgements, output, input, until nothing moves.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
         self.poll_stop(cx);
+        self.poll_leash(cx)?;
         self.poll_timing(cx)?;
         if !self.is_stopping && std::mem::take(&mut self.has_leftover) {
             self.take_in(&mut [])?;
@@ -197,6 +200,27 @@ impl Session {
     fn poll_stop(&mut self, cx: &mut Context<'_>) {
         if !self.is_stopping && self.stop.as_mut().poll(cx).is_ready() {
             self.is_stopping = true;
+        }
+    }
+
+    /// Follows the grant: the role changes in place, and without one the session ends.
+    fn poll_leash(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
+        while let Poll::Ready(change) = self.leash.poll_change(cx) {
+            self.take_grant(change?);
+        }
+        Ok(())
+    }
+
+    fn take_grant(&mut self, grant: Grant) {
+        let could_write = self.grant.can_write();
+        self.grant = grant;
+        let can_write = self.grant.can_write();
+        self.document.set_can_write(self.reader, can_write);
+        self.is_denied_told = false;
+        if can_write && !could_write {
+            // What was not taken meanwhile is in the answer; echoes wait for that.
+            self.has_dropped = false;
+            self.ask_for_gap();
         }
     }
 

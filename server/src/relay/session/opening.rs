@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::timing::Timing;
 use super::{DIALECT, Gap, Session};
-use crate::auth::Grant;
+use crate::auth::{Grant, Leash};
 use crate::document::handle::{Handle, Name};
 use crate::document::readers::{Gathered, Outlet};
 use crate::document::registry::Registry;
@@ -61,8 +61,8 @@ pub struct Opened {
     pub leftover: Vec<u8>,
     /// The document it asked for.
     pub name: Name,
-    /// What it may do.
-    pub grant: Grant,
+    /// What it may do, as long as it may.
+    pub leash: Leash,
 }
 
 /// Runs a session to its end.
@@ -70,9 +70,10 @@ pub async fn run(relay: Arc<Relay>, opened: Opened) {
     relay.metrics.relay.sessions.inc();
     relay.metrics.relay.sessions_opened.inc();
     let out = Arc::new(Outbound::new(opened.stream, &DIALECT, Arc::clone(&relay.metrics)));
-    match join(&relay, &opened.name, &opened.grant, &out).await {
+    let grant = opened.leash.grant();
+    match join(&relay, &opened.name, &grant, &out).await {
         Ok((document, reader)) => {
-            let mut session = Session::new(relay, document, reader, opened.grant, out);
+            let mut session = Session::new(relay, document, reader, opened.leash, out);
             session.begin(opened.leftover);
             session.await;
         }
@@ -119,7 +120,7 @@ impl Session {
         relay: Arc<Relay>,
         document: Arc<Handle>,
         reader: crate::document::readers::ReaderId,
-        grant: Grant,
+        leash: Leash,
         out: Arc<Outbound>,
     ) -> Self {
         Self {
@@ -129,7 +130,8 @@ impl Session {
             relay,
             document,
             reader,
-            grant,
+            grant: leash.grant(),
+            leash,
             out,
             inbox: Vec::new(),
             permit: None,

@@ -72,7 +72,7 @@ impl Rig {
             stream: far.expect("accepted").0.into(),
             leftover: Vec::new(),
             name: Name { vault: VaultName::default(), document: Arc::from(document) },
-            grant: Grant { principal, role },
+            leash: Leash::detached(Grant { principal, role }),
         };
         #[expect(clippy::disallowed_methods, reason = "a test's own task, ended with its runtime")]
         tokio::spawn(run(Arc::clone(&self.relay), opened));

@@ -3,9 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 
 use super::*;
-use crate::auth::Role;
 use crate::relay::listen::Kind;
-use sheaf_protocol::ids::Principal;
 
 /// The key and answer of RFC 6455 §1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -130,8 +128,8 @@ fn the_first_subprotocol_is_taken_and_none_without_an_offer() {
     assert_eq!(offer(Some("chat, superchat")), Some(HeaderValue::from_static("chat")));
 }
 
-#[test]
-fn a_connection_over_the_caps_gets_no_session() {
+#[tokio::test]
+async fn a_connection_over_the_caps_gets_no_session() {
     let accept: Accept = Arc::new(|_| panic!("nothing may be accepted"));
     let upgrade = Upgrade::new(accept, Group::new(Counter::default()));
     let mut request = handshake_request(&[]);
@@ -143,8 +141,8 @@ fn a_connection_over_the_caps_gets_no_session() {
         is_tls: false,
         permit: None,
     });
-    let grant = Grant { principal: Principal::Anonymous, role: Role::Write };
-    let refusal = upgrade.answer(&mut request, Ok(grant)).expect_err("no permit");
+    request.extensions_mut().insert(Caller::anyone());
+    let refusal = upgrade.answer(&mut request).await.expect_err("no permit");
     assert_eq!(refusal.code, Code::TryLater);
     assert_eq!(refusal.code.http_status(), 503);
 }

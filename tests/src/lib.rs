@@ -4,6 +4,7 @@
 
 pub mod documents;
 pub mod eventually;
+pub mod http;
 pub mod model;
 pub mod process;
 pub mod proxy;

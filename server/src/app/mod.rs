@@ -110,8 +110,15 @@ impl App {
             move |opened| core.accept(opened)
         };
         let upgrade = Upgrade::new(Arc::new(accept), edges.clone());
-        let health: Arc<dyn http::Health> = Arc::clone(&core) as _;
-        let state = http::State { metrics: Arc::clone(&metrics), health };
+        let state = http::State {
+            metrics: Arc::clone(&metrics),
+            health: Arc::clone(&core) as _,
+            vaults: core.vaults.clone(),
+            auth: auth.clone(),
+            clock: clock.clone(),
+            tasks: edges.clone(),
+            text_bytes_max: config.limits.message_bytes_max,
+        };
         let routes = front::Routes::new(&state, config.admin_listen.is_some());
         let is_open = auth.is_open();
         let service = front::service(auth, upgrade, Arc::clone(&metrics), routes);

@@ -7,9 +7,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What positions and lengths count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
     /// UTF-16 code units, as in JavaScript, Java and C#.
@@ -22,7 +23,7 @@ pub enum Unit {
 
 /// One edit. All positions of a list refer to the same text, that of the version it names; edits
 /// come in any order and do not overlap.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Edit {
     /// Puts text at a position. Several at one position end up in the order of the list.

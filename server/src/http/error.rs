@@ -4,10 +4,18 @@
 //! Never decides what an error means: status and retry advice stand in `protocol::error`.
 
 use hyper::http::{HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use sheaf_protocol::error::{Code, Refusal};
+use utoipa::ToSchema;
 use warp::Reply;
 use warp::reply::Response;
+
+use crate::document::author::WriteError;
+use crate::document::registry::OpenError;
+use crate::document::snapshot::ReadError;
+use crate::document::submission::Failure;
+use crate::vault;
 
 /// Seconds after which a refusal that may pass by itself is worth another try.
 const RETRY_AFTER_S: &str = "2";
@@ -22,6 +30,19 @@ pub struct Error {
     details: Value,
 }
 
+/// An error.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// One word, from the table in `docs/protocol.md`.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// Whether the same request may succeed later without anyone changing it.
+    pub retryable: bool,
+    /// For programs: what the code says there is, else `{}`.
+    pub details: Map<String, Value>,
+}
+
 impl Error {
     /// An error with details for programs: `details` must be a JSON object.
     #[must_use]
@@ -29,29 +50,113 @@ impl Error {
         debug_assert!(details.is_object(), "details are an object in the documented shape");
         Error { code, message: message.into(), details }
     }
+
+    /// A path that no new file can have.
+    #[must_use]
+    pub fn invalid_path(rule: impl Into<String>) -> Error {
+        Error::new(Code::InvalidPath, rule, json!({}))
+    }
+
+    /// There is no such vault.
+    #[must_use]
+    pub fn no_vault() -> Error {
+        vault::Error::NoVault.into()
+    }
+
+    /// Text was asked for and there is something else.
+    #[must_use]
+    pub fn not_text(root: &str) -> Error {
+        let message = format!("the content of this document is no text: it is in {root}");
+        Error::new(Code::NotText, message, json!({ "root": root }))
+    }
+
+    fn problem(self) -> Problem {
+        let Error { code, message, details } = self;
+        let row = code.row();
+        let details = match details {
+            Value::Object(details) => details,
+            _ => Map::new(),
+        };
+        Problem { code: row.name.to_owned(), message, retryable: row.is_retryable, details }
+    }
+
+    /// The error as the last event of a stream.
+    #[must_use]
+    pub fn into_event(self) -> String {
+        let data = serde_json::to_string(&self.problem()).expect("plain data");
+        format!("event: error\ndata: {data}\n\n")
+    }
 }
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
-        Error::new(refusal.code, refusal.what, json!({}))
+        let details = if refusal.at > 0 { json!({ "at": refusal.at }) } else { json!({}) };
+        Error::new(refusal.code, refusal.what, details)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        Error::new(failure.code(), failure.to_string(), json!({}))
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Error {
+        Error::new(error.code(), error.to_string(), json!({}))
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Error {
+        match error {
+            ReadError::Refused(refusal) => refusal.into(),
+            ReadError::Failed(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<WriteError> for Error {
+    fn from(error: WriteError) -> Error {
+        let message = error.to_string();
+        match error {
+            WriteError::Stale { n } => {
+                Error::new(Code::PreconditionFailed, message, json!({ "n": n }))
+            }
+            WriteError::NotText { root } => Error::not_text(&root),
+            WriteError::BadEdit { index, why } => {
+                Error::new(Code::Malformed, message, json!({ "edit": index, "why": why }))
+            }
+            WriteError::Refused(refusal) => refusal.into(),
+            WriteError::Failed(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<vault::Error> for Error {
+    fn from(error: vault::Error) -> Error {
+        let details = match &error {
+            vault::Error::PathTaken { path } => json!({ "path": **path }),
+            vault::Error::Stale { n } => json!({ "n": n }),
+            // Text: the numbers of an epoch are beyond what JavaScript holds.
+            vault::Error::CursorExpired { epoch, horizon, seq } => {
+                json!({ "epoch": epoch.to_string(), "horizon": horizon, "seq": seq })
+            }
+            _ => json!({}),
+        };
+        Error::new(error.code(), error.to_string(), details)
     }
 }
 
 impl Reply for Error {
     fn into_response(self) -> Response {
-        let Error { code, message, details } = self;
+        let code = self.code;
         let row = code.row();
-        let body = json!({
-            "code": row.name,
-            "message": message,
-            "retryable": row.is_retryable,
-            "details": details,
-        });
-        let mut response = warp::reply::json(&body).into_response();
+        let mut response = warp::reply::json(&self.problem()).into_response();
         *response.status_mut() =
             StatusCode::from_u16(row.http_status).expect("the table holds legal statuses");
         let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::CACHE_CONTROL, super::NO_STORE);
         if row.is_retryable {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
         }

@@ -2,32 +2,28 @@
 //!
 //! For supervisors and load balancers. Never does work of its own: probes must not load the server.
 
+use hyper::http::Method;
 use serde_json::json;
-use warp::filters::BoxedFilter;
-use warp::reply::Response;
-use warp::{Filter, Reply};
+use warp::Reply;
 
 use super::State;
+use super::ask::Ask;
 use super::error::Error;
+use super::route::Route;
 
 /// The routes of this file.
-pub fn routes(state: &State) -> BoxedFilter<(Response,)> {
-    let state = state.clone();
-    let alive = warp::path!("healthz").then(alive);
-    let ready = warp::path!("readyz").then(move || ready(state.clone()));
-    alive
-        .map(Reply::into_response)
-        .or(ready.map(Reply::into_response))
-        .unify()
-        .and(warp::get().or(warp::head()).unify())
-        .boxed()
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::at("/healthz", "health").on_admin(Method::GET, alive),
+        Route::at("/readyz", "health").on_admin(Method::GET, ready),
+    ]
 }
 
-async fn alive() -> Result<impl Reply, Error> {
+async fn alive(_state: State, _ask: Ask) -> Result<impl Reply, Error> {
     Ok(warp::reply::json(&json!({ "status": "alive" })))
 }
 
-async fn ready(state: State) -> Result<impl Reply, Error> {
+async fn ready(state: State, _ask: Ask) -> Result<impl Reply, Error> {
     let checked = state.health.check_ready();
     state.metrics.ready.set(i64::from(checked.is_ok()));
     checked?;

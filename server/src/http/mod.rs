@@ -1,34 +1,64 @@
-//! What is served over plain HTTP: the state of the server, and the demo.
+//! What is served over plain HTTP: vaults and their files, the state of the server, the demo.
 //!
-//! `app` gives [`routes`] every request that is no WebSocket and has been admitted. Each file
-//! exports one `routes`; handlers are plain async functions; a rejection only ever means "no such
+//! `app` gives [`routes`] every request that is no WebSocket and has been admitted. Each file gives
+//! its rows of one table; handlers are plain async functions; a rejection only ever means "no such
 //! route". Never formats a domain error itself: that is `error`.
 
+pub mod ask;
+pub mod body;
+pub mod changes;
+pub mod condition;
 pub mod demo;
 pub mod error;
+mod feed;
+pub mod files;
 pub mod health;
 pub mod metrics;
+pub mod openapi;
+pub mod route;
+pub mod sessions;
 pub mod status;
+pub mod update;
+pub mod vaults;
+pub mod writing;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use sheaf_protocol::error::{Code, Refusal};
+use hyper::http::HeaderValue;
+use sheaf_protocol::error::Refusal;
+use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
-use warp::{Filter, Reply};
 
-use self::error::Error;
+use self::route::{Audience, Route};
+use crate::auth::Auth;
 use crate::metrics::Metrics;
+use crate::task::Group;
+use crate::time::Clock;
+use crate::vault::Vaults;
+
+/// For answers that are right only now.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What the handlers need.
 #[derive(Clone)]
 pub struct State {
-    /// To be rendered.
+    /// Counters, and to be rendered.
     pub metrics: Arc<Metrics>,
     /// The rest of the server, as far as this layer may ask it.
     pub health: Arc<dyn Health>,
+    /// All that is kept.
+    pub vaults: Vaults,
+    /// Who may do what, and who is connected.
+    pub auth: Auth,
+    /// The time.
+    pub clock: Clock,
+    /// The tasks behind streams; they end when it stops.
+    pub tasks: Group,
+    /// Bytes of one text or update.
+    pub text_bytes_max: usize,
 }
 
 /// What the server says about itself.
@@ -50,37 +80,48 @@ impl fmt::Debug for State {
     }
 }
 
+/// The whole table, without the demo.
+#[must_use]
+pub fn table() -> Vec<Route> {
+    let groups = [
+        health::routes(),
+        metrics::routes(),
+        openapi::routes(),
+        vaults::routes(),
+        files::routes(),
+        update::routes(),
+        changes::routes(),
+        sessions::routes(),
+    ];
+    groups.into_iter().flatten().collect()
+}
+
 /// All routes together, where the operator's have no listener of their own.
 pub fn routes(state: &State) -> BoxedFilter<(Response,)> {
-    or_not_found(admin(state).or(public(state)).unify().boxed())
+    let all = route::serve(state, table()).or(demo::routes()).unify().boxed();
+    or_not_found(&all)
 }
 
 /// The routes for everybody.
 pub fn public_routes(state: &State) -> BoxedFilter<(Response,)> {
-    or_not_found(public(state))
+    let public = route::serve(state, shown_to(Audience::Public));
+    or_not_found(&public.or(demo::routes()).unify().boxed())
 }
 
 /// The routes for the operator: health, metrics, administration.
 pub fn admin_routes(state: &State) -> BoxedFilter<(Response,)> {
-    or_not_found(admin(state))
+    or_not_found(&route::serve(state, shown_to(Audience::Admin)))
 }
 
-fn admin(state: &State) -> BoxedFilter<(Response,)> {
-    health::routes(state).or(metrics::routes(state)).unify().boxed()
-}
-
-fn public(_: &State) -> BoxedFilter<(Response,)> {
-    demo::routes()
+fn shown_to(audience: Audience) -> Vec<Route> {
+    table().into_iter().filter_map(|route| route.shown_to(audience)).collect()
 }
 
 /// What no route answers is a 404 in our words.
-fn or_not_found(routes: BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> {
+fn or_not_found(routes: &BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> {
     routes
-        .recover(|_| async {
-            let what = "nothing is served at this path";
-            let error = Error::from(Refusal { code: Code::NotFound, at: 0, what });
-            Ok::<_, Infallible>(error.into_response())
-        })
+        .clone()
+        .recover(|rejected| async { Ok::<_, Infallible>(route::no_route(rejected)) })
         .unify()
         .boxed()
 }

@@ -7,8 +7,14 @@ use hyper::Request;
 use hyper::http::{Method, StatusCode};
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
+use sheaf_protocol::error::Code;
+use warp::Reply;
 
+use super::error::Error;
 use super::*;
+use crate::auth::caller::Caller;
+use crate::config::Config;
+use crate::document::tests::Ground;
 
 #[derive(Default)]
 struct Switch {
@@ -43,9 +49,22 @@ impl Answer {
     }
 }
 
-async fn ask(health: &Arc<Switch>, request: Request<String>) -> Answer {
-    let metrics = Arc::new(Metrics::new());
-    let state = State { metrics, health: Arc::clone(health) as Arc<dyn Health> };
+async fn ask(health: &Arc<Switch>, mut request: Request<String>) -> Answer {
+    let dir = tempfile::tempdir().expect("a directory");
+    let clock = Clock::system();
+    let ground = Ground::open(dir.path(), &clock, 1 << 30);
+    let metrics = Arc::clone(&ground.shared.metrics);
+    let tasks = Group::new(metrics.task_panics.clone());
+    let state = State {
+        metrics,
+        health: Arc::clone(health) as Arc<dyn Health>,
+        vaults: Vaults::new(ground.registry),
+        auth: Auth::new(&Config::default().auth(), &clock).expect("it may start"),
+        clock,
+        tasks,
+        text_bytes_max: 1 << 20,
+    };
+    request.extensions_mut().insert(Caller::anyone());
     let service = TowerToHyperService::new(warp::service(routes(&state)));
     let answered = hyper::service::Service::call(&service, request).await;
     let (parts, body) = answered.expect("infallible").into_parts();
@@ -84,7 +103,7 @@ async fn metrics_are_open_metrics_text_and_fresh() {
 
 #[tokio::test]
 async fn an_unknown_path_is_a_404_in_the_one_shape() {
-    let unknown = ["/nothing", "/v1/vaults", "/../Cargo.toml", "/healthz/x", "/%2e%2e/Cargo.toml"];
+    let unknown = ["/nothing", "/v1/nothing", "/../Cargo.toml", "/healthz/x", "/%2e%2e/Cargo.toml"];
     for path in unknown {
         let answer = get(path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");

@@ -4,6 +4,8 @@
 //! pays one relaxed atomic add. `http::metrics` renders them. Never labels with ids, names,
 //! addresses or anything else a client chooses: labels would grow without bound and leak content.
 
+pub mod http;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -27,6 +29,8 @@ pub struct Metrics {
     pub document: Document,
     /// The journal and its folding into the store.
     pub journal: Journal,
+    /// Requests by route.
+    pub http: http::Http,
     /// HTTP requests answered, by status.
     http_requests: Family<Status, Counter>,
     /// Panics caught by `task::Group`.
@@ -244,6 +248,7 @@ impl Metrics {
             relay: relay(&mut names),
             document: document(&mut names),
             journal: journal(&mut names),
+            http: http::Http::new(&mut names),
             http_requests,
             task_panics: names.counter("task_panics", "Panics caught in a task, which was ended"),
             ready: names.gauge("ready", "1 while writes can be made durable"),

@@ -1,0 +1,269 @@
+//! One request as the handlers see it: who asks, what the path and the query name, the body.
+//!
+//! Made by `route`. Each part of a path is decoded once, after it was split off. Never looks
+//! whether what is named exists: first comes the grant.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use futures::{Stream, StreamExt, TryStreamExt};
+use hyper::http::{HeaderMap, HeaderName, header};
+use parking_lot::Mutex;
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::ids::{VaultName, check_document_name};
+use warp::{Filter, Rejection};
+
+use super::State;
+use super::body::{self, Chunks};
+use super::error::Error;
+use crate::auth::{Caller, Grant, Role};
+
+/// A body that nobody has read yet.
+pub type Body = Arc<Mutex<Option<Chunks>>>;
+
+/// A JSON body; the largest is a list of edits.
+const JSON_BYTES_MAX: usize = 4 << 20;
+
+/// A request.
+pub struct Ask {
+    /// Who asks.
+    pub caller: Caller,
+    /// Its headers.
+    pub headers: HeaderMap,
+    captured: Vec<String>,
+    query: String,
+    body: Body,
+}
+
+/// The place of a file, as the path of a request gives it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The vault.
+    pub vault: VaultName,
+    /// The path in it, decoded.
+    pub path: String,
+    /// It was written with an escaped slash: such a name is looked up and never made, since
+    /// others on the way may read it as another path.
+    pub has_escaped_slash: bool,
+}
+
+/// The body of a request, for [`Ask`].
+pub(super) fn body() -> impl Filter<Extract = (Body,), Error = Rejection> + Clone {
+    warp::body::stream().map(unread)
+}
+
+fn unread<S, B>(stream: S) -> Body
+where
+    S: Stream<Item = Result<B, warp::Error>> + Send + 'static,
+    B: Buf + Send,
+{
+    let chunks = stream.map_ok(|mut chunk| chunk.copy_to_bytes(chunk.remaining()));
+    Arc::new(Mutex::new(Some(chunks.boxed())))
+}
+
+impl Ask {
+    pub(super) fn new(
+        caller: Caller,
+        headers: HeaderMap,
+        captured: Vec<String>,
+        query: String,
+        body: Body,
+    ) -> Ask {
+        Ask { caller, headers, captured, query, body }
+    }
+
+    /// The `place`-th name in the route's pattern, decoded.
+    ///
+    /// # Errors
+    /// `InvalidPath` if it is not UTF-8.
+    pub fn name(&self, place: usize) -> Result<String, Error> {
+        let raw = self.captured.get(place).map_or("", String::as_str);
+        let text = percent_decode_str(raw).decode_utf8();
+        text.map(Cow::into_owned).map_err(|_| invalid("the path is not UTF-8"))
+    }
+
+    /// The vault in the path.
+    ///
+    /// # Errors
+    /// `NotFound` for what no vault can be called.
+    pub fn vault(&self) -> Result<VaultName, Error> {
+        let name = self.name(0)?.parse::<VaultName>();
+        name.map_err(|bad| Error::new(Code::NotFound, bad.to_string(), json!({})))
+    }
+
+    /// The vault and the file in the path.
+    ///
+    /// # Errors
+    /// As [`Ask::vault`]; `InvalidPath` for what no document can be called.
+    pub fn place(&self) -> Result<Place, Error> {
+        let vault = self.vault()?;
+        let path = self.name(1)?;
+        check_document_name(&path).map_err(|bad| Error::invalid_path(bad.to_string()))?;
+        let raw = self.captured.get(1).map_or("", String::as_str);
+        let has_escaped_slash = path.matches('/').count() != raw.matches('/').count();
+        Ok(Place { vault, path, has_escaped_slash })
+    }
+
+    /// What the caller may do at a place, at least `least`.
+    ///
+    /// # Errors
+    /// What `auth` refuses with, in the same words whether the place exists or not.
+    pub async fn grant(&self, place: &Place, least: Role) -> Result<Grant, Error> {
+        Ok(self.caller.grant(&place.vault, Some(&place.path), least).await?)
+    }
+
+    /// The query, whose parameters must be among `known`.
+    ///
+    /// # Errors
+    /// `Malformed` for others, for one that comes twice, and for what is not UTF-8.
+    pub fn query(&self, known: &[&str]) -> Result<Query, Error> {
+        Query::parse(&self.query, known)
+    }
+
+    /// The whole body, at most `bytes_max`.
+    ///
+    /// # Errors
+    /// See [`body::read`]; `Unsupported` for an encoded one.
+    pub async fn bytes(&self, state: &State, bytes_max: usize) -> Result<Bytes, Error> {
+        self.check_not_encoded()?;
+        let chunks = self.body.lock().take().expect("a handler reads its body once");
+        body::read(&self.headers, chunks, bytes_max, &state.clock).await
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    /// As [`Ask::bytes`]; `Unsupported` in another charset than UTF-8, `Malformed` if it is not.
+    pub async fn text(&self, state: &State, bytes_max: usize) -> Result<String, Error> {
+        self.check_charset()?;
+        let bytes = self.bytes(state, bytes_max).await?;
+        String::from_utf8(bytes.into()).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Error::new(Code::Malformed, "the body is not UTF-8", json!({ "at": at }))
+        })
+    }
+
+    /// The body as the JSON of a `T`.
+    ///
+    /// # Errors
+    /// As [`Ask::bytes`]; `Malformed` with line and column.
+    pub async fn json<T: DeserializeOwned>(&self, state: &State) -> Result<T, Error> {
+        self.check_charset()?;
+        let bytes = self.bytes(state, JSON_BYTES_MAX).await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let details = json!({ "line": error.line(), "column": error.column() });
+            Error::new(Code::Malformed, format!("the body is not as wanted: {error}"), details)
+        })
+    }
+
+    /// All lines of a header that holds a list, as one.
+    #[must_use]
+    pub fn list(&self, name: &HeaderName) -> Option<Vec<u8>> {
+        let lines: Vec<&[u8]> = self.headers.get_all(name).iter().map(|it| it.as_bytes()).collect();
+        (!lines.is_empty()).then(|| lines.join(&b','))
+    }
+
+    fn check_not_encoded(&self) -> Result<(), Error> {
+        let encoding = self.headers.get(header::CONTENT_ENCODING);
+        if encoding.is_some_and(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            let what = "bodies are taken as they are: leave Content-Encoding out";
+            return Err(Refusal::unsupported(0, what).into());
+        }
+        Ok(())
+    }
+
+    fn check_charset(&self) -> Result<(), Error> {
+        let kind = self.headers.get(header::CONTENT_TYPE).map(|it| it.as_bytes());
+        let kind = String::from_utf8_lossy(kind.unwrap_or_default()).to_ascii_lowercase();
+        let charset = kind.split(';').find_map(|it| it.trim().strip_prefix("charset="));
+        if charset.is_some_and(|it| !["utf-8", "utf8", "us-ascii"].contains(&it.trim_matches('"')))
+        {
+            return Err(Refusal::unsupported(0, "text is UTF-8 here").into());
+        }
+        Ok(())
+    }
+}
+
+/// The parameters after the question mark.
+#[derive(Debug)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn parse(raw: &str, known: &[&str]) -> Result<Query, Error> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decoded(name)?;
+            // A token may stand in any query; `auth` has taken it.
+            if name == "token" {
+                continue;
+            }
+            if !known.contains(&name.as_str()) {
+                let details = json!({ "known": known });
+                let what = "this path does not have that query parameter";
+                return Err(Error::new(Code::Malformed, what, details));
+            }
+            if pairs.iter().any(|(earlier, _)| *earlier == name) {
+                let details = json!({ "parameter": name });
+                return Err(Error::new(Code::Malformed, "a query parameter came twice", details));
+            }
+            pairs.push((name, decoded(value)?));
+        }
+        Ok(Query(pairs))
+    }
+
+    /// A parameter's text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find_map(|(known, value)| (known == name).then_some(value.as_str()))
+    }
+
+    /// A whole number.
+    ///
+    /// # Errors
+    /// `Malformed` if it is none, or not within the range.
+    pub fn number(
+        &self,
+        name: &'static str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Result<Option<u64>, Error> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| is_plain && range.contains(number));
+        number.map(Some).ok_or_else(|| {
+            let message = format!("{name} is from {} to {}", range.start(), range.end());
+            Error::new(Code::Malformed, message, json!({ "parameter": name }))
+        })
+    }
+
+    /// Whether a parameter is switched on: `?name`, `?name=1` or `?name=true`.
+    ///
+    /// # Errors
+    /// `Malformed` for another value.
+    pub fn is_on(&self, name: &'static str) -> Result<bool, Error> {
+        match self.text(name) {
+            None | Some("0" | "false") => Ok(false),
+            Some("" | "1" | "true") => Ok(true),
+            Some(_) => {
+                let details = json!({ "parameter": name });
+                Err(Error::new(Code::Malformed, format!("{name} is 1 or 0"), details))
+            }
+        }
+    }
+}
+
+/// As forms write it: a plus sign is a space.
+fn decoded(part: &str) -> Result<String, Error> {
+    let spaced = part.replace('+', " ");
+    let text = percent_decode_str(&spaced).decode_utf8();
+    let text = text.map(Cow::into_owned);
+    text.map_err(|_| Refusal::malformed(0, "the query is not UTF-8").into())
+}
+
+fn invalid(what: &'static str) -> Error {
+    Error::invalid_path(what)
+}

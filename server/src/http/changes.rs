@@ -1,0 +1,179 @@
+//! `/v1/vaults/{vault}/changes`: a vault's feed, as pages, by long poll or as a stream.
+//!
+//! For backends that follow a vault. The feed points and never carries: each item comes once, in
+//! its current form. Never shows a change that is not durable.
+
+use std::time::Duration;
+
+use hyper::http::{HeaderMap, Method, header};
+use serde::{Deserialize, Serialize};
+use sheaf_protocol::error::Refusal;
+use sheaf_protocol::ids::VaultName;
+use utoipa::ToSchema;
+use warp::Reply;
+use warp::reply::Response;
+
+use super::State;
+use super::ask::Ask;
+use super::error::{Error, Problem};
+use super::feed;
+use super::files::FileInfo;
+use super::route::Route;
+use crate::auth::Role;
+use crate::task;
+use crate::vault::{Change, Cursor};
+
+/// Changes on a page unless the request says otherwise.
+const PAGE: u64 = 100;
+/// Changes on a page at most.
+const PAGE_MAX: u64 = 1000;
+/// Seconds that a request may wait for a change. Proxies cut silent requests after a minute.
+const WAIT_S_MAX: u64 = 55;
+/// The header by which a browser's `EventSource` goes on where it was.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// What happened to a file last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// It was made, edited or moved; this is what it is now.
+    Changed,
+    /// It is gone; this is what it was.
+    Deleted,
+}
+
+/// One change: a file in its current form.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ChangeInfo {
+    /// The place in the feed, right behind this change.
+    pub cursor: String,
+    /// Its number in the vault.
+    pub seq: u64,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// The file.
+    pub file: FileInfo,
+}
+
+/// A page of changes.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ChangePage {
+    /// In the order in which they happened; each file once, at its latest.
+    pub changes: Vec<ChangeInfo>,
+    /// What to give as `since` next.
+    pub cursor: String,
+    /// Whether more are there already.
+    pub more: bool,
+}
+
+/// The route of this file.
+pub fn routes() -> Vec<Route> {
+    vec![Route::at("/v1/vaults/{vault}/changes", "changes").on(Method::GET, changes)]
+}
+
+/// What a reader of the feed asks for.
+#[derive(Clone, Debug)]
+pub(super) struct Reading {
+    /// Whose feed.
+    pub vault: VaultName,
+    /// Behind which place.
+    pub since: Cursor,
+    /// Changes at a time.
+    pub limit: usize,
+}
+
+/// Reads the changes of a vault behind a place in its feed.
+///
+/// With `Accept: text/event-stream` the answer does not end: each change is an event `change` whose
+/// id is the place behind it, so `Last-Event-ID` (which wins over `since`) goes on from there.
+#[utoipa::path(
+    get,
+    path = "/v1/vaults/{vault}/changes",
+    tag = "changes",
+    operation_id = "readChanges",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("since" = Option<String>, Query,
+            description = "A cursor, as an earlier answer gave it; 0 or none: the beginning"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000,
+            description = "Changes on the page; 100 unless given"),
+        ("wait" = Option<u64>, Query, minimum = 0, maximum = 55,
+            description = "Seconds to wait for a change if there is none"),
+        ("Last-Event-ID" = Option<String>, Header, description = "As since, and before it"),
+    ),
+    responses(
+        (status = 200, description = "A page, or a stream of events", content(
+            (ChangePage = "application/json"),
+            (String = "text/event-stream"),
+        )),
+        (status = 404, description = "There is no such vault", body = Problem),
+        (status = 410, description = "The feed no longer goes back to this cursor, or never had \
+            it: details has epoch, seq and horizon; list the files, then go on from there",
+            body = Problem),
+    )
+)]
+async fn changes(state: State, ask: Ask) -> Result<Response, Error> {
+    let vault = ask.vault()?;
+    let grant = ask.caller.grant(&vault, None, Role::Read).await?;
+    let query = ask.query(&["since", "limit", "wait"])?;
+    let last_seen = ask.headers.get(LAST_EVENT_ID).map(|it| it.to_str().unwrap_or("?"));
+    let since = last_seen.filter(|id| !id.is_empty()).or(query.text("since")).unwrap_or("0");
+    let since: Cursor = since.parse().map_err(|_| {
+        Error::from(Refusal::malformed(0, "this is no cursor: give one as an answer gave it, or 0"))
+    })?;
+    let limit = query.number("limit", 1..=PAGE_MAX)?.unwrap_or(PAGE) as usize;
+    let wait = query.number("wait", 0..=WAIT_S_MAX)?.unwrap_or(0);
+    let reading = Reading { vault, since, limit };
+    if wants_events(&ask.headers) {
+        return feed::answer(state, &ask, grant, reading);
+    }
+    let page = match page(&state, &reading)? {
+        page if page.changes.is_empty() && wait > 0 => {
+            arrival(&state, &reading, Duration::from_secs(wait)).await?;
+            // The wait may have outlived the grant.
+            ask.caller.grant(&reading.vault, None, Role::Read).await?;
+            self::page(&state, &reading)?
+        }
+        page => page,
+    };
+    let mut response = warp::reply::json(&page).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, super::NO_STORE);
+    Ok(response)
+}
+
+/// The page of the feed that a reader asks for.
+pub(super) fn page(state: &State, reading: &Reading) -> Result<ChangePage, Error> {
+    let Reading { vault, since, limit } = reading;
+    let read = task::block(|| state.vaults.changes(vault, *since, *limit))?;
+    let epoch = read.cursor.epoch;
+    let changes = read.items.into_iter().map(|change| info(epoch, change)).collect();
+    Ok(ChangePage { changes, cursor: read.cursor.to_string(), more: read.has_more })
+}
+
+fn info(epoch: u64, change: Change) -> ChangeInfo {
+    let Change { seq, file } = change;
+    ChangeInfo {
+        cursor: Cursor { epoch, seq }.to_string(),
+        seq,
+        kind: if file.is_deleted { ChangeKind::Deleted } else { ChangeKind::Changed },
+        file: file.into(),
+    }
+}
+
+/// Waits until the feed goes beyond where the reader is, the time is over or the server stops.
+async fn arrival(state: &State, reading: &Reading, time: Duration) -> Result<(), Error> {
+    let mut seq = state.vaults.watch(&reading.vault)?;
+    let beyond = seq.wait_for(|seq| *seq > reading.since.seq);
+    tokio::select! {
+        _ = beyond => {}
+        () = state.clock.sleep(time) => {}
+        () = state.tasks.stopping().cancelled() => {}
+    }
+    Ok(())
+}
+
+fn wants_events(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let mut kinds = lines.flat_map(|line| line.split(','));
+    kinds.any(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "text/event-stream"))
+}

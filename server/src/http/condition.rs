@@ -1,0 +1,186 @@
+//! Entity tags and the headers that make a request depend on them (RFC 9110 §13).
+//!
+//! A document's tag is `"<id>-<n>"`: it moves whenever the log moves, never by hash or size. Called
+//! by the handlers of files. Never compares content.
+
+use hyper::http::header;
+use serde_json::json;
+use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::ids::DocId;
+
+use super::ask::Ask;
+use super::error::Error;
+
+/// What the tag of the JSON form of a document ends in: two forms of one state are two
+/// representations, which a cache must not take for each other.
+const ROOTS: &str = "-roots";
+
+/// A state of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The document; another one of the same path has another id.
+    pub doc: DocId,
+    /// Its count of entries.
+    pub n: u64,
+}
+
+impl State {
+    /// The tag of its text.
+    #[must_use]
+    pub fn tag(self) -> String {
+        format!("\"{}-{}\"", self.doc, self.n)
+    }
+
+    /// The tag of its JSON form.
+    #[must_use]
+    pub fn roots_tag(self) -> String {
+        format!("\"{}-{}{ROOTS}\"", self.doc, self.n)
+    }
+}
+
+/// What a request says about the state it wants to meet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    if_match: Option<Tags>,
+    if_none_match: Option<Tags>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Tags {
+    /// `*`: whatever is there.
+    Any,
+    List(Vec<Tag>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tag {
+    is_weak: bool,
+    /// Quotes included.
+    text: Vec<u8>,
+}
+
+impl Conditions {
+    /// Reads `If-Match` and `If-None-Match`.
+    ///
+    /// # Errors
+    /// `Malformed` if one is no list of tags.
+    pub fn of(ask: &Ask) -> Result<Conditions, Error> {
+        let tags = |name, what| match ask.list(&name) {
+            Some(list) => parse(&list).map(Some).ok_or(Refusal::malformed(0, what)),
+            None => Ok(None),
+        };
+        let if_match = tags(header::IF_MATCH, "If-Match is no list of entity tags")?;
+        let if_none_match = tags(header::IF_NONE_MATCH, "If-None-Match is no list of entity tags")?;
+        Ok(Conditions { if_match, if_none_match })
+    }
+
+    /// Whether a state is named by `If-Match`, as a change of part of a document needs.
+    ///
+    /// # Errors
+    /// `PreconditionRequired` without.
+    pub fn check_names_state(&self) -> Result<(), Error> {
+        match &self.if_match {
+            Some(Tags::List(_)) => Ok(()),
+            Some(Tags::Any) | None => {
+                let what = "say with If-Match: \"…\" for which state of the document this was made";
+                Err(Refusal { code: Code::PreconditionRequired, at: 0, what }.into())
+            }
+        }
+    }
+
+    /// Checks a write against what is there now; gives the n that it depends on, 0 for a document
+    /// that must not exist.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` with the current tag.
+    pub fn check_write(&self, now: Option<State>) -> Result<Option<u64>, Error> {
+        let mut if_n = None;
+        match (&self.if_match, now) {
+            (None, _) | (Some(Tags::Any), Some(_)) => {}
+            (Some(Tags::List(tags)), Some(state)) if has_strong(tags, state) => {
+                if_n = Some(state.n);
+            }
+            (Some(_), now) => return Err(failed(now)),
+        }
+        match (&self.if_none_match, now) {
+            (None, _) => {}
+            (Some(Tags::Any), None) => if_n = Some(0),
+            (Some(Tags::List(tags)), Some(state)) if !has_weak(tags, &state.tag()) => {}
+            (Some(Tags::List(_)), None) => {}
+            (Some(_), now) => return Err(failed(now)),
+        }
+        Ok(if_n)
+    }
+
+    /// Whether a reader already holds the representation with this tag.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` if it asks for another state.
+    pub fn check_read(&self, state: State, tag: &str) -> Result<bool, Error> {
+        match &self.if_match {
+            Some(Tags::List(tags)) if !has_strong(tags, state) => return Err(failed(Some(state))),
+            _ => {}
+        }
+        Ok(match &self.if_none_match {
+            None => false,
+            Some(Tags::Any) => true,
+            Some(Tags::List(tags)) => has_weak(tags, tag),
+        })
+    }
+}
+
+/// The answer to a condition that does not hold, with the tag of the state that is.
+#[must_use]
+pub fn failed(now: Option<State>) -> Error {
+    let details = json!({ "etag": now.map(State::tag) });
+    let message = match now {
+        Some(_) => "the document is at another state; its tag is in details.etag",
+        None => "there is no such document",
+    };
+    Error::new(Code::PreconditionFailed, message, details)
+}
+
+/// Either form's tag names the state; a weak one never does (RFC 9110 §13.1.1).
+fn has_strong(tags: &[Tag], state: State) -> bool {
+    let (text, roots) = (state.tag(), state.roots_tag());
+    let names = |tag: &Tag| tag.text == text.as_bytes() || tag.text == roots.as_bytes();
+    tags.iter().any(|tag| !tag.is_weak && names(tag))
+}
+
+fn has_weak(tags: &[Tag], wanted: &str) -> bool {
+    tags.iter().any(|tag| tag.text == wanted.as_bytes())
+}
+
+/// `*`, or entity tags between commas; empty elements are allowed.
+fn parse(list: &[u8]) -> Option<Tags> {
+    let mut left = list.trim_ascii();
+    if left == b"*" {
+        return Some(Tags::Any);
+    }
+    let mut tags = Vec::new();
+    while !left.is_empty() {
+        if let Some(rest) = left.strip_prefix(b",") {
+            left = rest.trim_ascii_start();
+            continue;
+        }
+        let (is_weak, quoted) = match left.strip_prefix(b"W/") {
+            Some(quoted) => (true, quoted),
+            None => (false, left),
+        };
+        let inside = quoted.strip_prefix(b"\"")?;
+        let end = inside.iter().position(|byte| *byte == b'"')?;
+        let is_legal = |byte: &u8| *byte > b' ' && *byte != 0x7f;
+        if !inside[..end].iter().all(is_legal) {
+            return None;
+        }
+        tags.push(Tag { is_weak, text: quoted[..end + 2].to_vec() });
+        left = quoted[end + 2..].trim_ascii_start();
+        if !left.is_empty() && !left.starts_with(b",") {
+            return None;
+        }
+    }
+    (!tags.is_empty()).then_some(Tags::List(tags))
+}
+
+#[cfg(test)]
+mod tests;

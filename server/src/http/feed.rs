@@ -1,0 +1,170 @@
+//! A vault's feed as server-sent events.
+//!
+//! Called by `changes`. One task follows the feed for each reader and hands it a page at a time:
+//! with a reader that does not read, it stands still. Never holds more than one page for a reader,
+//! and never outlives its grant by more than a few seconds.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use hyper::http::{HeaderValue, header};
+use sheaf_protocol::error::{Code, Refusal};
+use tokio::sync::{mpsc, watch};
+use warp::Reply;
+use warp::reply::Response;
+
+use super::State;
+use super::ask::Ask;
+use super::changes::{self, ChangePage, Reading};
+use super::error::Error;
+use crate::auth::{Caller, Grant, Role};
+
+/// A sign of life, so that proxies do not take a quiet stream for a dead one.
+const COMMENT_EVERY: Duration = Duration::from_secs(15);
+/// How often the grant is looked at again.
+const GRANT_EVERY: Duration = Duration::from_secs(3);
+/// What a reader waits before it connects again, in milliseconds.
+const RETRY: &str = "retry: 2000\n\n";
+
+/// Answers with the stream.
+///
+/// # Errors
+/// Those of the first page: a cursor that has expired is told as any error.
+pub(super) fn answer(
+    state: State,
+    ask: &Ask,
+    _grant: Grant,
+    reading: Reading,
+) -> Result<Response, Error> {
+    let first = changes::page(&state, &reading)?;
+    let seq = state.vaults.watch(&reading.vault)?;
+    let (sender, receiver) = mpsc::channel::<Bytes>(1);
+    let tasks = state.tasks.clone();
+    let reader = Reader { state, caller: ask.caller.clone(), reading, sender, seq };
+    tasks.spawn("feed", reader.run(first));
+    let chunks = stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|chunk| (Ok::<_, std::convert::Infallible>(chunk), receiver))
+    });
+    let mut response = warp::reply::stream(chunks).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, super::NO_STORE);
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// One reader of the stream.
+struct Reader {
+    state: State,
+    caller: Caller,
+    reading: Reading,
+    /// Holds one chunk; the next is made when that is taken.
+    sender: mpsc::Sender<Bytes>,
+    seq: watch::Receiver<u64>,
+}
+
+/// Why a stream ends.
+enum End {
+    /// The reader has gone, or the server stops: nobody needs to be told.
+    Quiet,
+    /// Something that the reader is told with an event.
+    Told(Error),
+}
+
+impl Reader {
+    async fn run(mut self, first: ChangePage) {
+        let readers = self.state.metrics.http.feed_readers.clone();
+        readers.inc();
+        let stopping = self.state.tasks.stopping().clone();
+        let ended = tokio::select! {
+            biased;
+            () = stopping.cancelled() => End::Quiet,
+            ended = self.follow(first) => ended,
+        };
+        if let End::Told(error) = ended {
+            // If the reader has not even taken the last page, it learns it from the end alone.
+            let _ = self.sender.try_send(error.into_event().into());
+        }
+        readers.dec();
+    }
+
+    async fn follow(&mut self, first: ChangePage) -> End {
+        match self.read_on(first).await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    async fn read_on(&mut self, first: ChangePage) -> Result<std::convert::Infallible, End> {
+        self.send(RETRY.to_owned()).await?;
+        let mut page = first;
+        loop {
+            self.reading.since = page.cursor.parse().expect("a cursor that we have written");
+            if !page.changes.is_empty() {
+                self.send(events(&page)).await?;
+            }
+            if !page.more {
+                self.wait().await?;
+            }
+            page = changes::page(&self.state, &self.reading).map_err(End::Told)?;
+        }
+    }
+
+    /// Until the feed goes beyond where the reader is; signs of life meanwhile.
+    async fn wait(&mut self) -> Result<(), End> {
+        let clock = self.state.clock.clone();
+        let mut comment_at = clock.now() + COMMENT_EVERY;
+        loop {
+            let since = self.reading.since.seq;
+            tokio::select! {
+                changed = self.seq.wait_for(|seq| *seq > since) => {
+                    // The vault is gone: the next page says so.
+                    let _ = changed;
+                    return Ok(());
+                }
+                () = self.sender.closed() => return Err(End::Quiet),
+                () = clock.sleep(GRANT_EVERY) => {}
+            }
+            self.check_grant().await?;
+            if clock.now() >= comment_at {
+                self.send(":\n\n".to_owned()).await?;
+                comment_at = clock.now() + COMMENT_EVERY;
+            }
+        }
+    }
+
+    /// Hands over a chunk when the one before has been taken.
+    async fn send(&mut self, chunk: String) -> Result<(), End> {
+        loop {
+            tokio::select! {
+                place = self.sender.reserve() => {
+                    place.map_err(|_| End::Quiet)?.send(chunk.into());
+                    return Ok(());
+                }
+                () = self.state.clock.sleep(GRANT_EVERY) => {}
+            }
+            self.check_grant().await?;
+        }
+    }
+
+    async fn check_grant(&self) -> Result<(), End> {
+        match self.caller.grant(&self.reading.vault, None, Role::Read).await {
+            Ok(_) => Ok(()),
+            // Whoever decides cannot be asked at the moment; this passes.
+            Err(Refusal { code: Code::Unavailable, .. }) => Ok(()),
+            Err(refusal) => Err(End::Told(refusal.into())),
+        }
+    }
+}
+
+fn events(page: &ChangePage) -> String {
+    let mut text = String::new();
+    for change in &page.changes {
+        let data = serde_json::to_string(change).expect("plain data");
+        writeln!(text, "id: {}\nevent: change\ndata: {data}\n", change.cursor)
+            .expect("writing to a String cannot fail");
+    }
+    text
+}

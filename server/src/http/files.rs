@@ -1,0 +1,338 @@
+//! `/v1/vaults/{vault}/files`: listing files, and reading them.
+//!
+//! For backends. Writing is in `writing`. Never serves a file as a page of our origin: text goes
+//! out as plain text in a sandbox.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hyper::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::ids::VaultName;
+use sheaf_protocol::vault::check_path;
+use utoipa::ToSchema;
+use warp::Reply;
+use warp::reply::Response;
+
+use super::State;
+use super::ask::{Ask, Place};
+use super::condition::{self, Conditions};
+use super::error::{Error, Problem};
+use super::route::Route;
+use super::writing;
+use crate::auth::Role;
+use crate::document::handle::Handle;
+use crate::document::snapshot::Content;
+use crate::task;
+use crate::vault::{File, Kind};
+
+/// Files on a page unless the request says otherwise.
+const PAGE: u64 = 100;
+/// Files on a page at most.
+const PAGE_MAX: u64 = 1000;
+
+/// What a file's document holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FileKind {
+    /// Text.
+    Text,
+    /// Something else: maps, arrays, XML, or several texts.
+    Other,
+    /// Nothing yet.
+    Empty,
+}
+
+/// A file, without what it holds.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FileInfo {
+    /// Where it is in the vault.
+    pub path: String,
+    /// The id of its document; it stays when the file moves.
+    pub id: String,
+    /// What it holds.
+    pub kind: FileKind,
+    /// The number that its latest change has in the vault's feed.
+    pub version: u64,
+    /// Names its state, for `If-Match`.
+    pub etag: String,
+    /// Bytes of its text, or of its state if it is no text.
+    pub size: u64,
+    /// SHA-256 of its text, in hex.
+    pub hash: Option<String>,
+    /// When it was made, in Unix milliseconds.
+    pub created_ms: u64,
+    /// When it changed last, in Unix milliseconds.
+    pub updated_ms: u64,
+    /// Who changed it last, if that is somebody with a name.
+    pub by: Option<String>,
+}
+
+/// A page of files.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FileList {
+    /// By path, in byte order.
+    pub files: Vec<FileInfo>,
+    /// What to give as `after` for the next page; `null` on the last one.
+    pub next: Option<String>,
+}
+
+/// Every root type of a document with what it holds, by name: `{"content": {"type": "text",
+/// "value": "…"}, …}`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct Roots(BTreeMap<String, Root>);
+
+/// One root type of a document.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Root {
+    /// Its kind: `text`, `map`, `array` or `xml`.
+    pub r#type: String,
+    /// What it holds.
+    pub value: Value,
+}
+
+impl From<File> for FileInfo {
+    fn from(file: File) -> FileInfo {
+        let etag = condition::State { doc: file.id, n: file.n }.tag();
+        FileInfo {
+            path: file.path.to_string(),
+            id: file.id.to_string(),
+            kind: match file.kind {
+                Kind::Text => FileKind::Text,
+                Kind::Other => FileKind::Other,
+                Kind::Empty => FileKind::Empty,
+            },
+            version: file.seq,
+            etag,
+            size: file.size,
+            hash: file.hash.map(|hash| blake3::Hash::from(hash).to_hex().to_string()),
+            created_ms: file.created_ms,
+            updated_ms: file.updated_ms,
+            by: file.by.map(|by| by.to_string()),
+        }
+    }
+}
+
+/// The routes of this file and of `writing`.
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::at("/v1/vaults/{vault}/files", "files").on(Method::GET, list),
+        Route::at("/v1/vaults/{vault}/files/{path}", "file")
+            .on(Method::GET, read)
+            .on(Method::PUT, writing::put)
+            .on(Method::PATCH, writing::patch)
+            .on(Method::POST, writing::relocate)
+            .on(Method::DELETE, writing::delete),
+    ]
+}
+
+/// Lists files by path, a page at a time.
+#[utoipa::path(
+    get,
+    path = "/v1/vaults/{vault}/files",
+    tag = "files",
+    operation_id = "listFiles",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("prefix" = Option<String>, Query, description = "Only paths that begin with this"),
+        ("after" = Option<String>, Query, description = "Only paths behind this one"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000,
+            description = "Files on the page; 100 unless given"),
+    ),
+    responses(
+        (status = 200, description = "A page of files", body = FileList),
+        (status = 404, description = "There is no such vault", body = Problem),
+    )
+)]
+async fn list(state: State, ask: Ask) -> Result<impl Reply, Error> {
+    let vault = ask.vault()?;
+    let query = ask.query(&["prefix", "after", "limit"])?;
+    let prefix = query.text("prefix").unwrap_or_default();
+    let is_whole = check_listing(&ask, &vault, prefix).await?;
+    let limit = query.number("limit", 1..=PAGE_MAX)?.unwrap_or(PAGE) as usize;
+    let page = task::block(|| state.vaults.files(&vault, prefix, query.text("after"), limit))?;
+    // A folder's grant covers no names that somebody could read as leading out of it.
+    let is_shown = |file: &File| is_whole || check_path(&file.path).is_ok();
+    let files = page.items.into_iter().filter(is_shown).map(FileInfo::from).collect();
+    Ok(warp::reply::json(&FileList { files, next: page.next.map(|next| next.to_string()) }))
+}
+
+/// Whether the caller may list a whole vault; if not, a folder that it may read will do.
+async fn check_listing(ask: &Ask, vault: &VaultName, prefix: &str) -> Result<bool, Error> {
+    if prefix.ends_with('/') {
+        ask.caller.grant_under(vault, prefix, Role::Read).await?;
+        return Ok(ask.caller.grant(vault, None, Role::Read).await.is_ok());
+    }
+    ask.caller.grant(vault, None, Role::Read).await?;
+    Ok(true)
+}
+
+/// Reads a file: its text, all its root types as JSON, or what is known about it.
+///
+/// Text is the configured root, or the one root that holds something. A document whose content is
+/// no text answers 409 `not_text` and names the root: ask for `?roots=1`.
+#[utoipa::path(
+    get,
+    path = "/v1/vaults/{vault}/files/{path}",
+    tag = "files",
+    operation_id = "readFile",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
+        ("roots" = Option<String>, Query, description = "1: every root type, as JSON"),
+        ("meta" = Option<String>, Query, description = "1: what is known about the file, as JSON"),
+        ("If-Match" = Option<String>, Header, description = "Tags of the states wanted"),
+        ("If-None-Match" = Option<String>, Header, description = "Tags of the states held"),
+    ),
+    responses(
+        (status = 200, description = "The file", headers(("ETag" = String)), content(
+            (String = "text/plain; charset=utf-8"),
+            (FileForm = "application/json"),
+        )),
+        (status = 304, description = "It is still at a state that the caller holds"),
+        (status = 404, description = "There is no such vault or file", body = Problem),
+        (status = 409, description = "It is no text", body = Problem),
+        (status = 412, description = "It is at another state", body = Problem),
+    )
+)]
+pub(super) async fn read(state: State, ask: Ask) -> Result<Response, Error> {
+    let place = ask.place()?;
+    ask.grant(&place, Role::Read).await?;
+    let query = ask.query(&["roots", "meta"])?;
+    let conditions = Conditions::of(&ask)?;
+    let wants_roots = query.is_on("roots")? || prefers_json(&ask.headers);
+    if query.is_on("meta")? {
+        return meta(&state, &place).await;
+    }
+    let handle = state.vaults.open(&place.vault, &place.path).await?;
+    let now = condition::State { doc: handle.key().doc, n: handle.n() };
+    let tag = if wants_roots { now.roots_tag() } else { now.tag() };
+    if conditions.check_read(now, &tag)? {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        seal(response.headers_mut(), &tag);
+        return Ok(response);
+    }
+    if wants_roots { roots(&handle) } else { text(&handle) }
+}
+
+/// As [`read`], without the body.
+#[utoipa::path(
+    head,
+    path = "/v1/vaults/{vault}/files/{path}",
+    tag = "files",
+    operation_id = "headFile",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
+        ("roots" = Option<String>, Query, description = "1: every root type, as JSON"),
+        ("meta" = Option<String>, Query, description = "1: what is known about the file, as JSON"),
+        ("If-Match" = Option<String>, Header, description = "Tags of the states wanted"),
+        ("If-None-Match" = Option<String>, Header, description = "Tags of the states held"),
+    ),
+    responses(
+        (status = 200, description = "It exists", headers(("ETag" = String))),
+        (status = 304, description = "It is still at a state that the caller holds"),
+        (status = 404, description = "There is no such vault or file"),
+        (status = 409, description = "It is no text"),
+        (status = 412, description = "It is at another state"),
+    )
+)]
+#[expect(dead_code, reason = "HEAD is served by GET's handler; this describes it")]
+fn head() {}
+
+/// What a file is as JSON.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum FileForm {
+    /// With `?meta=1`.
+    Meta(FileInfo),
+    /// With `?roots=1` or `Accept: application/json`.
+    Roots(Roots),
+}
+
+async fn meta(state: &State, place: &Place) -> Result<Response, Error> {
+    let file = task::block(|| state.vaults.file(&place.vault, &place.path))?;
+    let handle = state.vaults.open(&place.vault, &place.path).await?;
+    let mut info = FileInfo::from(file);
+    // The listing may be a moment behind; what is to be changed may not.
+    info.etag = condition::State { doc: handle.key().doc, n: handle.n() }.tag();
+    Ok(warp::reply::json(&FileForm::Meta(info)).into_response())
+}
+
+fn text(handle: &Arc<Handle>) -> Result<Response, Error> {
+    let snapshot = task::block(|| handle.snapshot())?;
+    let text = match snapshot.content {
+        Content::Empty => String::new(),
+        Content::Text { text, .. } => text,
+        Content::Other { root } => return Err(Error::not_text(&root)),
+    };
+    let mut response = text.into_response();
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let now = condition::State { doc: handle.key().doc, n: snapshot.n };
+    seal(response.headers_mut(), &now.tag());
+    Ok(response)
+}
+
+fn roots(handle: &Arc<Handle>) -> Result<Response, Error> {
+    let (n, roots) = task::block(|| handle.roots())?;
+    let roots = serde_json::from_value(Value::Object(roots)).map_err(|_| Refusal {
+        code: Code::Internal,
+        at: 0,
+        what: "a root is shown in another shape",
+    })?;
+    let mut response = warp::reply::json(&FileForm::Roots(roots)).into_response();
+    let now = condition::State { doc: handle.key().doc, n };
+    seal(response.headers_mut(), &now.roots_tag());
+    Ok(response)
+}
+
+/// What goes out with everything that users wrote. The front door adds `nosniff`.
+pub(super) fn seal(headers: &mut HeaderMap, tag: &str) {
+    let tag = HeaderValue::try_from(tag).expect("an id, a number and quotes are legal");
+    headers.insert(header::ETAG, tag);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Authorization"));
+    let policy = HeaderValue::from_static("sandbox; default-src 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+}
+
+/// Whether `Accept` wants JSON more than plain text.
+fn prefers_json(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let (mut json, mut text) = (Weight::default(), Weight::default());
+    for range in lines.flat_map(|line| line.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let weight =
+            parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse().ok());
+        let weight: f32 = weight.unwrap_or(0.0);
+        json.take(&kind, "application/json", weight);
+        text.take(&kind, "text/plain", weight);
+    }
+    json.weight > text.weight
+}
+
+/// How much a media type is wanted; the range that names it most exactly decides.
+#[derive(Default)]
+struct Weight {
+    exactness: u8,
+    weight: f32,
+}
+
+impl Weight {
+    fn take(&mut self, range: &str, kind: &str, weight: f32) {
+        let exactness = match range.strip_suffix("/*") {
+            _ if range == kind => 3,
+            Some(family) if kind.split('/').next() == Some(family) => 2,
+            Some("*") => 1,
+            _ => return,
+        };
+        if exactness > self.exactness {
+            *self = Weight { exactness, weight };
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `/openapi.json`: the interface described, made from the types that the handlers read and write.
+//!
+//! For generators of clients and for the fuzzer in `tests/schema`. Never describes what the table
+//! of routes does not have: a test compares the two.
+
+use std::sync::LazyLock;
+
+use hyper::http::{Method, header};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+use warp::Reply;
+use warp::reply::with_header;
+
+use super::ask::Ask;
+use super::error::Error;
+use super::route::Route;
+use super::{State, changes, files, sessions, update, vaults, writing};
+
+/// What every operation may answer, whatever it does.
+const ALWAYS: [(&str, &str); 6] = [
+    ("400", "The request cannot be understood"),
+    ("401", "A valid token is needed"),
+    ("403", "The token does not allow this; the answer is the same whether it exists or not"),
+    ("429", "Too many requests; Retry-After says when to come back"),
+    ("500", "The server failed inside, or what it keeps is damaged"),
+    ("503", "The server cannot do this now; Retry-After says when to come back"),
+];
+
+/// The whole interface.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Sheaf",
+        description = "Vaults of live documents: read them, edit them, follow what changes.",
+        license(name = "MIT", identifier = "MIT"),
+    ),
+    paths(
+        vaults::list, vaults::info, vaults::create, vaults::delete,
+        files::list, files::read, files::head,
+        writing::put, writing::patch, writing::relocate, writing::delete,
+        update::read, update::submit, update::present,
+        changes::changes,
+        sessions::all, sessions::of_vault, sessions::close, sessions::ticket,
+    ),
+    components(schemas(super::error::Problem)),
+    modifiers(&Common),
+    security((), ("token" = [])),
+)]
+struct Interface;
+
+/// Adds what is the same everywhere.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        if let Some(components) = document.components.as_mut() {
+            components.add_security_scheme("token", SecurityScheme::Http(bearer));
+        }
+        for item in document.paths.paths.values_mut() {
+            let operations =
+                [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+            operations.into_iter().flatten().for_each(|operation| complete(operation, true));
+            item.head.iter_mut().for_each(|operation| complete(operation, false));
+        }
+    }
+}
+
+fn complete(operation: &mut Operation, has_body: bool) {
+    for (status, meaning) in ALWAYS {
+        let mut response = ResponseBuilder::new().description(meaning);
+        if has_body {
+            let schema = Ref::from_schema_name("Problem");
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            response = response.content("application/json", content);
+        }
+        operation.responses.responses.insert(status.to_owned(), response.build().into());
+    }
+}
+
+static TEXT: LazyLock<String> =
+    LazyLock::new(|| Interface::openapi().to_json().expect("the description is plain data"));
+
+/// The route of this file.
+pub fn routes() -> Vec<Route> {
+    vec![Route::at("/openapi.json", "openapi").on(Method::GET, describe)]
+}
+
+async fn describe(_state: State, _ask: Ask) -> Result<impl Reply, Error> {
+    Ok(with_header(TEXT.as_str(), header::CONTENT_TYPE, "application/json"))
+}
+
+#[cfg(test)]
+mod tests;

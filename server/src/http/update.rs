@@ -1,0 +1,197 @@
+//! `/v1/vaults/{vault}/update` and `/awareness`: a live document as Yjs sees it.
+//!
+//! For backends that hold a Yjs document of their own. Bytes that come in pass the guard like those
+//! of a socket. Never re-encodes what it was given.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hyper::http::{HeaderValue, Method, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sheaf_protocol::error::Refusal;
+use utoipa::ToSchema;
+use warp::Reply;
+use warp::reply::Response;
+
+use super::State;
+use super::ask::Ask;
+use super::condition::{self, Conditions};
+use super::error::{Error, Problem};
+use super::files::seal;
+use super::route::Route;
+use super::writing::{self, Absent, Done};
+use crate::auth::Role;
+use crate::document::author::WriteError;
+use crate::document::handle::Handle;
+use crate::task;
+
+/// What came of an update.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UpdateResult {
+    /// How many entries the document has now.
+    pub n: u64,
+    /// Names its state, for `If-Match`.
+    pub etag: String,
+    /// Whether the update brought anything new.
+    pub changed: bool,
+}
+
+/// Who is in a document.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PresentList {
+    /// Those present, by client id.
+    pub clients: Vec<PresentClient>,
+}
+
+/// One client's presence.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PresentClient {
+    /// Its Yjs client id.
+    pub client: u64,
+    /// Counts its changes.
+    pub clock: u32,
+    /// What it shows: name, colour, cursor, as it likes.
+    pub state: Value,
+}
+
+/// The routes of this file.
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::at("/v1/vaults/{vault}/update/{path}", "update")
+            .on(Method::GET, read)
+            .on(Method::POST, submit),
+        Route::at("/v1/vaults/{vault}/awareness/{path}", "awareness").on(Method::GET, present),
+    ]
+}
+
+/// Reads a document as one Yjs update, v1 encoding: all of it, or what a state vector lacks.
+#[utoipa::path(
+    get,
+    path = "/v1/vaults/{vault}/update/{path}",
+    tag = "live",
+    operation_id = "readUpdate",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
+        ("sv" = Option<String>, Query, description = "A state vector, in base64url"),
+        ("If-Match" = Option<String>, Header, description = "Tags of the states wanted"),
+        ("If-None-Match" = Option<String>, Header, description = "Tags of the states held"),
+    ),
+    responses(
+        (status = 200, description = "The update", body = Vec<u8>,
+            content_type = "application/octet-stream", headers(("ETag" = String))),
+        (status = 304, description = "It is still at a state that the caller holds"),
+        (status = 404, description = "There is no such vault or file", body = Problem),
+        (status = 412, description = "It is at another state", body = Problem),
+        (status = 413, description = "The state vector is too large", body = Problem),
+    )
+)]
+async fn read(state: State, ask: Ask) -> Result<Response, Error> {
+    let place = ask.place()?;
+    ask.grant(&place, Role::Read).await?;
+    let query = ask.query(&["sv"])?;
+    let vector = query.text("sv").map(|text| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')));
+    let vector = vector
+        .transpose()
+        .map_err(|_| Error::from(Refusal::malformed(0, "sv is no state vector in base64url")))?;
+    let conditions = Conditions::of(&ask)?;
+    let handle = state.vaults.open(&place.vault, &place.path).await?;
+    let now = condition::State { doc: handle.key().doc, n: handle.n() };
+    if conditions.check_read(now, &now.tag())? {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        seal(response.headers_mut(), &now.tag());
+        return Ok(response);
+    }
+    let (n, bytes) = task::block(|| handle.encode_since(vector.as_deref()))?;
+    let mut response = Response::new(bytes.into());
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_static("application/octet-stream");
+    headers.insert(header::CONTENT_TYPE, kind);
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    seal(headers, &condition::State { n, ..now }.tag());
+    Ok(response)
+}
+
+/// Brings a Yjs update, v1 encoding, into a document; makes the document if there is none.
+#[utoipa::path(
+    post,
+    path = "/v1/vaults/{vault}/update/{path}",
+    tag = "live",
+    operation_id = "submitUpdate",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
+        ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
+        ("If-None-Match" = Option<String>, Header, description = "*: only if there is none yet"),
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses(
+        (status = 200, description = "It is in, durably", body = UpdateResult,
+            headers(("ETag" = String))),
+        (status = 201, description = "It is in a new document, durably", body = UpdateResult,
+            headers(("ETag" = String))),
+        (status = 404, description = "There is no such vault", body = Problem),
+        (status = 408, description = "The body did not come in time", body = Problem),
+        (status = 409, description = "It stands on something that the document does not have, \
+            or the path is taken", body = Problem),
+        (status = 412, description = "It is at another state", body = Problem),
+        (status = 413, description = "The update is too large", body = Problem),
+        (status = 415, description = "It holds what this server does not store", body = Problem),
+        (status = 507, description = "A quota of the vault is used up", body = Problem),
+    )
+)]
+async fn submit(state: State, ask: Ask) -> Result<Response, Error> {
+    let place = ask.place()?;
+    let grant = ask.grant(&place, Role::Write).await?;
+    ask.query(&[])?;
+    let conditions = Conditions::of(&ask)?;
+    let update = ask.bytes(&state, state.text_bytes_max).await?;
+    let write = |handle: &Handle, if_n: Option<u64>| {
+        let n = handle.n();
+        if if_n.is_some_and(|wanted| wanted != n) {
+            return Err(WriteError::Stale { n });
+        }
+        handle.post_update(writing::author(&grant), &update)
+    };
+    let done = writing::change(&state, &place, &conditions, Absent::Made, write).await?;
+    let Done { handle, written, is_new } = done;
+    handle.durable(written.end).await?;
+    let now = condition::State { doc: handle.key().doc, n: written.n };
+    let result = UpdateResult { n: now.n, etag: now.tag(), changed: written.has_changed };
+    let mut response = warp::reply::json(&result).into_response();
+    if is_new {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    let tag = HeaderValue::try_from(result.etag).expect("an id, a number and quotes are legal");
+    response.headers_mut().insert(header::ETAG, tag);
+    Ok(response)
+}
+
+/// Lists who is in a document and what they show.
+#[utoipa::path(
+    get,
+    path = "/v1/vaults/{vault}/awareness/{path}",
+    tag = "live",
+    operation_id = "readAwareness",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
+    ),
+    responses(
+        (status = 200, description = "Those present", body = PresentList),
+        (status = 404, description = "There is no such vault or file", body = Problem),
+    )
+)]
+async fn present(state: State, ask: Ask) -> Result<impl Reply, Error> {
+    let place = ask.place()?;
+    ask.grant(&place, Role::Read).await?;
+    ask.query(&[])?;
+    let handle = state.vaults.open(&place.vault, &place.path).await?;
+    let mut clients: Vec<PresentClient> = handle
+        .presence()
+        .into_iter()
+        .map(|it| PresentClient { client: it.client, clock: it.clock, state: it.state })
+        .collect();
+    clients.sort_by_key(|it| it.client);
+    Ok(warp::reply::json(&PresentList { clients }))
+}

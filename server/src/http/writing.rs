@@ -1,0 +1,320 @@
+//! Writing files: whole texts, lists of edits, moving, deleting.
+//!
+//! For backends; `files` has the routes. A write becomes an edit of the live document, so those who
+//! type in it keep their carets, and is answered when it is durable. Never writes before it knows
+//! that the caller may and that the state is the one the request names.
+
+use std::sync::Arc;
+
+use hyper::http::{HeaderValue, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use sheaf_protocol::error::{Code, Refusal};
+use utoipa::ToSchema;
+use warp::Reply;
+use warp::reply::Response;
+
+use super::State;
+use super::ask::{Ask, Place};
+use super::condition::{self, Conditions};
+use super::error::{Error, Problem};
+use super::files::FileInfo;
+use crate::auth::{Grant, Role};
+use crate::document::author::{Author, WriteError, Written};
+use crate::document::edit::{Edit, Unit};
+use crate::document::handle::Handle;
+use crate::document::submission::Failure;
+use crate::task;
+use crate::vault;
+
+/// A document may leave memory between being opened and being written; that it does so again and
+/// again is no chance.
+const TRIES: usize = 5;
+
+/// What a path keeps as it is in the header `Location`.
+const PATH: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// What came of a write.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WriteResult {
+    /// Where the file is in the vault.
+    pub path: String,
+    /// The id of its document.
+    pub id: String,
+    /// The number that its latest change has in the vault's feed.
+    pub version: u64,
+    /// Names the state after the write, for the next `If-Match`.
+    pub etag: String,
+    /// Bytes of its text, or of its state if it is no text.
+    pub size: u64,
+    /// Whether the file is new.
+    pub created: bool,
+    /// Whether anything is different now: writing what is there already changes nothing.
+    pub changed: bool,
+}
+
+/// Edits of a text, all or none. Positions refer to the text at the state named by `If-Match`, and
+/// the edits do not overlap.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    /// What positions and lengths count.
+    pub unit: Unit,
+    /// In any order.
+    pub edits: Vec<Edit>,
+}
+
+/// Writes a whole text. The difference to what is there goes into the live document as an edit.
+#[utoipa::path(
+    put,
+    path = "/v1/vaults/{vault}/files/{path}",
+    tag = "files",
+    operation_id = "writeFile",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
+        ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
+        ("If-None-Match" = Option<String>, Header, description = "*: only if there is none yet"),
+    ),
+    request_body(content = String, content_type = "text/plain", description = "UTF-8 text"),
+    responses(
+        (status = 200, description = "Written, durably", body = WriteResult,
+            headers(("ETag" = String), ("Location" = String))),
+        (status = 201, description = "Made, durably", body = WriteResult,
+            headers(("ETag" = String), ("Location" = String))),
+        (status = 404, description = "There is no such vault", body = Problem),
+        (status = 408, description = "The body did not come in time", body = Problem),
+        (status = 409, description = "It is no text, or its path is taken", body = Problem),
+        (status = 412, description = "It is at another state", body = Problem),
+        (status = 413, description = "The text is too large", body = Problem),
+        (status = 415, description = "It is not plain UTF-8", body = Problem),
+        (status = 507, description = "A quota of the vault is used up", body = Problem),
+    )
+)]
+pub(super) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
+    let place = ask.place()?;
+    let grant = ask.grant(&place, Role::Write).await?;
+    ask.query(&[])?;
+    let conditions = Conditions::of(&ask)?;
+    let text = ask.text(&state, state.text_bytes_max).await?;
+    let write = |handle: &Handle, if_n| handle.put_text(author(&grant), &text, if_n);
+    let done = change(&state, &place, &conditions, Absent::Made, write).await?;
+    answer(&state, &place, done).await
+}
+
+/// Edits part of a text.
+#[utoipa::path(
+    patch,
+    path = "/v1/vaults/{vault}/files/{path}",
+    tag = "files",
+    operation_id = "editFile",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
+        ("If-Match" = String, Header, description = "The state that the positions refer to"),
+    ),
+    request_body(content = Patch, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Edited, durably", body = WriteResult,
+            headers(("ETag" = String), ("Location" = String))),
+        (status = 404, description = "There is no such vault or file", body = Problem),
+        (status = 408, description = "The body did not come in time", body = Problem),
+        (status = 409, description = "It is no text", body = Problem),
+        (status = 412, description = "It is at another state", body = Problem),
+        (status = 413, description = "The edits are too large", body = Problem),
+        (status = 415, description = "It is not plain JSON", body = Problem),
+        (status = 428, description = "If-Match names no state", body = Problem),
+        (status = 507, description = "A quota of the vault is used up", body = Problem),
+    )
+)]
+pub(super) async fn patch(state: State, ask: Ask) -> Result<Response, Error> {
+    let place = ask.place()?;
+    let grant = ask.grant(&place, Role::Write).await?;
+    ask.query(&[])?;
+    let conditions = Conditions::of(&ask)?;
+    conditions.check_names_state()?;
+    let Patch { unit, edits } = ask.json(&state).await?;
+    let write = |handle: &Handle, if_n: Option<u64>| {
+        let n = if_n.expect("a state is named, and it is the current one");
+        handle.patch_text(author(&grant), &edits, unit, n)
+    };
+    let done = change(&state, &place, &conditions, Absent::Missed, write).await?;
+    answer(&state, &place, done).await
+}
+
+/// Moves a file to another path; its document, its id and its history stay.
+#[utoipa::path(
+    post,
+    path = "/v1/vaults/{vault}/files/{path}",
+    tag = "files",
+    operation_id = "moveFile",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
+        ("move" = String, Query, description = "The new path"),
+        ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
+    ),
+    responses(
+        (status = 200, description = "Moved, durably", body = FileInfo),
+        (status = 404, description = "There is no such vault or file", body = Problem),
+        (status = 409, description = "The new path is taken", body = Problem),
+        (status = 412, description = "It is at another state", body = Problem),
+    )
+)]
+pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> {
+    let place = ask.place()?;
+    let query = ask.query(&["move"])?;
+    let missing = "say where to with ?move=<new path>";
+    let to = query.text("move").ok_or(Refusal::malformed(0, missing));
+    let grant = ask.grant(&place, Role::Write).await?;
+    let to = to?;
+    ask.caller.grant(&place.vault, Some(to), Role::Write).await?;
+    let conditions = Conditions::of(&ask)?;
+    let handle = state.vaults.open(&place.vault, &place.path).await?;
+    let if_n = conditions.check_write(Some(state_of(&handle)))?;
+    let Place { vault, path, .. } = &place;
+    state.vaults.move_file(vault, path, to, &grant.principal, if_n).await?;
+    let file = task::block(|| state.vaults.file(vault, to))?;
+    Ok(warp::reply::json(&FileInfo::from(file)).into_response())
+}
+
+/// Deletes a file and closes the sessions that have it open.
+#[utoipa::path(
+    delete,
+    path = "/v1/vaults/{vault}/files/{path}",
+    tag = "files",
+    operation_id = "deleteFile",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
+        ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
+    ),
+    responses(
+        (status = 204, description = "Deleted, durably"),
+        (status = 404, description = "There is no such vault or file", body = Problem),
+        (status = 412, description = "It is at another state", body = Problem),
+    )
+)]
+pub(super) async fn delete(state: State, ask: Ask) -> Result<Response, Error> {
+    let place = ask.place()?;
+    let grant = ask.grant(&place, Role::Write).await?;
+    ask.query(&[])?;
+    let conditions = Conditions::of(&ask)?;
+    let handle = state.vaults.open(&place.vault, &place.path).await?;
+    let if_n = conditions.check_write(Some(state_of(&handle)))?;
+    drop(handle);
+    let Place { vault, path, .. } = &place;
+    state.vaults.delete_file(vault, path, &grant.principal, if_n).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// What a write does where there is no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// It makes one.
+    Made,
+    /// It fails.
+    Missed,
+}
+
+/// A write that is written and not yet durable.
+pub(super) struct Done {
+    /// The document.
+    pub handle: Arc<Handle>,
+    /// What came of it.
+    pub written: Written,
+    /// Whether there was none before.
+    pub is_new: bool,
+}
+
+/// On whose behalf a write is made.
+pub(super) fn author(grant: &Grant) -> Author<'_> {
+    Author { principal: &grant.principal, may_relay: grant.may_relay() }
+}
+
+/// Finds the document, checks the conditions, and writes.
+pub(super) async fn change<F>(
+    state: &State,
+    place: &Place,
+    conditions: &Conditions,
+    absent: Absent,
+    write: F,
+) -> Result<Done, Error>
+where
+    F: Fn(&Handle, Option<u64>) -> Result<Written, WriteError>,
+{
+    for _ in 0..TRIES {
+        let before = existing(state, place, absent).await?;
+        let if_n = conditions.check_write(before.as_deref().map(state_of))?;
+        let is_new = before.is_none();
+        let handle = match before {
+            Some(handle) => handle,
+            None => make(state, place).await?,
+        };
+        match task::block(|| write(&handle, if_n)) {
+            Ok(written) => return Ok(Done { handle, written, is_new }),
+            Err(WriteError::Failed(Failure::Dropped)) => {}
+            Err(WriteError::Stale { n }) => {
+                let doc = handle.key().doc;
+                return Err(condition::failed(Some(condition::State { doc, n })));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let what = "the document leaves memory again and again";
+    Err(Refusal { code: Code::Unavailable, at: 0, what }.into())
+}
+
+async fn existing(
+    state: &State,
+    place: &Place,
+    absent: Absent,
+) -> Result<Option<Arc<Handle>>, Error> {
+    match state.vaults.open(&place.vault, &place.path).await {
+        Ok(handle) => Ok(Some(handle)),
+        Err(vault::Error::NoFile | vault::Error::NoVault) if absent == Absent::Made => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn make(state: &State, place: &Place) -> Result<Arc<Handle>, Error> {
+    if place.has_escaped_slash {
+        return Err(Error::invalid_path("a new path's slashes stand as they are, not as %2F"));
+    }
+    Ok(state.vaults.open_or_create(&place.vault, &place.path).await?)
+}
+
+fn state_of(handle: &Handle) -> condition::State {
+    condition::State { doc: handle.key().doc, n: handle.n() }
+}
+
+/// Waits until the write is durable and listed, and tells what came of it.
+async fn answer(state: &State, place: &Place, done: Done) -> Result<Response, Error> {
+    let Done { handle, written, is_new } = done;
+    handle.durable(written.end).await?;
+    let version = state.vaults.settle(&place.vault, &place.path).await?;
+    let size = task::block(|| state.vaults.file(&place.vault, &place.path))?.size;
+    let now = condition::State { doc: handle.key().doc, n: written.n };
+    let result = WriteResult {
+        path: place.path.clone(),
+        id: now.doc.to_string(),
+        version,
+        etag: now.tag(),
+        size,
+        created: is_new,
+        changed: written.has_changed,
+    };
+    let mut response = warp::reply::json(&result).into_response();
+    if is_new {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    let headers = response.headers_mut();
+    let tag = HeaderValue::try_from(&result.etag).expect("an id, a number and quotes are legal");
+    headers.insert(header::ETAG, tag);
+    let path = utf8_percent_encode(&place.path, PATH);
+    let location = format!("/v1/vaults/{}/files/{path}", place.vault);
+    let location = HeaderValue::try_from(location).expect("escaped to plain ASCII");
+    headers.insert(header::LOCATION, location);
+    Ok(response)
+}

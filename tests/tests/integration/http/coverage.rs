@@ -1,0 +1,158 @@
+//! Every status that the description promises is met once, and no other ever comes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use sheaf_server::auth::role::Role;
+use sheaf_server::config::Config;
+use sheaf_tests::http::Request;
+use sheaf_tests::server::Server;
+use yrs::{Doc, Map, ReadTxn, StateVector, Transact};
+
+use super::access_matrix::keep;
+use super::{ROOT, these, user, with_root};
+
+const READER: &str = "the-token-of-the-reader-1";
+
+/// Statuses that need a broken disk, a full server or a slow peer: tested where those are.
+const NOT_HERE: [&str; 5] = ["408", "429", "500", "503", "507"];
+
+fn configure(config: &mut Config) {
+    with_root(config);
+    config.users.push(user("reader", READER, these(&["v"]), Role::Read));
+    config.limits.message_bytes_max = 64 << 10;
+}
+
+/// A request by root: method and target, then what differs from a plain one.
+struct Step(&'static str, &'static str, Vec<(&'static str, String)>, Vec<u8>);
+
+fn step(method: &'static str, target: &'static str) -> Step {
+    Step(method, target, Vec::new(), Vec::new())
+}
+
+impl Step {
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Step {
+        self.2.push((name, value.into()));
+        self
+    }
+
+    fn body(mut self, body: impl Into<Vec<u8>>) -> Step {
+        self.3 = body.into();
+        self
+    }
+}
+
+/// A document whose content is a map.
+fn map_update() -> Vec<u8> {
+    let doc = Doc::with_client_id(1);
+    let map = doc.get_or_insert_map("tasks");
+    map.insert(&mut doc.transact_mut(), "a", 1);
+    doc.transact().encode_diff_v1(&StateVector::default())
+}
+
+fn ticket(valid_s: i64) -> String {
+    json!({ "vault": "v", "role": "read", "valid_s": valid_s }).to_string()
+}
+
+const FILE: &str = "/v1/vaults/v/files/a.md";
+const EDITS: &str = "{\"unit\":\"utf8\",\"edits\":[]}";
+/// Block 1 of client 9, whose block 0 nobody has.
+const GAP: &[u8] = b"\x01\x01\x09\x01\x84\x09\x00\x01b\x00";
+/// An update whose only block is of a kind that does not exist here: a YXmlHook.
+const HOOK: &[u8] = b"\x01\x01\x01\x00\x07\x01\x01x\x05\x04hook\x00";
+
+fn reading() -> Vec<Step> {
+    let stale = "\"00000000000000000000000000-1\"";
+    vec![
+        step("GET", "/v1/vaults"),
+        step("GET", "/v1/vaults?x=1"),
+        step("PUT", "/v1/vaults/v"),
+        step("PUT", "/v1/vaults/v"),
+        step("PUT", "/v1/vaults/a%20b"),
+        step("GET", "/v1/vaults/v"),
+        step("GET", "/v1/vaults/v?x=1"),
+        step("GET", "/v1/vaults/ghost"),
+        step("PUT", FILE).body("text"),
+        step("PUT", FILE).body("other text"),
+        step("PUT", FILE).body(b"\xff".to_vec()),
+        step("PUT", FILE).with("If-None-Match", "*").body("x"),
+        step("PUT", FILE).with("Content-Encoding", "gzip").body("x"),
+        step("PUT", FILE).body("x".repeat(100 << 10)),
+        step("POST", "/v1/vaults/v/update/m").body(map_update()),
+        step("PUT", "/v1/vaults/v/files/m").body("text"),
+        step("GET", "/v1/vaults/v/files"),
+        step("GET", "/v1/vaults/v/files?limit=0"),
+        step("GET", "/v1/vaults/ghost/files"),
+        step("GET", FILE),
+        step("GET", FILE).with("If-None-Match", "*"),
+        step("GET", FILE).with("If-Match", stale),
+        step("GET", "/v1/vaults/v/files/a.md?roots=7"),
+        step("GET", "/v1/vaults/v/files/none"),
+        step("GET", "/v1/vaults/v/files/m"),
+        step("HEAD", FILE),
+        step("HEAD", FILE).with("If-None-Match", "*"),
+        step("HEAD", FILE).with("If-Match", stale),
+        step("HEAD", "/v1/vaults/v/files/a.md?roots=7"),
+        step("HEAD", "/v1/vaults/v/files/none"),
+        step("HEAD", "/v1/vaults/v/files/m"),
+        step("GET", "/v1/vaults/v/update/a.md"),
+        step("GET", "/v1/vaults/v/update/a.md").with("If-None-Match", "*"),
+        step("GET", "/v1/vaults/v/update/a.md").with("If-Match", stale),
+        step("GET", "/v1/vaults/v/update/a.md?sv=!"),
+        step("GET", "/v1/vaults/v/update/none"),
+        step("GET", "/v1/vaults/v/awareness/a.md"),
+        step("GET", "/v1/vaults/v/awareness/a.md?x=1"),
+        step("GET", "/v1/vaults/v/awareness/none"),
+        step("GET", "/v1/vaults/v/changes"),
+        step("GET", "/v1/vaults/v/changes?since=x"),
+        step("GET", "/v1/vaults/v/changes?since=1.99"),
+        step("GET", "/v1/vaults/ghost/changes"),
+    ]
+}
+
+fn writing() -> Vec<Step> {
+    let stale = "\"00000000000000000000000000-1\"";
+    let patch = || step("PATCH", FILE).with("If-Match", stale);
+    vec![
+        step("PATCH", FILE).with("If-Match", "current").body(EDITS),
+        patch().body(EDITS),
+        patch().body("{"),
+        step("PATCH", FILE).body(EDITS),
+        patch().with("Content-Encoding", "br").body(EDITS),
+        patch().body(" ".repeat(5 << 20)),
+        step("PATCH", "/v1/vaults/v/files/none").with("If-Match", stale).body(EDITS),
+        step("PATCH", "/v1/vaults/v/files/m").with("If-Match", "current").body(
+            "{\"unit\":\"utf8\",\"edits\":[{\"op\":\"insert\",\"at\":0,\"text\":\"x\"}]}",
+        ),
+        step("POST", "/v1/vaults/v/update/a.md").body(b"\x00\x00".to_vec()),
+        step("POST", "/v1/vaults/v/update/a.md").body("x"),
+        step("POST", "/v1/vaults/v/update/a.md").with("If-Match", stale).body(b"\x00\x00".to_vec()),
+        step("POST", "/v1/vaults/v/update/a.md").body(GAP),
+        step("POST", "/v1/vaults/v/update/a.md").body(HOOK),
+        step("POST", "/v1/vaults/v/update/a.md").body("x".repeat(100 << 10)),
+        step("POST", "/v1/vaults/v/files/a.md?move=m"),
+        step("POST", "/v1/vaults/v/files/a.md?move=con"),
+        step("POST", "/v1/vaults/v/files/a.md?move=b.md").with("If-Match", stale),
+        step("POST", "/v1/vaults/v/files/a.md?move=b.md"),
+        step("POST", "/v1/vaults/v/files/a.md?move=b.md"),
+        step("DELETE", "/v1/vaults/v/files/b.md").with("If-Match", stale),
+        step("DELETE", "/v1/vaults/v/files/b.md?x=1"),
+        step("DELETE", "/v1/vaults/v/files/b.md"),
+        step("DELETE", "/v1/vaults/v/files/b.md"),
+        step("GET", "/v1/sessions"),
+        step("GET", "/v1/sessions?x=1"),
+        step("GET", "/v1/vaults/v/sessions"),
+        step("GET", "/v1/vaults/v/sessions?x=1"),
+        step("GET", "/v1/vaults/ghost/sessions"),
+        step("DELETE", "/v1/sessions/999"),
+        step("DELETE", "/v1/sessions/current"),
+        step("DELETE", "/v1/sessions/999?x=1"),
+        step("POST", "/v1/tickets").body(ticket(60)),
+        step("POST", "/v1/tickets").body(ticket(-1)),
+        step("POST", "/v1/tickets").with("Content-Encoding", "br").body(ticket(60)),
+        step("POST", "/v1/tickets").body(" ".repeat(5 << 20)),
+        step("DELETE", "/v1/vaults/v?x=1"),
+        step("DELETE", "/v1/vaults/v"),
+        step("DELETE", "/v1/vaults/v"),
+    ]
+}

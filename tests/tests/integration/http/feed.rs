@@ -1,0 +1,190 @@
+//! The feed of changes: pages, long polls, streams, and cursors that no longer hold.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sheaf_server::auth::role::Role;
+use sheaf_tests::eventually::eventually_async;
+use sheaf_tests::http::{Events, Request};
+use sheaf_tests::server::Server;
+
+use super::{Client, ROOT, SOON, these, user, with_root};
+
+fn paths(page: &Value) -> Vec<&str> {
+    let changes = page["changes"].as_array().expect("changes");
+    changes.iter().map(|change| change["file"]["path"].as_str().expect("a path")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_of_the_feed_sees_every_change_once_in_its_current_form() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    for path in ["a.md", "b.md", "c.md"] {
+        notes.written(path, path).await;
+    }
+    notes.written("a.md", "changed").await;
+    let all = notes.ask("GET", "/changes").await.json();
+    assert_eq!(paths(&all), ["b.md", "c.md", "a.md"]);
+    assert_eq!(all["more"], false);
+
+    let first = notes.ask("GET", "/changes?since=0&limit=2").await.json();
+    assert_eq!((paths(&first), &first["more"]), (vec!["b.md", "c.md"], &Value::Bool(true)));
+    let since = first["cursor"].as_str().expect("a cursor").to_owned();
+    let second = notes.ask("GET", &format!("/changes?since={since}")).await.json();
+    assert_eq!(paths(&second), ["a.md"]);
+    let since = second["cursor"].as_str().expect("a cursor").to_owned();
+    let none = notes.ask("GET", &format!("/changes?since={since}")).await.json();
+    assert_eq!((paths(&none), none["cursor"].as_str()), (vec![], Some(&*since)));
+
+    assert_eq!(notes.send(notes.file("DELETE", "b.md")).await.status, 204);
+    let deleted = notes.ask("GET", &format!("/changes?since={since}")).await.json();
+    assert_eq!(deleted["changes"][0]["kind"], "deleted");
+    assert_eq!(paths(&deleted), ["b.md"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_poll_is_answered_by_the_change_it_waits_for() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    notes.written("a.md", "a").await;
+    let since = notes.ask("GET", "/changes").await.json()["cursor"].clone();
+    let since = since.as_str().expect("a cursor");
+    let target = format!("/v1/vaults/notes/changes?since={since}&wait=50");
+    let poll = tokio::spawn(Request::new("GET", &target).send(server.address()));
+    notes.written("b.md", "b").await;
+    let page = tokio::time::timeout(SOON, poll).await.expect("in time").expect("an answer");
+    assert_eq!(paths(&page.json()), ["b.md"]);
+    let now = notes.ask("GET", &format!("/changes?since={since}&wait=0")).await;
+    assert_eq!(now.status, 200);
+    assert_eq!(notes.ask("GET", "/changes?wait=56").await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_goes_on_where_the_last_one_broke() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    notes.written("a.md", "a").await;
+    let stream = || Request::new("GET", "/v1/vaults/notes/changes");
+    let mut events = Events::open(stream(), server.address()).await;
+    let head = events.head.to_ascii_lowercase();
+    for line in ["content-type: text/event-stream", "cache-control: no-store",
+        "x-accel-buffering: no"]
+    {
+        assert!(head.contains(line), "{head}");
+    }
+    assert!(!head.contains("content-encoding"), "{head}");
+    let first = events.next().await.expect("an event");
+    assert_eq!(first.name, "change");
+    let change: Value = serde_json::from_str(&first.data).expect("JSON");
+    assert_eq!((&change["file"]["path"], change["cursor"].as_str()), (&"a.md".into(), Some(&*first.id)));
+    notes.written("b.md", "b").await;
+    assert!(events.next().await.expect("an event").data.contains("b.md"));
+    drop(events);
+
+    notes.written("c.md", "c").await;
+    let later = stream().header("Last-Event-ID", &first.id);
+    let mut events = Events::open(later, server.address()).await;
+    assert!(events.next().await.expect("an event").data.contains("b.md"));
+    assert!(events.next().await.expect("an event").data.contains("c.md"));
+    let readers = || async { metric(&notes, "sheaf_feed_readers ").await };
+    eventually_async("one reader is left", SOON, || async { readers().await == "1" }).await;
+    drop(events);
+    eventually_async("none is left", SOON, || async { readers().await == "0" }).await;
+}
+
+async fn metric(notes: &Client, name: &str) -> String {
+    let text = notes.send(Request::new("GET", "/metrics")).await.text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_ends_when_the_server_stops() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    notes.written("a.md", "a").await;
+    let stream = Request::new("GET", "/v1/vaults/notes/changes");
+    let mut events = Events::open(stream, server.address()).await;
+    assert!(events.next().await.is_some());
+    let begun = std::time::Instant::now();
+    server.stop().await;
+    assert_eq!(events.next().await, None);
+    assert!(begun.elapsed() < Duration::from_secs(8), "a stop waits for no stream");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_ends_when_its_vault_is_deleted() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    notes.written("a.md", "a").await;
+    let stream = Request::new("GET", "/v1/vaults/notes/changes");
+    let mut events = Events::open(stream, server.address()).await;
+    assert!(events.next().await.is_some());
+    assert_eq!(notes.ask("DELETE", "").await.status, 204);
+    let last = events.next().await.expect("an event that says so");
+    assert_eq!(last.name, "error");
+    assert!(last.data.contains("not_found"), "{}", last.data);
+    assert_eq!(events.next().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_of_another_life_of_the_vault_is_refused() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    notes.written("a.md", "a").await;
+    let old = notes.ask("GET", "/changes").await.json()["cursor"].clone();
+    let old = old.as_str().expect("a cursor");
+    let (epoch, seq) = old.split_once('.').expect("epoch and seq");
+    let ahead = format!("{epoch}.{}", seq.parse::<u64>().expect("a number") + 1000);
+    let answer = notes.ask("GET", &format!("/changes?since={ahead}")).await;
+    assert_eq!((answer.status, answer.code().as_str()), (410, "cursor_expired"));
+    let details = &answer.json()["details"];
+    assert_eq!(details["epoch"], epoch);
+    assert!(details["seq"].is_u64() && details["horizon"].is_u64(), "{details}");
+
+    assert_eq!(notes.ask("DELETE", "").await.status, 204);
+    notes.written("b.md", "b").await;
+    assert_eq!(notes.ask("GET", &format!("/changes?since={old}")).await.status, 410);
+    let stream = Request::new("GET", "/v1/vaults/notes/changes").header("Last-Event-ID", old);
+    let answer = notes.send(stream.header("Accept", "text/event-stream")).await;
+    assert_eq!(answer.code(), "cursor_expired");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_does_not_read_costs_no_more_than_a_page() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    notes.written("a.md", "a").await;
+    let stream = Request::new("GET", "/v1/vaults/notes/changes");
+    let stuck = stream.header("Accept", "text/event-stream").open(server.address()).await;
+    for round in 0..300 {
+        notes.written("a.md", &format!("round {round}")).await;
+    }
+    // It comes to its senses and finds each file in its current form, not all that happened.
+    let readers = || async { metric(&notes, "sheaf_feed_readers ").await };
+    eventually_async("it is counted", SOON, || async { readers().await == "1" }).await;
+    drop(stuck);
+    eventually_async("it is gone", SOON, || async { readers().await == "0" }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_feed_of_another_vault_is_closed_to_a_ticket() {
+    let server = Server::start_with(|config| {
+        with_root(config);
+        config.users.push(user("ada", "the-token-of-ada-12345", these(&["notes"]), Role::Write));
+    })
+    .await;
+    let to = server.address();
+    let put = Request::new("PUT", "/v1/vaults/notes/files/a.md").token(ROOT).body("a");
+    assert_eq!(put.send(to).await.status, 201);
+    let wanted = serde_json::json!({ "vault": "notes", "role": "read", "valid_s": 1 });
+    let ticket = Request::new("POST", "/v1/tickets").token("the-token-of-ada-12345").json(&wanted);
+    let ticket = ticket.send(to).await.json()["token"].as_str().expect("a token").to_owned();
+    let stream = Request::new("GET", "/v1/vaults/notes/changes").token(&ticket);
+    let mut events = Events::open(stream, to).await;
+    assert_eq!(events.next().await.expect("an event").name, "change");
+    let last = events.next().await.expect("the ticket's time runs out");
+    assert_eq!(last.name, "error", "{last:?}");
+    assert!(last.data.contains("unauthorised"), "{last:?}");
+    assert_eq!(events.next().await, None);
+}

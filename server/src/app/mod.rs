@@ -16,6 +16,7 @@ pub use self::kept::Kept;
 use crate::auth::{self, Auth};
 use crate::config::{self, Config, data};
 use crate::http;
+use crate::http::status::About;
 use crate::metrics::Metrics;
 use crate::relay::address::Place;
 use crate::relay::listen::{self, Door, Kind, Listener, Openness};
@@ -110,11 +111,13 @@ impl App {
             move |opened| core.accept(opened)
         };
         let upgrade = Upgrade::new(Arc::new(accept), edges.clone());
+        let about = About::new(&clock, &data_dir, config.limits.documents_bytes_max);
         let state = http::State {
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&core) as _,
             vaults: core.vaults.clone(),
             auth: auth.clone(),
+            about: Arc::new(about),
             clock: clock.clone(),
             tasks: edges.clone(),
             text_bytes_max: config.limits.message_bytes_max,

@@ -53,6 +53,8 @@ pub struct State {
     pub vaults: Vaults,
     /// Who may do what, and who is connected.
     pub auth: Auth,
+    /// What the status tells besides the metrics.
+    pub about: Arc<status::About>,
     /// The time.
     pub clock: Clock,
     /// The tasks behind streams; they end when it stops.
@@ -92,6 +94,7 @@ pub fn table() -> Vec<Route> {
         update::routes(),
         changes::routes(),
         sessions::routes(),
+        status::routes(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -16,7 +16,7 @@ use warp::reply::with_header;
 use super::ask::Ask;
 use super::error::Error;
 use super::route::Route;
-use super::{State, changes, files, sessions, update, vaults, writing};
+use super::{State, changes, files, sessions, status, update, vaults, writing};
 
 /// What every operation may answer, whatever it does.
 const ALWAYS: [(&str, &str); 6] = [
@@ -43,6 +43,7 @@ const ALWAYS: [(&str, &str); 6] = [
         update::read, update::submit, update::present,
         changes::changes,
         sessions::all, sessions::of_vault, sessions::close, sessions::ticket,
+        status::show,
     ),
     components(schemas(super::error::Problem)),
     modifiers(&Common),

@@ -6,10 +6,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hyper::http::{Method, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use warp::Reply;
+use warp::reply::with_header;
 
+use super::ask::Ask;
+use super::error::Error;
+use super::route::Route;
+use super::{NO_STORE, State};
 use crate::metrics::{Direction, MessageKind, Metrics, Outcome};
+use crate::task;
 use crate::time::{Clock, Moment};
 
 /// How the server is doing.
@@ -137,6 +145,28 @@ impl About {
             documents_bytes_max,
         }
     }
+}
+
+/// The route of this file.
+pub fn routes() -> Vec<Route> {
+    vec![Route::at("/v1/status", "status").on_admin(Method::GET, show)]
+}
+
+/// Tells how the server is doing, to an admin of all vaults.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    tag = "server",
+    operation_id = "readStatus",
+    responses((status = 200, description = "How it is doing", body = Status))
+)]
+async fn show(state: State, ask: Ask) -> Result<impl Reply, Error> {
+    ask.caller.server_admin().await?;
+    ask.query(&[])?;
+    state.health.refresh(&state.metrics);
+    let not_ready = state.health.check_ready().err().map(|refusal| refusal.what);
+    let status = task::block(|| Status::now(&state.about, &state.metrics, not_ready));
+    Ok(with_header(warp::reply::json(&status), header::CACHE_CONTROL, NO_STORE))
 }
 
 impl Status {

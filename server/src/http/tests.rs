@@ -60,6 +60,7 @@ async fn ask(health: &Arc<Switch>, mut request: Request<String>) -> Answer {
         health: Arc::clone(health) as Arc<dyn Health>,
         vaults: Vaults::new(ground.registry),
         auth: Auth::new(&Config::default().auth(), &clock).expect("it may start"),
+        about: Arc::new(status::About::new(&clock, dir.path(), 1 << 30)),
         clock,
         tasks,
         text_bytes_max: 1 << 20,

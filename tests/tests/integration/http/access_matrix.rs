@@ -21,55 +21,132 @@ const CALLERS: [&str; 9] =
 
 /// Method, target and, by caller, the statuses on a vault that exists and on one that does not.
 /// `{v}` is the vault; what comes after a blank is the body's kind.
-const ROWS: [(&str, &str, &str); 24] = [
-    ("GET /v1/vaults",
-        "401 401 200 200 200 200 200 200 200", "401 401 200 200 200 200 200 200 200"),
-    ("GET /v1/vaults/{v}",
-        "401 401 200 200 200 403 403 403 200", "401 401 404 404 404 403 403 403 404"),
-    ("PUT /v1/vaults/{v}",
-        "401 401 403 403 200 403 403 403 200", "401 401 403 403 201 403 403 403 201"),
-    ("DELETE /v1/vaults/{v}",
-        "401 401 403 403 204 403 403 403 204", "401 401 403 403 404 403 403 403 404"),
-    ("GET /v1/vaults/{v}/files",
-        "401 401 200 200 200 403 403 403 200", "401 401 404 404 404 403 403 403 404"),
-    ("GET /v1/vaults/{v}/files?prefix=a/",
-        "401 401 200 200 200 403 403 403 200", "401 401 404 404 404 403 403 403 404"),
-    ("GET /v1/vaults/{v}/files/f.md",
-        "401 401 200 200 200 403 403 403 200", "401 401 404 404 404 403 403 403 404"),
-    ("GET /v1/vaults/{v}/files/f.md?meta=1",
-        "401 401 200 200 200 403 403 403 200", "401 401 404 404 404 403 403 403 404"),
-    ("GET /v1/vaults/{v}/files/f.md?roots=1",
-        "401 401 200 200 200 403 403 403 200", "401 401 404 404 404 403 403 403 404"),
-    ("HEAD /v1/vaults/{v}/files/f.md",
-        "401 401 200 200 200 403 403 403 200", "401 401 404 404 404 403 403 403 404"),
-    ("PUT /v1/vaults/{v}/files/f.md text",
-        "401 401 403 200 200 403 403 403 200", "401 401 403 201 201 403 403 403 201"),
-    ("PATCH /v1/vaults/{v}/files/f.md edits",
-        "401 401 403 412 412 403 403 403 412", "401 401 403 404 404 403 403 403 404"),
-    ("POST /v1/vaults/{v}/files/f.md?move=g.md",
-        "401 401 403 200 200 403 403 403 200", "401 401 403 404 404 403 403 403 404"),
-    ("DELETE /v1/vaults/{v}/files/f.md",
-        "401 401 403 204 204 403 403 403 204", "401 401 403 404 404 403 403 403 404"),
-    ("GET /v1/vaults/{v}/update/f.md",
-        "401 401 200 200 200 403 403 403 200", "401 401 404 404 404 403 403 403 404"),
-    ("POST /v1/vaults/{v}/update/f.md update",
-        "401 401 403 200 200 403 403 403 200", "401 401 403 201 201 403 403 403 201"),
-    ("GET /v1/vaults/{v}/awareness/f.md",
-        "401 401 200 200 200 403 403 403 200", "401 401 404 404 404 403 403 403 404"),
-    ("GET /v1/vaults/{v}/changes",
-        "401 401 200 200 200 403 403 403 200", "401 401 404 404 404 403 403 403 404"),
-    ("GET /v1/vaults/{v}/sessions",
-        "401 401 403 403 200 403 403 403 200", "401 401 403 403 404 403 403 403 404"),
-    ("GET /v1/sessions",
-        "401 401 403 403 403 403 403 403 200", "401 401 403 403 403 403 403 403 200"),
-    ("DELETE /v1/sessions/12345",
-        "401 401 403 403 403 403 403 403 404", "401 401 403 403 403 403 403 403 404"),
-    ("POST /v1/tickets ticket",
-        "401 401 201 201 201 403 403 403 201", "401 401 201 201 201 403 403 403 201"),
-    ("GET /v1/vaults/{v}/docs/f.md upgrade",
-        "401 401 101 101 101 403 403 403 101", "401 401 101 101 101 403 403 403 101"),
-    ("GET /openapi.json",
-        "200 200 200 200 200 200 200 200 200", "200 200 200 200 200 200 200 200 200"),
+const ROWS: [(&str, &str, &str); 25] = [
+    (
+        "GET /v1/vaults",
+        "401 401 200 200 200 200 200 200 200",
+        "401 401 200 200 200 200 200 200 200",
+    ),
+    (
+        "GET /v1/vaults/{v}",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "PUT /v1/vaults/{v}",
+        "401 401 403 403 200 403 403 403 200",
+        "401 401 403 403 201 403 403 403 201",
+    ),
+    (
+        "DELETE /v1/vaults/{v}",
+        "401 401 403 403 204 403 403 403 204",
+        "401 401 403 403 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/vaults/{v}/files",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/vaults/{v}/files?prefix=a/",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/vaults/{v}/files/f.md",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/vaults/{v}/files/f.md?meta=1",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/vaults/{v}/files/f.md?roots=1",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "HEAD /v1/vaults/{v}/files/f.md",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "PUT /v1/vaults/{v}/files/f.md text",
+        "401 401 403 200 200 403 403 403 200",
+        "401 401 403 201 201 403 403 403 201",
+    ),
+    (
+        "PATCH /v1/vaults/{v}/files/f.md edits",
+        "401 401 403 412 412 403 403 403 412",
+        "401 401 403 404 404 403 403 403 404",
+    ),
+    (
+        "POST /v1/vaults/{v}/files/f.md?move=g.md",
+        "401 401 403 200 200 403 403 403 200",
+        "401 401 403 404 404 403 403 403 404",
+    ),
+    (
+        "DELETE /v1/vaults/{v}/files/f.md",
+        "401 401 403 204 204 403 403 403 204",
+        "401 401 403 404 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/vaults/{v}/update/f.md",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "POST /v1/vaults/{v}/update/f.md update",
+        "401 401 403 200 200 403 403 403 200",
+        "401 401 403 201 201 403 403 403 201",
+    ),
+    (
+        "GET /v1/vaults/{v}/awareness/f.md",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/vaults/{v}/changes",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/vaults/{v}/sessions",
+        "401 401 403 403 200 403 403 403 200",
+        "401 401 403 403 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/sessions",
+        "401 401 403 403 403 403 403 403 200",
+        "401 401 403 403 403 403 403 403 200",
+    ),
+    (
+        "GET /v1/status",
+        "401 401 403 403 403 403 403 403 200",
+        "401 401 403 403 403 403 403 403 200",
+    ),
+    (
+        "DELETE /v1/sessions/12345",
+        "401 401 403 403 403 403 403 403 404",
+        "401 401 403 403 403 403 403 403 404",
+    ),
+    (
+        "POST /v1/tickets ticket",
+        "401 401 201 201 201 403 403 403 201",
+        "401 401 201 201 201 403 403 403 201",
+    ),
+    (
+        "GET /v1/vaults/{v}/docs/f.md upgrade",
+        "401 401 101 101 101 403 403 403 101",
+        "401 401 101 101 101 403 403 403 101",
+    ),
+    (
+        "GET /openapi.json",
+        "200 200 200 200 200 200 200 200 200",
+        "200 200 200 200 200 200 200 200 200",
+    ),
 ];
 
 fn configure(config: &mut Config) {
@@ -101,9 +178,7 @@ fn request(row: &str, vault: &str) -> Request {
         Some("update") => request
             .header("Content-Type", "application/octet-stream")
             .body(b"\x01\x01\x01\x00\x04\x01\x07content\x01a\x00".to_vec()),
-        Some("ticket") => {
-            request.json(&json!({ "vault": vault, "role": "read", "valid_s": 60 }))
-        }
+        Some("ticket") => request.json(&json!({ "vault": vault, "role": "read", "valid_s": 60 })),
         Some("upgrade") => request
             .header("Upgrade", "websocket")
             .header("Connection", "Upgrade")
@@ -141,7 +216,8 @@ async fn token(caller: &str, vault: &str, to: SocketAddr) -> Option<String> {
         "other-admin" => "the-token-of-the-boss-111",
         "root" => ROOT,
         _ => {
-            let body = json!({ "vault": vault, "path": "other.md", "role": "write", "valid_s": 60 });
+            let body =
+                json!({ "vault": vault, "path": "other.md", "role": "write", "valid_s": 60 });
             let asked = Request::new("POST", "/v1/tickets").token("the-token-of-the-writer-1");
             let ticket = asked.json(&body).send(to).await.json();
             return Some(ticket["token"].as_str().expect("a token").to_owned());
@@ -171,8 +247,8 @@ async fn everyone_gets_exactly_what_the_table_says_and_nobody_learns_what_exists
     let mut matrix = format!("{:<46} vault    {}\n", "endpoint", CALLERS.join("  "));
     let mut wrong = Vec::new();
     for (row, on_existing, on_missing) in ROWS {
-        let mut lines = [("exists", row), ("missing", "")]
-            .map(|(vault, row)| format!("{row:<46} {vault:<8}"));
+        let mut lines =
+            [("exists", row), ("missing", "")].map(|(vault, row)| format!("{row:<46} {vault:<8}"));
         for (place, caller) in CALLERS.iter().enumerate() {
             let mut answers = Vec::new();
             for (line, (vault, wanted)) in

@@ -9,12 +9,55 @@ use super::Client;
 
 /// Names that no file may be given, as they stand in a request's path.
 const BAD_NAMES: [&str; 49] = [
-    "..", "%2e%2e", "../x", "a/../b", "a/%2e%2e/b", "..%2fx", "a%2fb", "a%2Fb%2Fc", "%2fetc/passwd",
-    "/etc/passwd", "a//b", "a/", ".", "./a", "a/./b", "%5cserver%5cshare", "a%5cb", "..%5cx", "c:x",
-    "C%3A%5Cx", "a%00b", "%00", "a%0ab", "a%0d%0ab", "a%1bb", "a%7fb", "con", "CON",
-    "nul.txt", "Aux", "com1", "LPT9.md", "dir/prn", "a.", "a%20", "dir./x", "dir%20/x", "a%3Fb",
-    "a%2Ab", "a%22b", "%3Cscript%3E", "a%7Cb", "e%CC%81.md", "%E2%84%AB.md", "a%E2%80%AEb.md",
-    "a%E2%80%8Bb%E2%80%8F", "con%2emd", "a%C2%85b", "COM%C2%B9",
+    "..",
+    "%2e%2e",
+    "../x",
+    "a/../b",
+    "a/%2e%2e/b",
+    "..%2fx",
+    "a%2fb",
+    "a%2Fb%2Fc",
+    "%2fetc/passwd",
+    "/etc/passwd",
+    "a//b",
+    "a/",
+    ".",
+    "./a",
+    "a/./b",
+    "%5cserver%5cshare",
+    "a%5cb",
+    "..%5cx",
+    "c:x",
+    "C%3A%5Cx",
+    "a%00b",
+    "%00",
+    "a%0ab",
+    "a%0d%0ab",
+    "a%1bb",
+    "a%7fb",
+    "con",
+    "CON",
+    "nul.txt",
+    "Aux",
+    "com1",
+    "LPT9.md",
+    "dir/prn",
+    "a.",
+    "a%20",
+    "dir./x",
+    "dir%20/x",
+    "a%3Fb",
+    "a%2Ab",
+    "a%22b",
+    "%3Cscript%3E",
+    "a%7Cb",
+    "e%CC%81.md",
+    "%E2%84%AB.md",
+    "a%E2%80%AEb.md",
+    "a%E2%80%8Bb%E2%80%8F",
+    "con%2emd",
+    "a%C2%85b",
+    "COM%C2%B9",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,6 +161,7 @@ async fn a_method_that_a_path_does_not_have_is_told_which_it_has() {
         ("/v1/vaults/notes/changes", "HEAD, GET"),
         ("/v1/vaults/notes/sessions", "HEAD, GET"),
         ("/v1/sessions", "HEAD, GET"),
+        ("/v1/status", "HEAD, GET"),
         ("/v1/sessions/7", "DELETE"),
         ("/v1/tickets", "POST"),
         ("/openapi.json", "HEAD, GET"),
@@ -134,9 +178,16 @@ async fn a_method_that_a_path_does_not_have_is_told_which_it_has() {
             assert_eq!(answer.header("allow"), allowed, "{target}");
         }
     }
-    for target in ["/v1", "/v1/", "/v1/vaults/", "/v1/vaults/notes/", "/v1/nothing",
-        "/v1/vaults/notes/nothing/x", "/v1/sessions/7/x", "/v2/vaults"]
-    {
+    for target in [
+        "/v1",
+        "/v1/",
+        "/v1/vaults/",
+        "/v1/vaults/notes/",
+        "/v1/nothing",
+        "/v1/vaults/notes/nothing/x",
+        "/v1/sessions/7/x",
+        "/v2/vaults",
+    ] {
         let answer = Request::new("GET", target).send(to).await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{target}");
     }
@@ -193,15 +244,23 @@ async fn a_body_that_is_not_what_it_should_be_is_told_where() {
 
     let tag = notes.written("a.md", "text").await;
     for (bad, line) in [
-        ("", 1), ("{", 1), ("null", 1), ("[]", 1), ("{}", 1), ("{\n  \"unit\": \"utf8\",\n}", 3),
-        ("{\"unit\":\"utf9\",\"edits\":[]}", 1), ("{\"unit\":\"utf8\"}", 1),
-        ("{\"unit\":\"utf8\",\"edits\":{}}", 1), ("{\"unit\":\"utf8\",\"edits\":[],\"x\":1}", 1),
+        ("", 1),
+        ("{", 1),
+        ("null", 1),
+        ("[]", 1),
+        ("{}", 1),
+        ("{\n  \"unit\": \"utf8\",\n}", 3),
+        ("{\"unit\":\"utf9\",\"edits\":[]}", 1),
+        ("{\"unit\":\"utf8\"}", 1),
+        ("{\"unit\":\"utf8\",\"edits\":{}}", 1),
+        ("{\"unit\":\"utf8\",\"edits\":[],\"x\":1}", 1),
         ("{\"unit\":\"utf8\",\"edits\":[{\"op\":\"insert\",\"at\":-1,\"text\":\"\"}]}", 1),
         ("{\"unit\":\"utf8\",\"edits\":[{\"op\":\"insert\",\"at\":1.5,\"text\":\"\"}]}", 1),
         ("{\"unit\":\"utf8\",\"edits\":[{\"op\":\"insert\",\"at\":0}]}", 1),
         ("{\"unit\":\"utf8\",\"edits\":[{\"op\":\"erase\",\"at\":0}]}", 1),
         ("{\"unit\":\"utf8\",\"edits\":[{\"op\":\"delete\",\"at\":0,\"len\":1,\"y\":2}]}", 1),
-        ("{\"unit\":\"utf8\",\"edits\":[]} trailing", 1), ("{\"unit\":\"utf8\",\"edits\":[\"\\ud800\"]}", 1),
+        ("{\"unit\":\"utf8\",\"edits\":[]} trailing", 1),
+        ("{\"unit\":\"utf8\",\"edits\":[\"\\ud800\"]}", 1),
     ] {
         let patch = notes.file("PATCH", "a.md").header("If-Match", &tag).body(bad);
         let answer = notes.send(patch).await;
@@ -215,13 +274,14 @@ async fn a_body_that_is_not_what_it_should_be_is_told_where() {
         let post = Request::new("POST", "/v1/vaults/notes/update/a.md").body(bad);
         assert_eq!(notes.send(post).await.code(), "malformed", "{bad:?}");
     }
-    for bad in ["{\"vault\":\"a b\",\"role\":\"read\",\"valid_s\":1}",
+    for bad in [
+        "{\"vault\":\"a b\",\"role\":\"read\",\"valid_s\":1}",
         "{\"vault\":\"a\",\"role\":\"owner\",\"valid_s\":1}",
         "{\"vault\":\"a\",\"role\":\"read\",\"valid_s\":-1}",
         "{\"vault\":\"a\",\"role\":\"read\",\"valid_s\":0}",
         "{\"vault\":\"a\",\"role\":\"read\",\"valid_s\":99999999999}",
-        "{\"vault\":1,\"role\":\"read\",\"valid_s\":1}"]
-    {
+        "{\"vault\":1,\"role\":\"read\",\"valid_s\":1}",
+    ] {
         let post = Request::new("POST", "/v1/tickets").body(bad).send(server.address()).await;
         assert_eq!(post.status, 400, "{bad}: {}", post.text());
     }
@@ -237,17 +297,40 @@ async fn headers_and_queries_that_make_no_sense_are_refused() {
         for name in ["If-Match", "If-None-Match"] {
             for method in ["GET", "PUT"] {
                 let answer = notes.send(notes.file(method, "a.md").header(name, bad)).await;
-                assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"), "{name} {bad}");
+                assert_eq!(
+                    (answer.status, answer.code().as_str()),
+                    (400, "malformed"),
+                    "{name} {bad}"
+                );
             }
         }
     }
     for target in [
-        "/files?limit=0", "/files?limit=1001", "/files?limit=x", "/files?limit=-1", "/files?limit=",
-        "/files?limit=1&limit=2", "/files?unknown=1", "/files?prefix=%ff", "/files/a.md?roots=2",
-        "/files/a.md?meta=yes", "/changes?since=x", "/changes?since=1", "/changes?since=-1.0",
-        "/changes?since=1.2.3", "/changes?since=99999999999999999999.0", "/changes?since=", "/changes?wait=x",
-        "/changes?wait=56", "/changes?limit=0", "/update/a.md?sv=%21", "/update/a.md?sv=AA%2F%2F%2Fw",
-        "/update/a.md?sv=AQ", "/awareness/a.md?x=1", "?x=1", "/sessions?x",
+        "/files?limit=0",
+        "/files?limit=1001",
+        "/files?limit=x",
+        "/files?limit=-1",
+        "/files?limit=",
+        "/files?limit=1&limit=2",
+        "/files?unknown=1",
+        "/files?prefix=%ff",
+        "/files/a.md?roots=2",
+        "/files/a.md?meta=yes",
+        "/changes?since=x",
+        "/changes?since=1",
+        "/changes?since=-1.0",
+        "/changes?since=1.2.3",
+        "/changes?since=99999999999999999999.0",
+        "/changes?since=",
+        "/changes?wait=x",
+        "/changes?wait=56",
+        "/changes?limit=0",
+        "/update/a.md?sv=%21",
+        "/update/a.md?sv=AA%2F%2F%2Fw",
+        "/update/a.md?sv=AQ",
+        "/awareness/a.md?x=1",
+        "?x=1",
+        "/sessions?x",
     ] {
         let answer = notes.ask("GET", target).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"), "{target}");
@@ -261,7 +344,8 @@ async fn headers_and_queries_that_make_no_sense_are_refused() {
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-    let hosts = notes.file("GET", "a.md").header("Host", "localhost").header("Host", "evil.example");
+    let hosts =
+        notes.file("GET", "a.md").header("Host", "localhost").header("Host", "evil.example");
     assert_eq!(notes.send(hosts).await.status, 403);
     let event = notes.file("GET", "a.md").header("Last-Event-ID", "x");
     assert_eq!(notes.send(event).await.status, 200, "it means something to the feed alone");

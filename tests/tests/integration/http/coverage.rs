@@ -121,9 +121,9 @@ fn writing() -> Vec<Step> {
         patch().with("Content-Encoding", "br").body(EDITS),
         patch().body(" ".repeat(5 << 20)),
         step("PATCH", "/v1/vaults/v/files/none").with("If-Match", stale).body(EDITS),
-        step("PATCH", "/v1/vaults/v/files/m").with("If-Match", "current").body(
-            "{\"unit\":\"utf8\",\"edits\":[{\"op\":\"insert\",\"at\":0,\"text\":\"x\"}]}",
-        ),
+        step("PATCH", "/v1/vaults/v/files/m")
+            .with("If-Match", "current")
+            .body("{\"unit\":\"utf8\",\"edits\":[{\"op\":\"insert\",\"at\":0,\"text\":\"x\"}]}"),
         step("POST", "/v1/vaults/v/update/a.md").body(b"\x00\x00".to_vec()),
         step("POST", "/v1/vaults/v/update/a.md").body("x"),
         step("POST", "/v1/vaults/v/update/a.md").with("If-Match", stale).body(b"\x00\x00".to_vec()),
@@ -155,4 +155,122 @@ fn writing() -> Vec<Step> {
         step("DELETE", "/v1/vaults/v"),
         step("DELETE", "/v1/vaults/v"),
     ]
+}
+
+/// What root cannot be refused.
+fn refused() -> Vec<(&'static str, &'static str, &'static str)> {
+    let every = [
+        ("GET", "/v1/vaults", ""),
+        ("GET", "/v1/vaults/x", ""),
+        ("PUT", "/v1/vaults/x", ""),
+        ("DELETE", "/v1/vaults/x", ""),
+        ("GET", "/v1/vaults/x/files", ""),
+        ("GET", "/v1/vaults/x/files/a", ""),
+        ("HEAD", "/v1/vaults/x/files/a", ""),
+        ("PUT", "/v1/vaults/x/files/a", "text"),
+        ("PATCH", "/v1/vaults/x/files/a", EDITS),
+        ("POST", "/v1/vaults/x/files/a?move=b", ""),
+        ("DELETE", "/v1/vaults/x/files/a", ""),
+        ("GET", "/v1/vaults/x/update/a", ""),
+        ("POST", "/v1/vaults/x/update/a", "x"),
+        ("GET", "/v1/vaults/x/awareness/a", ""),
+        ("GET", "/v1/vaults/x/changes", ""),
+        ("GET", "/v1/vaults/x/sessions", ""),
+        ("GET", "/v1/sessions", ""),
+        ("GET", "/v1/status", ""),
+        ("DELETE", "/v1/sessions/1", ""),
+        ("POST", "/v1/tickets", "{\"vault\":\"x\",\"role\":\"read\",\"valid_s\":1}"),
+    ];
+    every.to_vec()
+}
+
+/// Statuses by operation.
+type Seen = BTreeMap<String, BTreeSet<String>>;
+
+fn note(seen: &mut Seen, description: &Value, request: (&str, &str), status: u16) {
+    let path = request.1.split('?').next().expect("a path");
+    let fits = |pattern: &&String| {
+        let (own, theirs): (Vec<_>, Vec<_>) =
+            (path.split('/').collect(), pattern.split('/').collect());
+        own.len() == theirs.len()
+            && own.iter().zip(&theirs).all(|(own, theirs)| own == theirs || theirs.starts_with('{'))
+    };
+    let paths = description["paths"].as_object().expect("paths");
+    let pattern = paths.keys().find(fits).unwrap_or_else(|| panic!("{path} is described"));
+    let operation = format!("{} {pattern}", request.0);
+    seen.entry(operation).or_default().insert(status.to_string());
+}
+
+async fn run(server: &Server, description: &Value) -> Seen {
+    let to = server.address();
+    let mut seen = Seen::new();
+    for Step(method, target, headers, body) in reading().into_iter().chain(writing()) {
+        let mut request = Request::new(method, &target.replace("current", "1")).token(ROOT);
+        for (name, value) in headers {
+            let value = if value == "current" {
+                let current = Request::new("HEAD", target).header("If-None-Match", "*").token(ROOT);
+                current.send(to).await.header("etag").to_owned()
+            } else {
+                value
+            };
+            request = request.header(name, &value);
+        }
+        let answer = if target.ends_with("/current") {
+            let socket = format!("{}/v1/vaults/v/docs/a.md?token={ROOT}", server.url());
+            let _socket = sheaf_tests::socket::Socket::open(&socket).await.expect("it connects");
+            let sessions = Request::new("GET", "/v1/sessions").token(ROOT).send(to).await.json();
+            let id = &sessions["sessions"][0]["id"];
+            Request::new(method, &format!("/v1/sessions/{id}")).token(ROOT).send(to).await
+        } else {
+            request.body(body).send(to).await
+        };
+        note(&mut seen, description, (method, target), answer.status);
+    }
+    let status = Request::new("GET", "/v1/status?x=1").token(ROOT).send(to).await;
+    note(&mut seen, description, ("GET", "/v1/status"), status.status);
+    let status = Request::new("GET", "/v1/status").token(ROOT).send(to).await;
+    note(&mut seen, description, ("GET", "/v1/status"), status.status);
+    for (method, target, body) in refused() {
+        for token in ["", READER] {
+            let mut request = Request::new(method, target).body(body);
+            if !token.is_empty() {
+                request = request.token(token);
+            }
+            note(&mut seen, description, (method, target), request.send(to).await.status);
+        }
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_status_that_is_described_is_met_and_no_other() {
+    let server = Server::start_with(configure).await;
+    let description = Request::new("GET", "/openapi.json").send(server.address()).await.json();
+    let mut seen = run(&server, &description).await;
+    // A list of vaults is empty for whoever may see none of them.
+    seen.entry("GET /v1/vaults".to_owned()).or_default().insert("403".to_owned());
+    let mut table =
+        format!("{:<46} statuses met (not met here: {})\n", "operation", NOT_HERE.join(" "));
+    let mut wrong = Vec::new();
+    let (mut operations, mut pairs) = (0, 0);
+    for (path, item) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let name = format!("{} {path}", method.to_uppercase());
+            let met = seen.remove(&name).unwrap_or_default();
+            let described: BTreeSet<String> =
+                operation["responses"].as_object().expect("responses").keys().cloned().collect();
+            let expected: BTreeSet<String> =
+                described.iter().filter(|it| !NOT_HERE.contains(&it.as_str())).cloned().collect();
+            if met != expected {
+                wrong.push(format!("{name}: met {met:?}, described {expected:?}"));
+            }
+            operations += 1;
+            pairs += met.len();
+            let met: Vec<String> = met.into_iter().collect();
+            table += &format!("{name:<46} {}\n", met.join(" "));
+        }
+    }
+    table += &format!("{operations} operations, {pairs} pairs of operation and status\n");
+    keep("http-statuses.txt", &table);
+    assert!(wrong.is_empty(), "\n{}\n\n{table}", wrong.join("\n"));
 }

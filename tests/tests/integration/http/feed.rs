@@ -67,8 +67,8 @@ async fn a_stream_goes_on_where_the_last_one_broke() {
     let stream = || Request::new("GET", "/v1/vaults/notes/changes");
     let mut events = Events::open(stream(), server.address()).await;
     let head = events.head.to_ascii_lowercase();
-    for line in ["content-type: text/event-stream", "cache-control: no-store",
-        "x-accel-buffering: no"]
+    for line in
+        ["content-type: text/event-stream", "cache-control: no-store", "x-accel-buffering: no"]
     {
         assert!(head.contains(line), "{head}");
     }
@@ -76,7 +76,10 @@ async fn a_stream_goes_on_where_the_last_one_broke() {
     let first = events.next().await.expect("an event");
     assert_eq!(first.name, "change");
     let change: Value = serde_json::from_str(&first.data).expect("JSON");
-    assert_eq!((&change["file"]["path"], change["cursor"].as_str()), (&"a.md".into(), Some(&*first.id)));
+    assert_eq!(
+        (&change["file"]["path"], change["cursor"].as_str()),
+        (&"a.md".into(), Some(&*first.id))
+    );
     notes.written("b.md", "b").await;
     assert!(events.next().await.expect("an event").data.contains("b.md"));
     drop(events);

@@ -7,7 +7,9 @@ use sheaf_tests::http::Request;
 use sheaf_tests::server::Server;
 use sheaf_tests::socket::Socket;
 use yrs::updates::decoder::Decode;
-use yrs::{Assoc, Doc, GetString, IndexedSequence, Map, ReadTxn, StateVector, Text, Transact, Update};
+use yrs::{
+    Assoc, Doc, GetString, IndexedSequence, Map, ReadTxn, StateVector, Text, Transact, Update,
+};
 
 use super::{Client, SOON};
 
@@ -175,7 +177,8 @@ async fn a_backend_with_a_replica_of_its_own_exchanges_updates() {
     let known = gap.transact().state_vector();
     text.insert(&mut gap.transact_mut(), 1, "b");
     let update = gap.transact().encode_diff_v1(&known);
-    let answer = notes.send(Request::new("POST", "/v1/vaults/notes/update/r.md").body(update)).await;
+    let answer =
+        notes.send(Request::new("POST", "/v1/vaults/notes/update/r.md").body(update)).await;
     assert_eq!((answer.status, answer.code().as_str()), (409, "gap_left_open"));
 }
 
@@ -191,11 +194,9 @@ async fn a_document_that_is_no_text_says_where_its_content_is() {
     assert_eq!(made.status, 201, "{}", made.text());
     let tag = made.header("etag").to_owned();
     let edits = json!({ "unit": "utf8", "edits": [{ "op": "insert", "at": 0, "text": "x" }] });
-    for answer in [
-        notes.get("m").await,
-        notes.put("m", "a text").await,
-        notes.patch("m", &tag, &edits).await,
-    ] {
+    for answer in
+        [notes.get("m").await, notes.put("m", "a text").await, notes.patch("m", &tag, &edits).await]
+    {
         assert_eq!((answer.status, answer.code().as_str()), (409, "not_text"));
         assert_eq!(answer.json()["details"]["root"], "tasks");
     }

@@ -4,7 +4,6 @@
 mod access_matrix;
 mod bad_input;
 mod coverage;
-mod examples;
 mod feed;
 mod files;
 mod live;

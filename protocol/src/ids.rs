@@ -96,7 +96,9 @@ pub fn check_document_name(name: &str) -> Result<(), BadName> {
 }
 
 /// A vault's number on one server: prefixes every key, given once and never again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct VaultNo(pub u32);
 
 impl fmt::Display for VaultNo {

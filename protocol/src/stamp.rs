@@ -131,6 +131,11 @@ impl StampClock {
         Stamp::new(self.ms, self.counter, self.device)
     }
 
+    /// The last stamp given out or seen, as one of this device.
+    pub const fn last(&self) -> Stamp {
+        Stamp::new(self.ms, self.counter, self.device)
+    }
+
     /// Makes every later stamp greater than `seen`, from whichever device. The caller has checked
     /// that `seen` is not absurdly far ahead.
     pub fn raise(&mut self, seen: Stamp) {

@@ -12,6 +12,7 @@ use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
 use sheaf_server::document::awareness::Clocks;
 use sheaf_server::document::handle::{Handle, Name, Shared};
+use sheaf_server::document::ledger::Ledger;
 use sheaf_server::document::owners::Submitter;
 use sheaf_server::document::readers::{Gathered, Outlet, ReaderId};
 use sheaf_server::document::registry::{Config, Registry};
@@ -109,11 +110,16 @@ impl Site {
             metrics,
             awareness: Arc::new(Clocks::above(0)),
             live_bytes: Arc::default(),
+            ledger: Ledger::default(),
             text_root: Arc::from("content"),
             seed: Seed::fixed(1),
         };
-        let config =
-            Config { unload_idle: Duration::ZERO, documents_bytes_max: usize::MAX, device: 1 };
+        let config = Config {
+            unload_idle: Duration::ZERO,
+            documents_bytes_max: usize::MAX,
+            device: 1,
+            auto_create: true,
+        };
         let registry = Registry::new(shared, store.clone(), config).expect("a registry");
         let _inside = self.runtime.enter();
         tasks.spawn("housekeeping", registry.clone().housekeeping(tasks.stopping().clone()));

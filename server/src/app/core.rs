@@ -13,6 +13,7 @@ use sheaf_protocol::error::{Code, Refusal};
 use crate::config::Config;
 use crate::document::awareness;
 use crate::document::handle::{Name, Shared};
+use crate::document::ledger::Ledger;
 use crate::document::registry::{self, Registry};
 use crate::http;
 use crate::journal::{self, Journal};
@@ -24,6 +25,9 @@ use crate::store::{self, Store};
 use crate::task::{Group, Shutdown};
 use crate::time::{Clock, Seed};
 use crate::vault::Vaults;
+
+/// Time that settling gets at a stop, however long the sessions took.
+const SETTLE_LEAST: Duration = Duration::from_secs(1);
 
 /// Why what is kept could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,8 @@ pub enum Error {
 pub(super) struct Core {
     sessions: Group,
     background: Group,
+    /// Ends after the sessions: what they wrote last is settled.
+    settling: Group,
     journal: Journal,
     relay: Arc<Relay>,
     /// Vaults, files, the feed.
@@ -80,21 +86,23 @@ impl Core {
             live_bytes: Arc::default(),
             text_root: config.documents.text_root.as_str().into(),
             seed: *seed,
+            ledger: Ledger::new(config.quota, metrics.vault.quota_refusals.clone()),
         };
         let documents = registry::Config {
             unload_idle: Duration::from_secs(config.limits.unload_idle_s),
             documents_bytes_max: usize::try_from(config.limits.documents_bytes_max)
                 .unwrap_or(usize::MAX),
             device: seed.generator("device").next_u64(),
+            auto_create: config.vaults.auto_create,
         };
         let registry = Registry::new(shared, store, documents)?;
         let sessions = Group::new(metrics.task_panics.clone());
         let background = Group::new(metrics.task_panics.clone());
         let stopping = background.stopping().clone();
         background.spawn("housekeeping", registry.clone().housekeeping(stopping));
-        let vaults = Vaults::new(registry.clone());
-        let stopping = background.stopping().clone();
-        background.spawn("vaults", vaults.clone().run(stopping));
+        let vaults = Vaults::new(registry.clone())?;
+        let settling = Group::new(metrics.task_panics.clone());
+        settling.spawn("settling", vaults.clone().run(settling.stopping().clone()));
         let relay = Arc::new(Relay {
             registry,
             budget: Budget::new(config.limits.pending_bytes_max),
@@ -107,7 +115,7 @@ impl Core {
             metrics: Arc::clone(metrics),
             stop: sessions.stopping().clone(),
         });
-        Ok(Core { sessions, background, journal, relay, vaults })
+        Ok(Core { sessions, background, settling, journal, relay, vaults })
     }
 
     /// Takes an opened WebSocket and starts its session.
@@ -128,6 +136,10 @@ impl Core {
         let by = clock.now() + time;
         let drained = self.sessions.shutdown(clock, time).await;
         self.background.shutdown(clock, by.since(clock.now())).await;
+        let left = by.since(clock.now()).max(SETTLE_LEAST);
+        if let Shutdown::Left(_) = self.settling.shutdown(clock, left).await {
+            tracing::warn!("not every body settled: the next start goes on");
+        }
         drained
     }
 
@@ -135,6 +147,7 @@ impl Core {
     pub(super) fn stop(&self) {
         self.sessions.stop();
         self.background.stop();
+        self.settling.stop();
     }
 
     /// Makes durable what is written. After it nothing may be submitted.
@@ -164,6 +177,7 @@ impl http::Health for Core {
         journal.durable_position.set(self.journal.durable());
         journal.folded_position.set(self.journal.folded());
         journal.read_only.set(i64::from(!self.journal.is_writable()));
+        self.vaults.refresh();
         metrics.relay.permit_bytes.set(self.relay.budget.used() as u64);
     }
 }

@@ -25,6 +25,7 @@ use crate::auth::{self, Caps};
 use crate::document;
 use crate::relay::address::{Address, Proxy, UnixMode};
 use crate::relay::{listen, tls};
+use crate::vault;
 
 /// Where y-websocket's own server listens, so that stock clients find us where they look.
 const PORT: u16 = 1234;
@@ -77,6 +78,10 @@ pub struct Config {
     pub users: Vec<UserConfig>,
     /// What holds for all documents.
     pub documents: document::Config,
+    /// How vaults come to be.
+    pub vaults: vault::Config,
+    /// How much a vault may hold.
+    pub quota: document::ledger::Quota,
     /// What is logged, and how.
     pub log: Log,
     /// Bounds that depend on the machine and its users.

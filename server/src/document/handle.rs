@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use sheaf_protocol::scan;
 
 use super::awareness;
 use super::checkpoint::Draft;
+use super::ledger::{Account, Ledger};
 use super::merge::{Core, Taken};
 use super::owners::Submitter;
 use super::readers::{Gathered, Outlet, ReaderId, Readers};
@@ -60,6 +61,8 @@ pub struct Shared {
     pub text_root: Arc<str>,
     /// Where the client ids of edits from outside a session come from.
     pub seed: Seed,
+    /// What each vault has.
+    pub ledger: Ledger,
 }
 
 /// A live document.
@@ -72,8 +75,19 @@ pub struct Handle {
     checkpointing: Mutex<()>,
     readers: Mutex<Readers>,
     /// End of the document's last journal record: durable and folded are compared with it.
-    end: AtomicU64,
+    pub(super) end: AtomicU64,
     is_dropped: AtomicBool,
+    /// Why it was, as `ending` has it.
+    pub(super) ended: AtomicU8,
+    /// Its vault.
+    pub(super) account: Arc<Account>,
+    pub(super) is_created: AtomicBool,
+    pub(super) is_file: AtomicBool,
+    /// Its log moved and `vault` has not looked yet.
+    pub(super) is_queued: AtomicBool,
+    pub(super) changed_ms: AtomicU64,
+    /// Bytes the vault is charged with since this document last was.
+    pub(super) added: AtomicU64,
     /// Encoding it panicked: the next load looks for the entry that did it.
     is_suspect: AtomicBool,
     live_bytes: AtomicUsize,
@@ -88,10 +102,19 @@ impl std::fmt::Debug for Handle {
 
 impl Handle {
     /// A document as loaded.
-    pub(super) fn new(key: DocKey, name: Name, core: Core, shared: Shared) -> Self {
+    pub(super) fn new(
+        key: DocKey,
+        name: Name,
+        core: Core,
+        (shared, account): (Shared, Arc<Account>),
+    ) -> Self {
         let live_bytes = core.state().live_bytes();
         let readers = Mutex::new(Readers::new(Arc::clone(&shared.awareness)));
         let used_ms = AtomicU64::new(shared.clock.now_ms());
+        let is_created = core.is_created();
+        if is_created {
+            account.charge(key.doc, core.stored_bytes(), 0);
+        }
         let handle = Self {
             key,
             name,
@@ -100,6 +123,13 @@ impl Handle {
             readers,
             end: AtomicU64::new(0),
             is_dropped: AtomicBool::new(false),
+            ended: AtomicU8::new(0),
+            account,
+            is_created: AtomicBool::new(is_created),
+            is_file: AtomicBool::new(false),
+            is_queued: AtomicBool::new(false),
+            changed_ms: AtomicU64::new(0),
+            added: AtomicU64::new(0),
             is_suspect: AtomicBool::new(false),
             live_bytes: AtomicUsize::new(0),
             used_ms,
@@ -142,7 +172,7 @@ impl Handle {
 
     /// True once it serves nobody any more.
     pub fn is_dropped(&self) -> bool {
-        self.is_dropped.load(Ordering::Acquire)
+        self.is_dropped.load(Ordering::Acquire) || self.account.is_gone()
     }
 
     /// True if the next load has to be careful.
@@ -167,7 +197,7 @@ impl Handle {
     ) -> Result<ReaderId, Failure> {
         let mut readers = self.readers.lock();
         if self.is_dropped() {
-            return Err(Failure::Dropped);
+            return Err(self.ended());
         }
         self.touch();
         Ok(readers.join(outlet, who, can_write))
@@ -202,13 +232,14 @@ impl Handle {
         let begun = self.shared.clock.now();
         let mut core = self.core();
         if self.is_dropped() {
-            return Err(Failure::Dropped);
+            return Err(self.ended());
         }
-        if !self.shared.journal.is_writable() {
+        if let Some(failure) = self.prevented(batch) {
             // Nothing is merged, and reading goes on: only who wants to change something is told.
             let has_news = batch.iter().any(|submission| core.would_change(submission));
-            return if has_news { Err(Failure::ReadOnly) } else { Ok(Receipt::default()) };
+            return if has_news { Err(failure) } else { Ok(Receipt::default()) };
         }
+        let is_admitted = self.admit(&core, batch)?;
         let mut taken = Taken::default();
         let merged = catch_unwind(AssertUnwindSafe(|| {
             let live = |owner: &Principal, client| self.readers.lock().live(owner, client, origin);
@@ -219,6 +250,7 @@ impl Handle {
         }
         self.count(batch.len(), &taken);
         if taken.is_empty() {
+            self.withdraw(is_admitted);
             return Ok(taken.receipt);
         }
         self.write(&mut core, by.principal, &taken)?;
@@ -251,12 +283,14 @@ impl Handle {
         let records = core.records(self.key, author, taken, &notes, self.shared.clock.now_ms());
         match self.shared.journal.append(&records) {
             Ok(appended) => {
-                core.written(taken, appended.start);
+                core.written(taken, appended.start, author);
                 self.end.store(appended.end, Ordering::Release);
+                self.note_written(taken.updates.iter().map(|update| update.len()).sum());
                 Ok(())
             }
             Err(error) => {
                 tracing::error!(doc = %self.key, %error, "append failed, document dropped");
+                self.withdraw(!self.is_created());
                 self.drop_now();
                 Err(Failure::ReadOnly)
             }
@@ -293,7 +327,10 @@ impl Handle {
         let kind = Kind::Quarantined;
         records.push(Record { doc, n, kind, stamp, author, payload: &payload });
         match self.shared.journal.append(&records) {
-            Ok(appended) => self.end.store(appended.end, Ordering::Release),
+            Ok(appended) => {
+                self.end.store(appended.end, Ordering::Release);
+                self.note_written(0);
+            }
             Err(error) => tracing::error!(%doc, %error, "quarantine not written"),
         }
         self.drop_now();
@@ -302,19 +339,23 @@ impl Handle {
     }
 
     /// Ends it for everyone: sessions close with a transient code, the next open loads it again.
-    fn drop_now(&self) {
+    pub(super) fn drop_now(&self) {
         let mut readers = self.readers.lock();
         self.is_dropped.store(true, Ordering::Release);
+        self.settle_charge();
         self.charge(0);
         readers.drop_all();
     }
 
     /// Leaves memory if nobody reads it and the store has all of it. True if it did.
     pub fn retire(&self) -> bool {
+        // Whoever writes without being a reader is not cut off between its look and its append.
+        let Some(_core) = self.core.try_lock() else { return false };
         let readers = self.readers.lock();
         let is_idle = readers.is_empty() && self.shared.journal.folded() >= self.end();
         if is_idle {
             self.is_dropped.store(true, Ordering::Release);
+            self.settle_charge();
             self.charge(0);
         }
         is_idle
@@ -340,7 +381,7 @@ impl Handle {
     pub fn diff(&self, reader: ReaderId, known: &scan::StateVector<'_>) -> Result<Bytes, Failure> {
         let mut core = self.core();
         if self.is_dropped() {
-            return Err(Failure::Dropped);
+            return Err(self.ended());
         }
         let encoded = catch_unwind(AssertUnwindSafe(|| core.diff(known)));
         let bytes = encoded.map_err(|_| self.encode_broke())?;
@@ -357,7 +398,7 @@ impl Handle {
         self.shared.metrics.relay.resyncs.inc();
         let core = self.core();
         if self.is_dropped() {
-            return Err(Failure::Dropped);
+            return Err(self.ended());
         }
         let encoded = catch_unwind(AssertUnwindSafe(|| core.resync(missed)));
         encoded.map_err(|_| self.encode_broke())
@@ -453,6 +494,7 @@ impl Handle {
     pub(super) fn checkpointed(&self, draft: &Draft) {
         let mut core = self.core();
         core.checkpointed(draft);
+        self.account.charge(self.key.doc, core.stored_bytes(), self.take_added());
         let _readers = self.readers.lock();
         if !self.is_dropped() {
             self.charge(core.state().live_bytes());

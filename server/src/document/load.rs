@@ -83,6 +83,7 @@ pub(super) fn rebuild(
         checkpoint_n,
         checkpoint_bytes,
         bytes_since,
+        last: loaded.entries.last().map(|entry| (entry.stamp, entry.author.clone())),
     });
     loaded.owners.iter().for_each(|claim| core.own(claim));
     Ok(Rebuilt { core, skipped })

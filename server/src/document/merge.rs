@@ -18,6 +18,7 @@ use sheaf_protocol::scan::Event;
 use sheaf_protocol::stamp::{Stamp, StampClock};
 
 use super::checkpoint::Draft;
+use super::ending::Mark;
 use super::handle::Name;
 use super::owners::{Carried, Live, Owners, Submitter, Verdict};
 use super::state::{Run, State, single_insert};
@@ -80,6 +81,8 @@ pub(super) struct Core {
     checkpoint_n: u64,
     checkpoint_bytes: usize,
     bytes_since: usize,
+    /// When and by whom the last entry was written.
+    last: Option<(Stamp, Option<Arc<str>>)>,
     scratch: Vec<u8>,
 }
 
@@ -95,6 +98,7 @@ pub(super) struct Parts {
     pub checkpoint_n: u64,
     pub checkpoint_bytes: usize,
     pub bytes_since: usize,
+    pub last: Option<(Stamp, Option<Arc<str>>)>,
 }
 
 /// Records of a commit that are not updates, as bytes.
@@ -133,12 +137,27 @@ impl Core {
             checkpoint_n: parts.checkpoint_n,
             checkpoint_bytes: parts.checkpoint_bytes,
             bytes_since: parts.bytes_since,
+            last: parts.last,
             scratch: Vec::new(),
         }
     }
 
     pub(super) fn state(&self) -> &State {
         &self.state
+    }
+
+    pub(super) fn is_created(&self) -> bool {
+        self.is_created
+    }
+
+    /// Bytes as stored: the last checkpoint and the entries since.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        (self.checkpoint_bytes + self.bytes_since) as u64
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        let (n, bytes, epoch) = (self.n, self.stored_bytes(), self.epoch);
+        Mark { n, bytes, epoch, last: self.last.clone() }
     }
 
     pub(super) fn n(&self) -> u64 {
@@ -375,13 +394,23 @@ impl Core {
         let all = created.chain(claims).chain(kept).chain(updates);
         all.map(|(kind, payload)| {
             n += u64::from(kind == Kind::Update);
-            Record { doc, n, kind, stamp: self.stamps.tick(now_ms), author, payload }
+            let ticked = self.stamps.tick(now_ms);
+            // A document's id is the moment of its creation.
+            let stamp = if kind == Kind::Created { doc.doc.0 } else { ticked };
+            Record { doc, n, kind, stamp, author, payload }
         })
         .collect()
     }
 
     /// The journal has the batch.
-    pub(super) fn written(&mut self, taken: &Taken<'_>, position: u64) {
+    pub(super) fn written(&mut self, taken: &Taken<'_>, position: u64, author: &Principal) {
+        if !taken.updates.is_empty() {
+            let author = match author {
+                Principal::Anonymous => None,
+                Principal::Named(name) => Some(Arc::clone(name)),
+            };
+            self.last = Some((self.stamps.last(), author));
+        }
         self.is_created = true;
         self.position = position;
         self.n += taken.updates.len() as u64;

@@ -3,11 +3,14 @@
 //! Job: turn submissions from any edge into merged, journaled, published updates. Called by the
 //! edges and services. Never knows a dialect, a socket or a file name on disk.
 
+mod admission;
 pub mod author;
 pub mod awareness;
 pub mod checkpoint;
 pub mod edit;
+pub mod ending;
 pub mod handle;
+pub mod ledger;
 pub mod load;
 mod merge;
 pub mod owners;

@@ -4,7 +4,6 @@
 //! checkpoints. Called by sessions (`open`) and `app` (`housekeeping`). Never holds a map guard
 //! across an await, and a document that is loading cannot be loaded twice: its slot says so.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint;
 use super::handle::{Handle, Name, Shared};
+use super::ledger::{Account, Ledger};
 use super::load;
 use super::merge::{Core, Parts};
 use super::owners::Owners;
@@ -37,9 +37,6 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Entries since the last checkpoint that are worth one when a document leaves memory.
 const UNLOAD_CHECKPOINT_ENTRIES: u64 = 64;
 
-/// Vaults known at once; any name that is asked for takes a place until the process ends.
-const VAULTS_MAX: usize = 65_536;
-
 /// Bounds of the documents in memory.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -49,6 +46,8 @@ pub struct Config {
     pub documents_bytes_max: usize,
     /// The half of a stamp that tells this server from others.
     pub device: u64,
+    /// The first write to a vault that does not exist makes it.
+    pub auto_create: bool,
 }
 
 /// Why a document could not be opened.
@@ -98,18 +97,11 @@ pub struct Registry {
     inner: Arc<Inner>,
 }
 
-/// The vaults that were asked for, and the last number given.
-struct Vaults {
-    numbers: HashMap<VaultName, VaultNo>,
-    last: u32,
-}
-
 struct Inner {
     shared: Shared,
     store: Store,
     config: Config,
     slots: DashMap<Name, Slot>,
-    vaults: Mutex<Vaults>,
     stamps: Mutex<StampClock>,
     /// Tells a slot from an earlier one of the same name.
     generation: AtomicU64,
@@ -121,15 +113,13 @@ impl Registry {
     /// # Errors
     /// The store cannot list its vaults.
     pub fn new(shared: Shared, store: Store, config: Config) -> Result<Self, store::Error> {
-        let numbers: HashMap<_, _> = store.vaults()?.into_iter().collect();
-        let last = numbers.values().map(|vault| vault.0).max().unwrap_or(0);
+        shared.ledger.fill(&store)?;
         let stamps = Mutex::new(StampClock::new(config.device));
         let inner = Inner {
             shared,
             store,
             config,
             slots: DashMap::new(),
-            vaults: Mutex::new(Vaults { numbers, last }),
             stamps,
             generation: AtomicU64::new(0),
         };
@@ -153,6 +143,78 @@ impl Registry {
                 opened
             }
         }
+    }
+
+    /// The document of this name if there is one, loaded if need be.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn open_existing(&self, name: &Name) -> Result<Option<Arc<Handle>>, OpenError> {
+        let account = self.ledger().get(&name.vault);
+        if account.is_none_or(|account| account.find(&name.document).is_none()) {
+            return Ok(None);
+        }
+        let handle = self.open(name).await?;
+        Ok(handle.is_created().then_some(handle))
+    }
+
+    /// What each vault has.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.inner.shared.ledger
+    }
+
+    /// What the documents stand on.
+    #[must_use]
+    pub fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    /// Where they are kept.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The document of this name, if it is in memory.
+    #[must_use]
+    pub fn in_memory(&self, name: &Name) -> Option<Arc<Handle>> {
+        match self.inner.slots.get(name)?.value() {
+            Slot::Ready(handle) if !handle.is_dropped() => Some(Arc::clone(handle)),
+            _ => None,
+        }
+    }
+
+    /// Ends a handle that stands for no document: one of another name has taken its name.
+    pub fn expel(&self, name: &Name) {
+        if let Some(handle) = self.in_memory(name).filter(|handle| !handle.is_created()) {
+            handle.drop_now();
+        }
+    }
+
+    /// Returns when no write of a closed vault is under way: later ones see that it is closed.
+    pub fn wait_writes(&self, vault: &VaultName) {
+        self.handles_of(vault).iter().for_each(|handle| handle.wait_writes());
+    }
+
+    /// Ends all documents of a vault that is gone, and tells their sessions.
+    pub fn drop_vault(&self, vault: &VaultName) {
+        for handle in self.handles_of(vault).iter().filter(|handle| handle.is_dropped()) {
+            handle.drop_now();
+            self.remove(handle);
+        }
+    }
+
+    fn handles_of(&self, vault: &VaultName) -> Vec<Arc<Handle>> {
+        let mut handles = self.handles();
+        handles.retain(|handle| handle.name().vault == *vault);
+        handles
+    }
+
+    /// A stamp of this server.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        self.inner.stamps.lock().tick(self.inner.shared.clock.now_ms())
     }
 
     /// The slot of a name, made if there is none.
@@ -195,6 +257,8 @@ impl Registry {
             return;
         }
         match (opened, follows.clone()) {
+            // Its vault was deleted meanwhile: nothing follows it.
+            (Ok(handle), _) if handle.is_dropped() => drop(entry.remove()),
             (Ok(handle), _) => drop(entry.insert(Slot::Ready(Arc::clone(handle)))),
             (Err(_), Some(before)) => drop(entry.insert(Slot::Ready(before))),
             (Err(_), None) => drop(entry.remove()),
@@ -209,13 +273,13 @@ impl Registry {
         let begun = inner.shared.clock.now();
         self.make_room()?;
         inner.shared.journal.wait_folded(end).map_err(|_| OpenError::Failed)?;
-        let vault = self.vault(&name.vault).ok_or(OpenError::Full)?;
-        let found = inner.store.find(vault, &name.document).map_err(|error| failed(&error))?;
-        let (key, core) = match found {
+        let account = self.account(&name.vault)?;
+        let vault = account.number();
+        let (key, core) = match self.find(&account, &name.document)? {
             Some(doc) => self.load_known(DocKey { vault, doc }, is_suspect)?,
             None => self.create(vault),
         };
-        let handle = Handle::new(key, name.clone(), core, inner.shared.clone());
+        let handle = Handle::new(key, name.clone(), core, (inner.shared.clone(), account));
         let metrics = &inner.shared.metrics.document;
         metrics.loads.inc();
         metrics.load_seconds.observe(inner.shared.clock.now().since(begun).as_secs_f64());
@@ -274,28 +338,34 @@ impl Registry {
             checkpoint_n: 0,
             checkpoint_bytes: 0,
             bytes_since: 0,
+            last: None,
         });
         (DocKey { vault, doc: DocId(created) }, core)
     }
 
-    fn stamp(&self) -> Stamp {
-        self.inner.stamps.lock().tick(self.inner.shared.clock.now_ms())
+    /// The vault of a document that is opened; one that does not exist gets a number until
+    /// something of it is written.
+    fn account(&self, name: &VaultName) -> Result<Arc<Account>, OpenError> {
+        let ledger = self.ledger();
+        let account = match ledger.get(name) {
+            Some(account) => account,
+            None if !self.inner.config.auto_create => return Err(OpenError::NoVault),
+            None => ledger.get_or_new(name).ok_or(OpenError::Full)?,
+        };
+        let may_be = account.is_live() || self.inner.config.auto_create;
+        if account.is_closed() || !may_be { Err(OpenError::NoVault) } else { Ok(account) }
     }
 
-    /// The number of a vault; a new one until a document of it is written. `None`: there are too
-    /// many.
-    fn vault(&self, name: &VaultName) -> Option<VaultNo> {
-        let mut vaults = self.inner.vaults.lock();
-        if let Some(vault) = vaults.numbers.get(name) {
-            return Some(*vault);
+    /// The document of a name. The ledger knows names that the store does not have yet.
+    fn find(&self, account: &Account, name: &str) -> Result<Option<DocId>, OpenError> {
+        let Inner { store, shared, .. } = &*self.inner;
+        let find = || store.find(account.number(), name).map_err(|error| failed(&error));
+        let (found, due) = (find()?, account.find(name).map(|(_, doc)| doc));
+        if found == due {
+            return Ok(found);
         }
-        if vaults.numbers.len() >= VAULTS_MAX {
-            return None;
-        }
-        vaults.last += 1;
-        let vault = VaultNo(vaults.last);
-        vaults.numbers.insert(name.clone(), vault);
-        Some(vault)
+        shared.journal.fold_now().map_err(|_| OpenError::Failed)?;
+        find()
     }
 
     fn handles(&self) -> Vec<Arc<Handle>> {
@@ -368,12 +438,14 @@ impl Registry {
         if !handle.retire() {
             return false;
         }
-        self.inner.slots.remove_if(
-            handle.name(),
-            |_, slot| matches!(slot, Slot::Ready(own) if Arc::ptr_eq(own, handle)),
-        );
+        self.remove(handle);
         self.inner.shared.metrics.document.unloads.inc();
         true
+    }
+
+    fn remove(&self, handle: &Arc<Handle>) {
+        let is_own = |slot: &Slot| matches!(slot, Slot::Ready(own) if Arc::ptr_eq(own, handle));
+        self.inner.slots.remove_if(handle.name(), |_, slot| is_own(slot));
     }
 
     fn checkpoint(&self, handle: &Handle, is_forced: bool) {
@@ -404,7 +476,7 @@ impl Registry {
 }
 
 /// A document's epoch: the moment it was made, so that one made again at the same name differs.
-fn epoch(created: Stamp) -> u64 {
+pub fn epoch(created: Stamp) -> u64 {
     u64::from_be_bytes(created.to_bytes()[..8].try_into().expect("a stamp has 16 bytes"))
 }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::handle::{Handle, Name, Shared};
+use super::ledger::Ledger;
 use super::owners::Submitter;
 use super::readers::{Gathered, Outlet, ReaderId};
 use super::registry::{self, OpenError, Registry};
@@ -43,11 +44,13 @@ impl Ground {
             metrics: Arc::new(Metrics::new()),
             awareness: Arc::new(awareness::Clocks::above(ceiling)),
             live_bytes: Arc::default(),
+            ledger: Ledger::default(),
             text_root: Arc::from("content"),
             seed: Seed::fixed(1),
         };
         let unload_idle = Duration::from_secs(60);
-        let config = registry::Config { unload_idle, documents_bytes_max, device: 1 };
+        let config =
+            registry::Config { unload_idle, documents_bytes_max, device: 1, auto_create: true };
         let registry = Registry::new(shared.clone(), store.clone(), config).expect("a registry");
         Self { shared, store, registry }
     }

@@ -58,7 +58,7 @@ async fn ask(health: &Arc<Switch>, mut request: Request<String>) -> Answer {
     let state = State {
         metrics,
         health: Arc::clone(health) as Arc<dyn Health>,
-        vaults: Vaults::new(ground.registry),
+        vaults: Vaults::new(ground.registry).expect("vaults"),
         auth: Auth::new(&Config::default().auth(), &clock).expect("it may start"),
         about: Arc::new(status::About::new(&clock, dir.path(), 1 << 30)),
         clock,

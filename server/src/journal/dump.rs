@@ -52,6 +52,8 @@ pub enum Line {
         id: String,
         /// Its name.
         name: String,
+        /// Deleted: the name is free, the log is kept.
+        is_deleted: bool,
         /// Its epoch.
         epoch: u64,
         /// n of its last entry.
@@ -158,6 +160,7 @@ fn show_document(
         vault: key.vault.0,
         id: id.clone(),
         name: loaded.head.name,
+        is_deleted: loaded.head.is_deleted,
         epoch: loaded.head.epoch,
         entries: loaded.last_n,
         checkpoint: loaded.checkpoint.map(|at| (at.n, at.state.len())),
@@ -214,6 +217,11 @@ fn kind(kind: Kind) -> &'static str {
         Kind::Quarantined => "quarantined",
         Kind::Kept => "kept",
         Kind::Presence => "presence",
+        Kind::Settled => "settled",
+        Kind::Deleted => "deleted",
+        Kind::Moved => "moved",
+        Kind::VaultCreated => "vault_created",
+        Kind::VaultDropped => "vault_dropped",
     }
 }
 
@@ -224,10 +232,23 @@ impl fmt::Display for Line {
                 write!(f, "stored format {format}, folded to {folded}")
             }
             Line::Vault { name, number } => write!(f, "vault {name} ({number})"),
-            Line::Document { vault, id, name, epoch, entries, checkpoint, position, .. } => {
+            Line::Document {
+                vault,
+                id,
+                name,
+                is_deleted,
+                epoch,
+                entries,
+                checkpoint,
+                position,
+                ..
+            } => {
                 write!(f, "document {vault}/{id} {name:?} epoch {epoch} entries {entries}")?;
                 if let Some((n, size)) = checkpoint {
                     write!(f, " checkpoint at {n} of {size} bytes")?;
+                }
+                if *is_deleted {
+                    write!(f, " deleted")?;
                 }
                 write!(f, " last position {position}")
             }

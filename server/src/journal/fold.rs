@@ -9,12 +9,13 @@ use std::sync::atomic::Ordering;
 use parking_lot::{Condvar, Mutex};
 use sheaf_protocol::ids::DocKey;
 
-use super::payload::{Claim, Created, Presence};
+use super::payload::{Claim, Created, Presence, Renamed, Settled, VaultCreated, VaultDropped};
 use super::reader::Reader;
 use super::record::{Kind, Placed};
 use super::segment::{self, Segment};
 use super::{Error, Shared};
-use crate::store::{Aside, Folded, Head, Place, Store, Stray, Why, Window};
+use crate::store;
+use crate::store::{Aside, Facts, Folded, Head, ItemChange, Place, Store, Stray, Why, Window};
 
 /// What the fold thread is asked, and how it fares.
 #[derive(Debug, Default)]
@@ -154,7 +155,7 @@ fn take(store: &Store, window: &mut Window, placed: &Placed<'_>) -> Result<(), E
         }
         Kind::Created => {
             let Created { vault, name, epoch } = Created::decode(record.payload).ok_or_else(bad)?;
-            let head = Head { name, epoch, created: record.stamp };
+            let head = Head { name, epoch, created: record.stamp, is_deleted: false };
             window.created(store, doc, position, (&vault, &head))?;
         }
         Kind::Claim => {
@@ -176,7 +177,38 @@ fn take(store: &Store, window: &mut Window, placed: &Placed<'_>) -> Result<(), E
         Kind::Presence => {
             window.presence(Presence::decode(record.payload).ok_or_else(bad)?.clock);
         }
+        Kind::Settled => {
+            let settled = Settled::decode(record.payload).ok_or_else(bad)?;
+            change_item(store, window, placed, (&settled, None))?;
+        }
+        Kind::Deleted | Kind::Moved => {
+            let renamed = Renamed::decode(record.payload).ok_or_else(bad)?;
+            let name = store::Renamed { from: &renamed.from, epoch: renamed.epoch };
+            change_item(store, window, placed, (&renamed.settled, Some(name)))?;
+        }
+        Kind::VaultCreated => {
+            let VaultCreated { name, epoch, seq } =
+                VaultCreated::decode(record.payload).ok_or_else(bad)?;
+            let facts = Facts { name, epoch, created: record.stamp, seq };
+            window.vault_created(doc.vault, position, &facts)?;
+        }
+        Kind::VaultDropped => {
+            let VaultDropped { name } = VaultDropped::decode(record.payload).ok_or_else(bad)?;
+            window.vault_dropped(store, doc.vault, (position, &name))?;
+        }
     }
+    Ok(())
+}
+
+fn change_item(
+    store: &Store,
+    window: &mut Window,
+    placed: &Placed<'_>,
+    (settled, renamed): (&Settled, Option<store::Renamed<'_>>),
+) -> Result<(), Error> {
+    let Settled { vault, prev_seq, item } = settled;
+    let change = ItemChange { prev_seq: *prev_seq, item, renamed };
+    window.item(store, placed.record.doc, (placed.position, vault), change)?;
     Ok(())
 }
 

@@ -4,9 +4,9 @@
 
 use sheaf_protocol::ids::VaultName;
 
-use crate::store::Owner;
 use crate::store::codec::{Reader, put_text};
 use crate::store::keys::owners;
+use crate::store::{Item, Owner};
 
 /// Payload of `Kind::Created`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,115 @@ impl<'a> Refused<'a> {
         let mut reader = Reader::new(bytes);
         let reason = reader.text()?;
         Some(Self { reason, bytes: reader.rest() })
+    }
+}
+
+/// Payload of `Kind::Settled`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The vault's name; its number stands in the record's document key.
+    pub vault: VaultName,
+    /// The row of the feed it replaces; 0 for none.
+    pub prev_seq: u64,
+    /// The item from now on.
+    pub item: Item,
+}
+
+impl Settled {
+    /// vault text, previous seq u64 (little-endian), then the item as the store has it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_text(out, self.vault.as_str());
+        out.extend_from_slice(&self.prev_seq.to_le_bytes());
+        out.extend_from_slice(&self.item.encode());
+    }
+
+    /// The inverse of `encode`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let vault = reader.text()?.parse().ok()?;
+        let prev_seq = reader.u64()?;
+        Some(Self { vault, prev_seq, item: Item::decode(reader.rest())? })
+    }
+}
+
+/// Payload of `Kind::Deleted` and `Kind::Moved`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// The name that is free from now on.
+    pub from: String,
+    /// The document's epoch.
+    pub epoch: u64,
+    /// What it does to the feed. Its item has the new name, or is a tombstone.
+    pub settled: Settled,
+}
+
+impl Renamed {
+    /// from text, epoch u64 (little-endian), then as `Settled`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_text(out, &self.from);
+        out.extend_from_slice(&self.epoch.to_le_bytes());
+        self.settled.encode(out);
+    }
+
+    /// The inverse of `encode`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let from = reader.text()?.to_owned();
+        let epoch = reader.u64()?;
+        Some(Self { from, epoch, settled: Settled::decode(reader.rest())? })
+    }
+}
+
+/// Payload of `Kind::VaultCreated`; the moment is the record's stamp.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultCreated {
+    /// Its name.
+    pub name: VaultName,
+    /// Its epoch.
+    pub epoch: u64,
+    /// The highest seq that was given out before, where it only gets new facts.
+    pub seq: u64,
+}
+
+impl VaultCreated {
+    /// name text, epoch u64, seq u64 (little-endian).
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_text(out, self.name.as_str());
+        out.extend_from_slice(&self.epoch.to_le_bytes());
+        out.extend_from_slice(&self.seq.to_le_bytes());
+    }
+
+    /// The inverse of `encode`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let name = reader.text()?.parse().ok()?;
+        let (epoch, seq) = (reader.u64()?, reader.u64()?);
+        reader.is_empty().then_some(Self { name, epoch, seq })
+    }
+}
+
+/// Payload of `Kind::VaultDropped`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultDropped {
+    /// Its name.
+    pub name: VaultName,
+}
+
+impl VaultDropped {
+    /// name text.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_text(out, self.name.as_str());
+    }
+
+    /// The inverse of `encode`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let name = reader.text()?.parse().ok()?;
+        reader.is_empty().then_some(Self { name })
     }
 }
 

@@ -38,6 +38,16 @@ pub enum Kind {
     Kept = 5,
     /// The highest presence clock given out; document nil, payload: `payload::Presence`.
     Presence = 6,
+    /// A body settled; payload: `payload::Settled`.
+    Settled = 7,
+    /// A document was deleted; payload: `payload::Renamed`.
+    Deleted = 8,
+    /// A document got another name; payload: `payload::Renamed`.
+    Moved = 9,
+    /// A vault was created, or given facts; document nil, payload: `payload::VaultCreated`.
+    VaultCreated = 10,
+    /// A vault was deleted with all that is in it; document nil, payload: `payload::VaultDropped`.
+    VaultDropped = 11,
 }
 
 impl Kind {
@@ -49,6 +59,11 @@ impl Kind {
             4 => Self::Quarantined,
             5 => Self::Kept,
             6 => Self::Presence,
+            7 => Self::Settled,
+            8 => Self::Deleted,
+            9 => Self::Moved,
+            10 => Self::VaultCreated,
+            11 => Self::VaultDropped,
             _ => return None,
         })
     }

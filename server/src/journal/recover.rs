@@ -105,6 +105,7 @@ pub(super) fn open(config: Config, store: Store) -> Result<(Shared, Report), Err
     std::fs::create_dir_all(&config.dir).map_err(io("create the directory"))?;
     let is_witness_behind = store.witnessed().position < store.folded()?.position;
     if config.is_repair && is_witness_behind && lacks_start(&config, &store)? {
+        store.purge()?;
         store.rebuild_witness()?;
     }
     let start = store.unfolded_from()?;
@@ -143,6 +144,7 @@ pub(super) fn open(config: Config, store: Store) -> Result<(Shared, Report), Err
         let bytes_max = config.fold_bytes;
         report.strays.extend(fold::window(&store, &mut reader, bytes_max, config.is_repair)?.1);
     }
+    store.purge()?;
     let end = scan.end.max(least_end);
     if !is_whole {
         remove_old(&config, &scan, &report, None)?;

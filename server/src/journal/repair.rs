@@ -17,6 +17,8 @@ pub struct Repaired {
     pub documents: Vec<(Document, Loss)>,
     /// Documents that load and fail the caller's check, and what it said.
     pub unmerged: Vec<(Document, String)>,
+    /// Values of vaults' feeds that were removed: the next start settles those files again.
+    pub unsettled: usize,
 }
 
 /// Repairs the data directory `dir`. Every document loads from the store afterwards; `check` is
@@ -50,6 +52,7 @@ pub fn repair(dir: &Path, epoch: u64, check: &mut Check<'_>) -> Result<Repaired,
             repaired.unmerged.push((document, what));
         }
     }
+    repaired.unsettled = store.mend_feeds()?;
     journal.close()?;
     Ok(repaired)
 }
@@ -58,7 +61,7 @@ fn load(store: &Store, document: &Document) -> Result<Loaded, store::Error> {
     let loaded = store.load(document.key)?;
     store.asides(document.key)?;
     // A document that lost its name gets another one when it is accepted.
-    if !document.name.is_empty() {
+    if !document.name.is_empty() && !document.is_deleted {
         store.find(document.key.vault, &document.name)?;
     }
     Ok(loaded)

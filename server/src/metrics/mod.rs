@@ -20,6 +20,10 @@ use sheaf_protocol::error::Code;
 /// A gauge of an unsigned 64-bit value, such as a journal position.
 pub type Level = Gauge<u64, AtomicU64>;
 
+mod vault;
+
+pub use vault::Vault;
+
 /// All metrics, by the part that counts them.
 #[derive(Debug)]
 pub struct Metrics {
@@ -29,6 +33,8 @@ pub struct Metrics {
     pub document: Document,
     /// The journal and its folding into the store.
     pub journal: Journal,
+    /// Vaults, their files and their feeds.
+    pub vault: Vault,
     /// Requests by route.
     pub http: http::Http,
     /// HTTP requests answered, by status.
@@ -248,6 +254,7 @@ impl Metrics {
             relay: relay(&mut names),
             document: document(&mut names),
             journal: journal(&mut names),
+            vault: Vault::new(&mut names),
             http: http::Http::new(&mut names),
             http_requests,
             task_panics: names.counter("task_panics", "Panics caught in a task, which was ended"),

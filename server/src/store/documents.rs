@@ -2,6 +2,8 @@
 //! `document::checkpoint`.
 //! Never says that a document does not exist when the witness knows it.
 
+use std::collections::HashSet;
+
 use sheaf_protocol::ids::{DocId, DocKey, VaultName, VaultNo};
 
 use super::engine::Batch;
@@ -19,6 +21,8 @@ pub struct Document {
     pub key: DocKey,
     /// Its name within the vault.
     pub name: String,
+    /// Deleted: the name is free, the log is kept.
+    pub is_deleted: bool,
     /// n of its last entry.
     pub last_n: u64,
     /// n of its newest checkpoint; 0 for none.
@@ -85,9 +89,10 @@ impl Store {
             let vault = vaults::name(&key).zip(vaults::decode(&bytes));
             all.push(vault.ok_or_else(|| Error::corrupt(&key, "vault"))?);
         }
-        for (name, number) in self.inner.witness.lock().vaults() {
-            if !all.contains(&(name.clone(), *number)) {
-                return Err(Error::corrupt(&vaults::key(name), "the vault is lost"));
+        let found: HashSet<VaultNo> = all.iter().map(|(_, number)| *number).collect();
+        for vault in self.inner.witness.lock().vaults() {
+            if !found.contains(&vault.number) {
+                return Err(Error::corrupt(&vaults::key(&vault.name), "the vault is lost"));
             }
         }
         Ok(all)
@@ -166,7 +171,7 @@ impl Store {
             now.mark.ckpt_n = n;
             now.mark.ckpt_digest = digest(state);
             let folded = witness.folded();
-            witness.append(News { folded, docs: vec![(doc, now)], vaults: Vec::new() })?;
+            witness.append(News { folded, docs: vec![(doc, now)], ..News::default() })?;
         }
         let mut older = Batch::default();
         let prefix = keys::doc_prefix(doc, Key::Ckpt);
@@ -251,6 +256,7 @@ fn document(key: DocKey, known: &Known) -> Document {
     Document {
         key,
         name: known.name.to_string(),
+        is_deleted: known.is_deleted,
         last_n: known.mark.last_n,
         checkpoint_n: known.mark.ckpt_n,
         last_position: known.mark.last_position,

@@ -3,17 +3,38 @@
 //! Never opens a format newer than this build knows, and never changes one it cannot finish.
 
 use super::engine::{Batch, Engine};
-use super::keys::meta;
+use sheaf_protocol::stamp::Stamp;
+
+use super::keys::meta::{self, Facts};
+use super::keys::{self, Key, vaults};
 use super::{Error, value};
 
 /// The format this build writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A step turns a store of its version into one of the next, as one batch.
 type Step = fn(&dyn Engine, &mut Batch) -> Result<(), Error>;
 
 /// `STEPS[v - 1]` leads from version `v` to `v + 1`.
-const STEPS: [Step; FORMAT as usize - 1] = [];
+const STEPS: [Step; FORMAT as usize - 1] = [vaults_get_facts];
+
+/// Format 2 has items, feeds and facts of each vault. Items come when bodies settle at the start
+/// after; the facts are made here: a vault is as old as its first document.
+fn vaults_get_facts(engine: &dyn Engine, batch: &mut Batch) -> Result<(), Error> {
+    for (key, _) in engine.scan(&vaults::prefix(), None, usize::MAX)? {
+        let number = value::get_one(engine, &key)?.and_then(|bytes| vaults::decode(&bytes));
+        let (Some(number), Some(name)) = (number, vaults::name(&key)) else {
+            return Err(Error::corrupt(&key, "vault"));
+        };
+        let heads = engine.scan(&keys::vault_prefix(number, Key::Heads), None, 1)?;
+        let first = heads.first().and_then(|(key, _)| keys::doc_of(key));
+        let created = first.map_or(Stamp::ZERO, |doc| doc.doc.0);
+        let epoch = created.ms() << 16 | u64::from(created.counter());
+        let facts = Facts { name, epoch, created, seq: 0 };
+        value::put_one(batch, &meta::facts_key(number), &facts.encode())?;
+    }
+    Ok(())
+}
 
 /// Brings a store to `FORMAT`; marks a new one with it. The version it had is returned, `None` for
 /// a new one.

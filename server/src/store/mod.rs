@@ -9,6 +9,7 @@ pub mod disk;
 mod documents;
 pub mod engine;
 mod error;
+mod feed;
 mod hooks;
 pub mod keys;
 mod load;
@@ -34,10 +35,11 @@ pub use keys::aside::{Aside, Why};
 pub use keys::heads::Head;
 pub use keys::items::{Body, Item};
 pub use keys::log::{LogEntry, Place};
-pub use keys::meta::Folded;
+pub use keys::meta::{Facts, Folded};
 pub use keys::owners::Owner;
 pub use load::{Checkpoint, Loaded};
 
+pub use feed::{Feed, ItemChange, Renamed};
 pub use repair::Loss;
 pub use window::{Stray, Window};
 

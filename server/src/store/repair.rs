@@ -13,7 +13,7 @@ use super::keys::log::{self, Group, Place};
 use super::keys::{self, Key, floors, lost, paths, vaults};
 use super::load::push;
 use super::window::digest;
-use super::witness::{Chain, Known, Mark, News};
+use super::witness::{Chain, Known, KnownVault, Mark, News};
 use super::{Error, Store, value};
 
 /// What was accepted as lost.
@@ -64,8 +64,8 @@ impl Store {
         self.engine().sync()?;
         let mut witness = self.inner.witness.lock();
         let folded = witness.folded();
-        let known = Known { mark, name: name.into() };
-        witness.append(News { folded, docs: vec![(doc, known)], vaults: Vec::new() })?;
+        let known = Known { mark, name: name.into(), is_deleted: known.is_deleted };
+        witness.append(News { folded, docs: vec![(doc, known)], ..News::default() })?;
         Ok(loss)
     }
 
@@ -85,7 +85,12 @@ impl Store {
                     (Some(Key::Vaults), _) => {
                         let number = value::get_one(self.engine(), key).ok().flatten();
                         let number = number.and_then(|bytes| vaults::decode(&bytes));
-                        news.vaults.extend(vaults::name(key).zip(number));
+                        let known = |(name, number)| {
+                            let facts = self.facts(number).ok().flatten();
+                            let (epoch, seq) = facts.map_or((0, 0), |it| (it.epoch, it.seq));
+                            KnownVault { name, number, epoch, seq }
+                        };
+                        news.vaults.extend(vaults::name(key).zip(number).map(known));
                     }
                     _ => {}
                 }
@@ -104,7 +109,8 @@ impl Store {
     fn rebuilt(&self, doc: DocKey) -> Result<Option<(DocKey, Known)>, Error> {
         let known = self.inner.witness.lock().known(doc).cloned();
         let Ok(Some(head)) = self.stored_head(doc) else { return Ok(None) };
-        let base = Known { name: head.name.as_str().into(), ..Known::default() };
+        let (name, is_deleted) = (head.name.as_str().into(), head.is_deleted);
+        let base = Known { name, is_deleted, ..Known::default() };
         let before = known.unwrap_or(base);
         let mut now = before.clone();
         now.mark.head_digest = digest(&head.encode());
@@ -155,7 +161,9 @@ impl Store {
         (batch, loss): (&mut Batch, &mut Loss),
     ) -> Result<String, Error> {
         let stored = match self.stored_head(doc) {
-            Ok(Some(head)) if *head.name == *known.name => Some(head),
+            Ok(Some(head)) if *head.name == *known.name && head.is_deleted == known.is_deleted => {
+                Some(head)
+            }
             Ok(_) | Err(Error::Corrupt { .. }) => None,
             Err(other) => return Err(other),
         };
@@ -166,11 +174,14 @@ impl Store {
                 "" => format!("recovered/{}", doc.doc),
                 name => name.to_owned(),
             };
-            Head { name, epoch, created: doc.doc.0 }
+            Head { name, epoch, created: doc.doc.0, is_deleted: known.is_deleted }
         });
         mark.head_digest = digest(&head.encode());
         value::put_one(batch, &heads::key(doc), &head.encode())?;
-        value::put_one(batch, &paths::key(doc.vault, &head.name), &paths::encode(doc.doc))?;
+        if !head.is_deleted {
+            let path = paths::key(doc.vault, &head.name);
+            value::put_one(batch, &path, &paths::encode(doc.doc))?;
+        }
         Ok(head.name)
     }
 

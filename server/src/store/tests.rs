@@ -50,7 +50,12 @@ impl Bench {
 
     fn create(&mut self, number: u64) {
         self.fold(|store, window, position| {
-            let head = Head { name: name(number), epoch: 9, created: doc(number).doc.0 };
+            let head = Head {
+                name: name(number),
+                epoch: 9,
+                created: doc(number).doc.0,
+                is_deleted: false,
+            };
             let vault = "default".parse().unwrap();
             window.created(store, doc(number), *position, (&vault, &head)).unwrap();
             *position += 100;
@@ -109,7 +114,10 @@ fn a_load_gives_everything_that_was_folded() {
     let loaded = bench.store.load(doc(1)).unwrap();
     assert_eq!(range_of(&loaded), [1, 2, 3, 4, 5]);
     assert_eq!((loaded.last_n, loaded.last_position), (5, 600));
-    assert_eq!(loaded.head, Head { name: name(1), epoch: 9, created: doc(1).doc.0 });
+    assert_eq!(
+        loaded.head,
+        Head { name: name(1), epoch: 9, created: doc(1).doc.0, is_deleted: false }
+    );
     assert_eq!(loaded.owners.len(), 1);
     assert_eq!(loaded.checkpoint, None);
     assert_eq!(bench.store.find(VAULT, &name(1)).unwrap(), Some(doc(1).doc));
@@ -380,7 +388,7 @@ fn a_directory_is_locked_while_a_store_is_open_and_opens_again_after() {
 #[test]
 fn what_the_sled_store_folded_is_there_after_it_is_opened_again() {
     let dir = tempfile::tempdir().unwrap();
-    let head = Head { name: name(1), epoch: 1, created: doc(1).doc.0 };
+    let head = Head { name: name(1), epoch: 1, created: doc(1).doc.0, is_deleted: false };
     let big = vec![5; 200_000];
     {
         let store = Store::open(dir.path()).unwrap();

@@ -145,6 +145,14 @@ pub(super) fn check((key, value): &Pair) -> Result<(), Error> {
     open(key, value).map(|_| ())
 }
 
+/// The content of a pair that a scan returned, of a value that fits one record.
+///
+/// # Errors
+/// `Corrupt` when the envelope does not hold.
+pub(super) fn body((key, value): &Pair) -> Result<&[u8], Error> {
+    open(key, value).map(|piece| piece.body)
+}
+
 struct Piece<'a> {
     index: u16,
     count: u16,

@@ -73,6 +73,10 @@ impl Store {
         if let Err(error) = self.vaults() {
             checked.findings.push(finding(None, &error));
         }
+        for (vault, what) in self.verify_feeds()? {
+            let what = format!("vault {vault}: {what}; the next start makes it good");
+            checked.findings.push(Finding { doc: None, name: None, position: 0, what });
+        }
         let documents = self.documents();
         let all = documents.len();
         for (done, document) in documents.into_iter().enumerate() {
@@ -116,11 +120,12 @@ impl Store {
         };
         let witness = self.inner.witness.lock();
         let is_known = match kind {
-            Key::Meta | Key::Vaults | Key::Hooks | Key::Feed => true,
+            Key::Meta | Key::Vaults | Key::Hooks => true,
+            _ if self.is_dropped(keys::vault_of(key))? => true,
+            Key::Feed => witness.vault(keys::vault_of(key)).is_some(),
             Key::Paths => {
-                let vault = key.first_chunk().map_or(0, |vault| u32::from_be_bytes(*vault));
                 let name = paths::name(key).unwrap_or_default();
-                witness.find(sheaf_protocol::ids::VaultNo(vault), name).is_some()
+                witness.find(keys::vault_of(key), name).is_some()
             }
             _ => keys::doc_of(key).is_some_and(|doc| witness.known(doc).is_some()),
         };
@@ -134,7 +139,7 @@ impl Store {
         check: &mut Check<'_>,
     ) -> Result<(), Error> {
         let doc = document.key;
-        if self.find(doc.vault, &document.name)? != Some(doc.doc) {
+        if !document.is_deleted && self.find(doc.vault, &document.name)? != Some(doc.doc) {
             return Err(self.finding_error(document, "its name leads elsewhere"));
         }
         let loaded = self.load(doc)?;

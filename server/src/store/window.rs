@@ -10,9 +10,9 @@ use sheaf_protocol::ids::{DocKey, VaultName, VaultNo};
 use super::engine::Batch;
 use super::keys::floors::Floor;
 use super::keys::log::Group;
-use super::keys::meta::{self, Folded};
+use super::keys::meta::{self, Facts, Folded};
 use super::keys::{aside, floors, heads, log, lost, owners, paths, vaults};
-use super::witness::{Known, News};
+use super::witness::{Known, KnownVault, Mark, News};
 use super::{Aside, Error, Head, Owner, Place, Store, value};
 
 /// A group is closed at this size: about what one load step decodes at once.
@@ -21,13 +21,21 @@ const GROUP_BYTES_MAX: usize = 1024 * 1024;
 /// What one fold is going to commit. Records must come in order of position.
 #[derive(Debug)]
 pub struct Window {
-    batch: Batch,
-    docs: BTreeMap<DocKey, Open>,
-    vaults: Vec<(VaultName, VaultNo)>,
+    pub(super) batch: Batch,
+    pub(super) docs: BTreeMap<DocKey, Open>,
+    pub(super) vaults: BTreeMap<VaultNo, KnownVault>,
+    /// Facts of vaults that change.
+    pub(super) facts: BTreeMap<VaultNo, Facts>,
+    /// Vaults that were deleted, for the witness.
+    pub(super) dropped: Vec<VaultNo>,
+    /// A vault was deleted whose keys are still to go.
+    pub(super) has_dropped: bool,
+    /// The highest number among them, and before.
+    pub(super) last_dropped: VaultNo,
     /// The engine has everything below; records there are for the witness alone.
-    engine_from: u64,
+    pub(super) engine_from: u64,
     /// The witness has everything below; records there are for the engine alone.
-    witness_from: u64,
+    pub(super) witness_from: u64,
     presence: u64,
     /// Gaps in a document's entries are written down as accepted losses.
     is_repair: bool,
@@ -65,8 +73,10 @@ impl fmt::Display for Stray {
 }
 
 #[derive(Debug)]
-struct Open {
-    known: Known,
+pub(super) struct Open {
+    pub(super) known: Known,
+    /// The witness is to hear of it.
+    pub(super) is_news: bool,
     group: Group,
 }
 
@@ -80,7 +90,11 @@ impl Store {
         Ok(Window {
             batch: Batch::default(),
             docs: BTreeMap::new(),
-            vaults: Vec::new(),
+            vaults: BTreeMap::new(),
+            facts: BTreeMap::new(),
+            dropped: Vec::new(),
+            has_dropped: false,
+            last_dropped: VaultNo(0),
             engine_from: engine.position,
             witness_from: witness.position,
             presence: engine.presence.max(witness.presence),
@@ -104,6 +118,10 @@ impl Store {
         let presence = window.presence.max(folded.presence);
         let folded = Folded { presence, ..folded };
         if folded.position > window.engine_from {
+            for (vault, facts) in &window.facts {
+                let key = meta::facts_key(*vault);
+                value::put_one(&mut window.batch, &key, &facts.encode())?;
+            }
             let key = meta::key(meta::FOLDED);
             value::put_one(&mut window.batch, &key, &folded.encode())?;
             self.engine().apply(&window.batch)?;
@@ -113,13 +131,16 @@ impl Store {
         if folded.position > window.witness_from {
             self.witness_window(&mut window, folded)?;
         }
+        if window.has_dropped {
+            self.purge()?;
+        }
         Ok(window.strays)
     }
 
     fn witness_window(&self, window: &mut Window, folded: Folded) -> Result<(), Error> {
         let mut witness = self.inner.witness.lock();
         let docs = std::mem::take(&mut window.docs);
-        let docs = docs.into_iter().map(|(doc, open)| {
+        let docs = docs.into_iter().filter(|(_, open)| open.is_news).map(|(doc, open)| {
             let mut known = open.known;
             // A checkpoint may have been witnessed since the window was begun.
             if let Some(now) = witness.known(doc) {
@@ -129,7 +150,10 @@ impl Store {
             (doc, known)
         });
         let docs = docs.collect();
-        witness.append(News { folded, docs, vaults: std::mem::take(&mut window.vaults) })
+        let vaults = std::mem::take(&mut window.vaults).into_values().collect();
+        let dropped = std::mem::take(&mut window.dropped);
+        let last_vault = dropped.iter().copied().max().unwrap_or(VaultNo(0));
+        witness.append(News { folded, docs, vaults, dropped, last_vault })
     }
 }
 
@@ -159,6 +183,7 @@ impl Window {
                 open.known.mark.last_n = place.n;
             }
             open.known.mark.last_position = place.position;
+            open.is_news = true;
         }
         self.scratch = scratch;
         if let Some(due_n) = stray {
@@ -197,8 +222,10 @@ impl Window {
             value::put_one(&mut self.batch, &floors::key(doc), &Floor::default().encode())?;
         }
         if position >= self.witness_from {
-            self.vaults.push((vault.clone(), doc.vault));
-            let known = &mut self.open(store, doc).known;
+            self.vault(doc.vault, vault);
+            let open = self.open(store, doc);
+            open.is_news = true;
+            let known = &mut open.known;
             known.name = head.name.as_str().into();
             known.mark.head_digest = digest(&head.encode());
             known.mark.last_position = position;
@@ -224,7 +251,7 @@ impl Window {
         }
         if position >= self.witness_from {
             let mut scratch = std::mem::take(&mut self.scratch);
-            let mark = &mut self.open(store, doc).known.mark;
+            let mark = self.news(store, doc);
             mark.claims.push(&mut scratch, position, &bytes);
             mark.last_position = position;
             self.scratch = scratch;
@@ -244,7 +271,7 @@ impl Window {
         }
         if position >= self.witness_from {
             let mut scratch = std::mem::take(&mut self.scratch);
-            let mark = &mut self.open(store, doc).known.mark;
+            let mark = self.news(store, doc);
             mark.aside.push(&mut scratch, position, &bytes);
             mark.last_position = position;
             self.scratch = scratch;
@@ -257,10 +284,22 @@ impl Window {
         self.presence = self.presence.max(clock);
     }
 
-    fn open(&mut self, store: &Store, doc: DocKey) -> &mut Open {
+    /// What the witness is to say of a vault.
+    pub(super) fn vault(&mut self, number: VaultNo, name: &VaultName) -> &mut KnownVault {
+        let new = || KnownVault { name: name.clone(), number, epoch: 0, seq: 0 };
+        self.vaults.entry(number).or_insert_with(new)
+    }
+
+    fn news(&mut self, store: &Store, doc: DocKey) -> &mut Mark {
+        let open = self.open(store, doc);
+        open.is_news = true;
+        &mut open.known.mark
+    }
+
+    pub(super) fn open(&mut self, store: &Store, doc: DocKey) -> &mut Open {
         self.docs.entry(doc).or_insert_with(|| {
             let known = store.inner.witness.lock().known(doc).cloned().unwrap_or_default();
-            Open { known, group: Group::default() }
+            Open { known, is_news: false, group: Group::default() }
         })
     }
 

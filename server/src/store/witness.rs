@@ -3,14 +3,14 @@
 //! engine's sync and before journal segments go; compared by every load and by `verify`.
 //! Never says that something is stored before the engine has it on disk.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sheaf_protocol::ids::{DocKey, VaultName, VaultNo};
+use sheaf_protocol::ids::{DocKey, VaultNo};
 
 use super::Error;
 use super::disk::{Disk, DiskFile, read_full_at, write_all_at};
@@ -18,11 +18,14 @@ use super::keys::meta::Folded;
 
 mod mark;
 
-pub use mark::{Chain, Known, Mark};
-use mark::{Statement, frame};
+pub use mark::{Chain, Known, KnownVault, Mark};
+use mark::{Layout, Statement, frame};
 
 /// First bytes of the file: a name and a version.
-const MAGIC: &[u8; 12] = b"SHEAFWIT\x01\0\0\0";
+const MAGIC: &[u8; 12] = b"SHEAFWIT\x02\0\0\0";
+
+/// The same of the layout before; such a file is rewritten when it is opened.
+const MAGIC_FIRST: &[u8; 12] = b"SHEAFWIT\x01\0\0\0";
 
 /// The file is rewritten when it is this much larger than what it says.
 const SLACK_BYTES: u64 = 4 * 1024 * 1024;
@@ -37,7 +40,9 @@ pub struct Witness {
     docs: HashMap<DocKey, Known>,
     /// Hash of vault and name to document: finds a document that the engine has forgotten.
     names: HashMap<u64, DocKey>,
-    vaults: Vec<(VaultName, VaultNo)>,
+    vaults: BTreeMap<VaultNo, KnownVault>,
+    /// The highest number that a vault has or had.
+    last_vault: VaultNo,
     next_seq: u64,
     scratch: Vec<u8>,
 }
@@ -60,8 +65,12 @@ pub struct News {
     pub folded: Folded,
     /// Documents that changed, with everything known of them.
     pub docs: Vec<(DocKey, Known)>,
-    /// Vaults that are new.
-    pub vaults: Vec<(VaultName, VaultNo)>,
+    /// Vaults that are new or have changed.
+    pub vaults: Vec<KnownVault>,
+    /// Vaults that were deleted.
+    pub dropped: Vec<VaultNo>,
+    /// The highest number that a vault has or had, as far as these news know.
+    pub last_vault: VaultNo,
 }
 
 /// What opening the file found.
@@ -82,7 +91,8 @@ impl Witness {
             folded: Folded::default(),
             docs: HashMap::new(),
             names: HashMap::new(),
-            vaults: Vec::new(),
+            vaults: BTreeMap::new(),
+            last_vault: VaultNo(0),
             next_seq: 0,
             scratch: Vec::new(),
         }
@@ -114,7 +124,8 @@ impl Witness {
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
         let have = read_full_at(&*file, &mut bytes, 0).map_err(fail)?;
         bytes.truncate(have);
-        let end = witness.read(&bytes)?;
+        let layout = layout(&bytes)?;
+        let end = witness.read(&bytes, layout)?;
         opened.cut_bytes = bytes.len() as u64 - end;
         if opened.cut_bytes > 0 {
             file.set_len(end).map_err(fail)?;
@@ -123,6 +134,10 @@ impl Witness {
         let home =
             Home { disk, dir: dir.to_owned(), file, len: end, rewritten_len: 0, is_failed: false };
         witness.home = Some(home);
+        if layout == Layout::First && !witness.rewrite()? {
+            let source = io::Error::other("it could not be rewritten in its new layout");
+            return Err(Error::Io { path, source });
+        }
         Ok((witness, opened))
     }
 
@@ -138,7 +153,8 @@ impl Witness {
         let mut witness = Self::in_memory();
         let mut at = 0;
         while at < bytes.len() {
-            at += match Statement::read(&bytes[at..]) {
+            let read = Statement::read(&bytes[at..], Layout::Second);
+            at += match read.or_else(|| Statement::read(&bytes[at..], Layout::First)) {
                 Some((statement, len)) => {
                     witness.learn(statement.news);
                     len
@@ -165,11 +181,12 @@ impl Witness {
         self.docs.get(&doc)
     }
 
-    /// The document of that name, whether or not the engine has it.
+    /// The live document of that name, whether or not the engine has it.
     #[must_use]
     pub fn find(&self, vault: VaultNo, name: &str) -> Option<DocKey> {
         let doc = *self.names.get(&name_hash(vault, name))?;
-        (&*self.docs.get(&doc)?.name == name).then_some(doc)
+        let known = self.docs.get(&doc)?;
+        (!known.is_deleted && &*known.name == name).then_some(doc)
     }
 
     /// All documents, ordered by key.
@@ -181,9 +198,20 @@ impl Witness {
     }
 
     /// All vaults.
+    pub fn vaults(&self) -> impl Iterator<Item = &KnownVault> {
+        self.vaults.values()
+    }
+
+    /// What is known of a vault.
     #[must_use]
-    pub fn vaults(&self) -> &[(VaultName, VaultNo)] {
-        &self.vaults
+    pub fn vault(&self, number: VaultNo) -> Option<&KnownVault> {
+        self.vaults.get(&number)
+    }
+
+    /// The highest number that a vault has or had.
+    #[must_use]
+    pub fn last_vault(&self) -> VaultNo {
+        self.last_vault
     }
 
     /// Appends news and syncs them; after that they are known.
@@ -208,25 +236,39 @@ impl Witness {
 
     fn learn(&mut self, news: News) {
         self.folded = news.folded;
-        for (name, number) in news.vaults {
-            if !self.vaults.iter().any(|(_, known)| *known == number) {
-                self.vaults.push((name, number));
-            }
+        self.last_vault = self.last_vault.max(news.last_vault);
+        for vault in news.vaults {
+            self.last_vault = self.last_vault.max(vault.number);
+            let known = self.vaults.entry(vault.number).or_insert_with(|| vault.clone());
+            known.seq = known.seq.max(vault.seq);
+            known.epoch = if vault.epoch == 0 { known.epoch } else { vault.epoch };
+        }
+        if !news.dropped.is_empty() {
+            self.vaults.retain(|number, _| !news.dropped.contains(number));
+            self.docs.retain(|doc, _| !news.dropped.contains(&doc.vault));
+            self.names.retain(|_, doc| !news.dropped.contains(&doc.vault));
         }
         for (doc, known) in news.docs {
-            self.names.insert(name_hash(doc.vault, &known.name), doc);
+            if let Some(before) = self.docs.get(&doc)
+                && (known.is_deleted || before.name != known.name)
+            {
+                let hash = name_hash(doc.vault, &before.name);
+                if self.names.get(&hash) == Some(&doc) {
+                    self.names.remove(&hash);
+                }
+            }
+            if !known.is_deleted {
+                self.names.insert(name_hash(doc.vault, &known.name), doc);
+            }
             self.docs.insert(doc, known);
         }
     }
 
     /// Reads every statement; the offset at which the last good one ends.
-    fn read(&mut self, bytes: &[u8]) -> Result<u64, Error> {
-        if !bytes.starts_with(MAGIC) {
-            return Err(Error::WitnessDamaged { offset: 0, what: "header" });
-        }
+    fn read(&mut self, bytes: &[u8], layout: Layout) -> Result<u64, Error> {
         let mut at = MAGIC.len();
         while at < bytes.len() {
-            match Statement::read(&bytes[at..]) {
+            match Statement::read(&bytes[at..], layout) {
                 Some((statement, len)) if statement.seq == self.next_seq => {
                     at += len;
                     self.next_seq += 1;
@@ -235,7 +277,7 @@ impl Witness {
                 Some(_) => {
                     return Err(Error::WitnessDamaged { offset: at as u64, what: "order" });
                 }
-                None if Statement::follows(&bytes[at + 1..], self.next_seq) => {
+                None if Statement::follows(&bytes[at + 1..], self.next_seq, layout) => {
                     return Err(Error::WitnessDamaged { offset: at as u64, what: "statement" });
                 }
                 None => break,
@@ -244,14 +286,15 @@ impl Witness {
         Ok(at as u64)
     }
 
-    /// Writes everything known to a new file and puts it in the old one's place.
-    fn rewrite(&mut self) -> Result<(), Error> {
-        let Some(home) = &mut self.home else { return Ok(()) };
+    /// Writes everything known to a new file and puts it in the old one's place. False: the disk
+    /// did not take it, and the old one stays.
+    fn rewrite(&mut self) -> Result<bool, Error> {
+        let Some(home) = &mut self.home else { return Ok(true) };
         let mut bytes = MAGIC.to_vec();
         let mut keys: Vec<DocKey> = self.docs.keys().copied().collect();
         keys.sort_unstable();
         let mut seq = 0;
-        let mut vaults = self.vaults.clone();
+        let mut vaults: Vec<KnownVault> = self.vaults.values().cloned().collect();
         let mut parts = keys.chunks(DOCS_PER_STATEMENT);
         loop {
             let part = parts.next();
@@ -263,14 +306,17 @@ impl Witness {
                 folded: self.folded,
                 docs: docs.collect(),
                 vaults: std::mem::take(&mut vaults),
+                dropped: Vec::new(),
+                last_vault: self.last_vault,
             };
             frame(&mut bytes, seq, &news);
             seq += 1;
         }
-        if home.replace(&bytes)? {
+        let is_replaced = home.replace(&bytes)?;
+        if is_replaced {
             self.next_seq = seq;
         }
-        Ok(())
+        Ok(is_replaced)
     }
 }
 
@@ -336,6 +382,16 @@ impl Home {
 impl std::fmt::Debug for Witness {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Witness").field("docs", &self.docs.len()).finish_non_exhaustive()
+    }
+}
+
+fn layout(bytes: &[u8]) -> Result<Layout, Error> {
+    if bytes.starts_with(MAGIC) {
+        Ok(Layout::Second)
+    } else if bytes.starts_with(MAGIC_FIRST) {
+        Ok(Layout::First)
+    } else {
+        Err(Error::WitnessDamaged { offset: 0, what: "header" })
     }
 }
 

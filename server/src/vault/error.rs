@@ -44,18 +44,24 @@ pub enum Error {
         /// The highest visible seq.
         seq: u64,
     },
-    /// A quota of the vault is used up.
-    #[error("a quota of the vault is used up")]
-    Quota,
     /// There are as many vaults as this server can have.
     #[error("the server takes no more vaults")]
     Full,
     /// The document could not be opened.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(OpenError),
     /// The document or the journal cannot take it.
     #[error(transparent)]
     Failed(#[from] Failure),
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Error {
+        match error {
+            OpenError::NoVault => Error::NoVault,
+            other => Error::Open(other),
+        }
+    }
 }
 
 impl Error {
@@ -68,7 +74,6 @@ impl Error {
             Error::BadPath(_) => Code::InvalidPath,
             Error::Stale { .. } => Code::PreconditionFailed,
             Error::CursorExpired { .. } => Code::CursorExpired,
-            Error::Quota => Code::QuotaExceeded,
             Error::Full => Code::TryLater,
             Error::Open(error) => error.code(),
             Error::Failed(failure) => failure.code(),

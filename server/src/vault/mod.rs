@@ -4,61 +4,212 @@
 //! give each durable change its seq. Called by the edges and by services that follow the feed. Never
 //! shows a change before it is durable, and never touches the CRDT library.
 
+mod book;
 mod error;
 mod file;
+mod settle;
 
+use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 
-use sheaf_protocol::ids::{Principal, VaultName};
+use parking_lot::{Mutex, RwLock};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sheaf_protocol::ids::{DocKey, Principal, VaultName, VaultNo};
+use sheaf_protocol::vault::check_path;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
 pub use file::{Change, Changes, Cursor, File, Kind, NotACursor, Page, Vault};
 
-use crate::document::handle::{Handle, Name};
+use crate::document::ending::Mark;
+use crate::document::handle::{Handle, Name, Shared};
+use crate::document::ledger::Account;
 use crate::document::registry::Registry;
 use crate::document::submission::Failure;
+use crate::journal::{self, Appended};
+use crate::store;
+use crate::task;
+use book::{Book, Entry};
+use settle::{Pending, tombstone};
+
+/// Most entries of a page.
+pub const PAGE_MAX: usize = 1_000;
+
+/// How often a document is opened again that leaves memory in the very moment.
+const OPEN_ATTEMPTS: usize = 8;
+
+/// How vaults come to be.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The first write to a vault that does not exist makes it, from a socket or by PUT. If not,
+    /// vaults are made by an administrator alone.
+    pub auto_create: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { auto_create: true }
+    }
+}
 
 /// The vaults of a server. Clones share them.
 #[derive(Clone)]
 pub struct Vaults {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     registry: Registry,
+    books: RwLock<HashMap<VaultNo, Arc<Book>>>,
+    pending: Mutex<Pending>,
 }
 
 impl Vaults {
-    /// Over a registry.
-    #[must_use]
-    pub fn new(registry: Registry) -> Self {
-        Self { registry }
+    /// Over a registry: reads all items, and finds the documents whose body is to be settled.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn new(registry: Registry) -> Result<Self, store::Error> {
+        let (books, pending) = (RwLock::default(), Mutex::default());
+        let vaults = Self { inner: Arc::new(Inner { registry, books, pending }) };
+        vaults.load()?;
+        Ok(vaults)
+    }
+
+    fn load(&self) -> Result<(), store::Error> {
+        let Inner { registry, books, pending } = &*self.inner;
+        let (store, ledger) = (registry.store(), registry.ledger());
+        let (mut books, mut pending) = (books.write(), pending.lock());
+        for account in ledger.all() {
+            let feed = store.feed(account.number())?;
+            if feed.damaged > 0 {
+                let (vault, values) = (account.name(), feed.damaged);
+                tracing::error!(%vault, values, "parts of the feed are damaged and made anew");
+            }
+            let book = Book::load(Arc::clone(&account), registry.stamp(), feed);
+            book.charge_all();
+            books.insert(account.number(), Arc::new(book));
+        }
+        for document in store.documents() {
+            let Some(book) = books.get(&document.key.vault) else { continue };
+            let (doc, facts) = (document.key.doc, (&*document.name, document.last_n));
+            if book.check(doc, facts, document.is_deleted) {
+                let vault = book.account().name().clone();
+                let name = Name { vault, document: document.name.as_str().into() };
+                pending.add(document.key, name, (0, 0));
+            }
+        }
+        Ok(())
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    fn shared(&self) -> &Shared {
+        self.registry().shared()
+    }
+
+    fn pending(&self) -> &Mutex<Pending> {
+        &self.inner.pending
+    }
+
+    /// The vault's book; a new one where a first write made the vault.
+    fn book(&self, account: &Arc<Account>) -> Arc<Book> {
+        if let Some(book) = self.inner.books.read().get(&account.number()) {
+            return Arc::clone(book);
+        }
+        let mut books = self.inner.books.write();
+        let new = || Arc::new(Book::new(Arc::clone(account), self.registry().stamp()));
+        Arc::clone(books.entry(account.number()).or_insert_with(new))
+    }
+
+    fn live(&self, name: &VaultName) -> Result<Arc<Book>, Error> {
+        let account = self.registry().ledger().get(name).filter(|account| account.is_live());
+        Ok(self.book(&account.ok_or(Error::NoVault)?))
+    }
+
+    async fn durable(&self, end: u64) -> Result<(), Failure> {
+        let journal = &self.shared().journal;
+        poll_fn(|cx| journal.poll_durable(cx, end)).await.map_err(|_| Failure::ReadOnly)
+    }
+
+    fn publish(&self, book: &Book) {
+        let shown = book.publish(self.shared().journal.durable());
+        self.shared().metrics.vault.commits.inc_by(shown);
+    }
+
+    /// Sets the gauges; called before they are read.
+    pub fn refresh(&self) {
+        let all = self.registry().ledger().all();
+        let metrics = &self.shared().metrics.vault;
+        metrics.vaults.set(all.len() as i64);
+        metrics.files.set(all.iter().map(|account| account.documents() as i64).sum());
+        let waiting = self.pending().lock().len();
+        metrics.unsettled.set(waiting as i64);
     }
 
     /// All vaults, by name.
     #[must_use]
     pub fn list(&self) -> Vec<Vault> {
-        Vec::new()
+        self.registry().ledger().all().iter().map(|account| self.book(account).show()).collect()
     }
 
     /// The vault of this name.
     #[must_use]
-    pub fn get(&self, _name: &VaultName) -> Option<Vault> {
-        None
+    pub fn get(&self, name: &VaultName) -> Option<Vault> {
+        self.live(name).ok().map(|book| book.show())
     }
 
     /// Creates a vault; durable when it returns. False if there was one.
     ///
     /// # Errors
-    /// `Full`; `Failed` when the journal takes no writes.
-    pub async fn create(&self, _name: &VaultName, _by: &Principal) -> Result<bool, Error> {
-        Err(Failure::ReadOnly.into())
+    /// `Full`; `NoVault` while one of this name is being deleted; `Failed` when the journal takes
+    /// no writes.
+    pub async fn create(&self, name: &VaultName, by: &Principal) -> Result<bool, Error> {
+        let account = self.registry().ledger().get_or_new(name).ok_or(Error::Full)?;
+        if account.is_closed() {
+            return Err(Error::NoVault);
+        }
+        let is_new = !account.is_live();
+        let appended = self.book(&account).record(self.registry(), by)?;
+        account.begin();
+        let end = appended.map_or_else(|| self.shared().journal.written(), |place| place.end);
+        self.durable(end).await?;
+        Ok(is_new)
     }
 
-    /// Deletes a vault with everything in it; durable when it returns. Its sessions are closed.
+    /// Deletes a vault with everything in it; durable when it returns. Its sessions are closed
+    /// with 4404, and its number is never given again.
     ///
     /// # Errors
     /// `NoVault`; `Failed`, and then everything is as before.
-    pub async fn delete(&self, _name: &VaultName, _by: &Principal) -> Result<(), Error> {
-        Err(Failure::ReadOnly.into())
+    pub async fn delete(&self, name: &VaultName, by: &Principal) -> Result<(), Error> {
+        let book = self.live(name)?;
+        let (registry, account) = (self.registry(), book.account());
+        if !account.close() {
+            return Err(Error::NoVault);
+        }
+        let ended = task::block(|| {
+            registry.wait_writes(name);
+            book.end(registry, by)
+        });
+        let appended = match ended {
+            Ok(appended) => appended,
+            Err(failure) => {
+                account.reopen();
+                return Err(failure.into());
+            }
+        };
+        registry.ledger().forget(account);
+        task::block(|| registry.drop_vault(name));
+        self.inner.books.write().remove(&account.number());
+        tracing::info!(vault = %name, "vault deleted");
+        self.durable(appended.end).await?;
+        Ok(())
     }
 
     /// Live files whose path begins with `prefix`, by path, those after `after`, at most 1,000.
@@ -68,20 +219,28 @@ impl Vaults {
     /// `NoVault`.
     pub fn files(
         &self,
-        _name: &VaultName,
-        _prefix: &str,
-        _after: Option<&str>,
-        _limit: usize,
+        name: &VaultName,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
     ) -> Result<Page<File, Arc<str>>, Error> {
-        Err(Error::NoVault)
+        let book = self.live(name)?;
+        let limit = limit.clamp(1, PAGE_MAX);
+        let mut names = book.account().page(prefix, after, limit + 1);
+        let has_more = names.len() > limit;
+        names.truncate(limit);
+        let next = names.last().filter(|_| has_more).map(|(path, _)| Arc::clone(path));
+        Ok(Page { items: book.files(names), next })
     }
 
     /// The live file at a path.
     ///
     /// # Errors
     /// `NoVault`; `NoFile`.
-    pub fn file(&self, _name: &VaultName, _path: &str) -> Result<File, Error> {
-        Err(Error::NoVault)
+    pub fn file(&self, name: &VaultName, path: &str) -> Result<File, Error> {
+        let book = self.live(name)?;
+        let found = book.account().find(path).ok_or(Error::NoFile)?;
+        book.files(vec![found]).pop().ok_or(Error::NoFile)
     }
 
     /// The document of a live file.
@@ -89,17 +248,36 @@ impl Vaults {
     /// # Errors
     /// `NoVault`; `NoFile`; `Open`.
     pub async fn open(&self, name: &VaultName, path: &str) -> Result<Arc<Handle>, Error> {
-        let name = Name { vault: name.clone(), document: path.into() };
-        Ok(self.registry.open(&name).await?)
+        self.live(name)?;
+        self.open_existing(&address(name, path)).await
+    }
+
+    async fn open_existing(&self, name: &Name) -> Result<Arc<Handle>, Error> {
+        self.registry().open_existing(name).await?.ok_or(Error::NoFile)
     }
 
     /// The document of a file, or one that becomes it with its first write. A path that has no file
     /// yet must follow the rules of paths and be no alias of another.
     ///
     /// # Errors
-    /// `NoVault` where vaults are only created explicitly; `BadPath`; `PathTaken`; `Quota`; `Open`.
+    /// `NoVault` where vaults are only created explicitly; `BadPath`; `PathTaken`; `Open`.
     pub async fn open_or_create(&self, name: &VaultName, path: &str) -> Result<Arc<Handle>, Error> {
-        self.open(name, path).await
+        let name = address(name, path);
+        if let Some(handle) = self.registry().open_existing(&name).await? {
+            return Ok(handle);
+        }
+        check_path(path)?;
+        let account = self.registry().ledger().get(&name.vault);
+        let taken = account.and_then(|account| account.conflict(path));
+        if let Some(taken) = taken.filter(|taken| **taken != *path) {
+            return Err(Error::PathTaken { path: taken });
+        }
+        let handle = self.registry().open(&name).await?;
+        if !handle.is_created() {
+            // Others may create files until this one is: it is looked at again then.
+            handle.set_file();
+        }
+        Ok(handle)
     }
 
     /// Deletes a file; durable when it returns its seq. Its sessions are closed with 4404.
@@ -109,12 +287,28 @@ impl Vaults {
     /// `NoVault`; `NoFile`; `Stale`; `Open`; `Failed`, and then everything is as before.
     pub async fn delete_file(
         &self,
-        _name: &VaultName,
-        _path: &str,
-        _by: &Principal,
-        _if_n: Option<u64>,
+        name: &VaultName,
+        path: &str,
+        by: &Principal,
+        if_n: Option<u64>,
     ) -> Result<u64, Error> {
-        Err(Failure::ReadOnly.into())
+        let book = self.live(name)?;
+        let name = address(name, path);
+        let commit = |doc: DocKey, mark: &Mark| {
+            check_n(mark, if_n)?;
+            let mut state = book.state();
+            let mut item = tombstone(state.current(doc.doc), (Arc::clone(&name.document), doc.doc));
+            item.n = mark.n;
+            self.sign(&mut item, by);
+            let (kind, renamed) = (journal::Kind::Deleted, Some((path, mark.epoch)));
+            let entry = Entry { kind, doc: doc.doc, item, renamed, by: by.name() };
+            let committed = book.commit(&mut state, self.registry(), entry)?;
+            book.account().remove(doc.doc, path);
+            Ok(committed)
+        };
+        let seq = self.end_document(&book, (&name, Failure::Deleted), commit).await?;
+        tracing::debug!(vault = %name.vault, seq, "file deleted");
+        Ok(seq)
     }
 
     /// Gives a file another path; durable when it returns the seq. The id stays, and sessions of
@@ -124,21 +318,80 @@ impl Vaults {
     /// As `delete_file`; `BadPath`; `PathTaken`.
     pub async fn move_file(
         &self,
-        _name: &VaultName,
-        _from: &str,
-        _to: &str,
-        _by: &Principal,
-        _if_n: Option<u64>,
+        name: &VaultName,
+        from: &str,
+        to: &str,
+        by: &Principal,
+        if_n: Option<u64>,
     ) -> Result<u64, Error> {
-        Err(Failure::ReadOnly.into())
+        let book = self.live(name)?;
+        check_path(to)?;
+        let (name, target) = (address(name, from), address(name, to));
+        if from == to {
+            let handle = self.open_existing(&name).await?;
+            check_n(&handle.mark(), if_n)?;
+            return self.settle_now(&name).await;
+        }
+        // What was written before the move is in its item: it gets no other change.
+        self.settle_now(&name).await?;
+        let commit = |doc: DocKey, mark: &Mark| {
+            check_n(mark, if_n)?;
+            let mut state = book.state();
+            let mut item = state.current(doc.doc).cloned().ok_or(Error::NoFile)?;
+            item.path = Arc::clone(&target.document);
+            self.sign(&mut item, by);
+            let (kind, renamed) = (journal::Kind::Moved, Some((from, mark.epoch)));
+            let entry = Entry { kind, doc: doc.doc, item, renamed, by: by.name() };
+            let names = (doc.doc, from, &target.document);
+            let renamed =
+                book.account().rename(names, || book.commit(&mut state, self.registry(), entry));
+            renamed.map_err(|refused| match refused {
+                Ok(path) => Error::PathTaken { path },
+                Err(failure) => failure.into(),
+            })
+        };
+        let seq = self.end_document(&book, (&name, Failure::Moved), commit).await?;
+        self.registry().expel(&target);
+        Ok(seq)
+    }
+
+    fn sign(&self, item: &mut store::Item, by: &Principal) {
+        item.updated = self.registry().stamp();
+        item.author = by.name().map(Arc::from);
+    }
+
+    /// Ends a document with a commit, and shows that when it is durable.
+    async fn end_document(
+        &self,
+        book: &Book,
+        (name, why): (&Name, Failure),
+        commit: impl Fn(DocKey, &Mark) -> Result<(u64, Appended), Error>,
+    ) -> Result<u64, Error> {
+        for _ in 0..OPEN_ATTEMPTS {
+            let handle = self.open_existing(name).await?;
+            let mut committed = 0;
+            let is_ended = task::block(|| {
+                handle.end_as(why, |mark| {
+                    let (seq, appended) = commit(handle.key(), mark)?;
+                    committed = seq;
+                    Ok::<_, Error>(appended)
+                })
+            })?;
+            if is_ended {
+                self.durable(handle.end()).await?;
+                self.publish(book);
+                return Ok(committed);
+            }
+        }
+        Err(Failure::Dropped.into())
     }
 
     /// Settles a file's body now; durable when it returns the seq of its last change.
     ///
     /// # Errors
     /// `NoVault`; `NoFile`; `Open`; `Failed`.
-    pub async fn settle(&self, _name: &VaultName, _path: &str) -> Result<u64, Error> {
-        Err(Failure::ReadOnly.into())
+    pub async fn settle(&self, name: &VaultName, path: &str) -> Result<u64, Error> {
+        self.settle_now(&address(name, path)).await
     }
 
     /// What changed after a cursor, by seq, at most `limit` (1,000): durable changes alone, each
@@ -146,25 +399,29 @@ impl Vaults {
     ///
     /// # Errors
     /// `NoVault`; `CursorExpired`.
-    pub fn changes(
-        &self,
-        _name: &VaultName,
-        _since: Cursor,
-        _limit: usize,
-    ) -> Result<Changes, Error> {
-        Err(Error::NoVault)
+    pub fn changes(&self, name: &VaultName, since: Cursor, limit: usize) -> Result<Changes, Error> {
+        self.live(name)?.changes(since, limit.clamp(1, PAGE_MAX))
     }
 
     /// Follows the highest visible seq; closed when the vault is deleted.
     ///
     /// # Errors
     /// `NoVault`.
-    pub fn watch(&self, _name: &VaultName) -> Result<watch::Receiver<u64>, Error> {
-        Err(Error::NoVault)
-    }
-
-    /// Settles bodies until the server stops, and what is unsettled then.
-    pub async fn run(self, stopping: CancellationToken) {
-        stopping.cancelled().await;
+    pub fn watch(&self, name: &VaultName) -> Result<watch::Receiver<u64>, Error> {
+        Ok(self.live(name)?.watch())
     }
 }
+
+fn address(vault: &VaultName, path: &str) -> Name {
+    Name { vault: vault.clone(), document: path.into() }
+}
+
+fn check_n(mark: &Mark, if_n: Option<u64>) -> Result<(), Error> {
+    match if_n {
+        Some(n) if n != mark.n => Err(Error::Stale { n: mark.n }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

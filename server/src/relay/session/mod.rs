@@ -331,7 +331,7 @@ impl Session {
 
     fn heed(&mut self, notices: Notices) -> Result<(), Ending> {
         if notices.is_dropped {
-            return Err(Failure::Dropped.into());
+            return Err(self.document.ended().into());
         }
         if notices.is_asked && self.grant.can_write() {
             self.gap.is_for_other = true;

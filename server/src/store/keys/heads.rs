@@ -1,5 +1,5 @@
-//! `heads`: what a document is. Key: vault, kind, document id. Written by the fold of a creation,
-//! read by every load.
+//! `heads`: what a document is. Key: vault, kind, document id. Written by the fold of a creation, a
+//! move and a deletion; read by every load.
 //! Never changes with the document's content.
 
 use sheaf_protocol::ids::DocKey;
@@ -18,6 +18,8 @@ pub struct Head {
     pub epoch: u64,
     /// When it was created.
     pub created: Stamp,
+    /// Deleted: the name is free, and the log is kept.
+    pub is_deleted: bool,
 }
 
 /// The key of a document's head.
@@ -27,13 +29,16 @@ pub fn key(doc: DocKey) -> Vec<u8> {
 }
 
 impl Head {
-    /// epoch u64 (little-endian), stamp 16 bytes, name.
+    /// epoch u64 (little-endian), stamp 16 bytes, name; a byte 1 when it is deleted.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(8 + 16 + 2 + self.name.len());
         out.extend_from_slice(&self.epoch.to_le_bytes());
         out.extend_from_slice(&self.created.to_bytes());
         put_text(&mut out, &self.name);
+        if self.is_deleted {
+            out.push(1);
+        }
         out
     }
 
@@ -44,6 +49,11 @@ impl Head {
         let epoch = reader.u64()?;
         let created = Stamp::from_bytes(reader.array()?);
         let name = reader.text()?.to_owned();
-        reader.is_empty().then_some(Self { name, epoch, created })
+        let is_deleted = match reader.rest() {
+            [] => false,
+            [1] => true,
+            _ => return None,
+        };
+        Some(Self { name, epoch, created, is_deleted })
     }
 }

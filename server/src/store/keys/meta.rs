@@ -1,17 +1,85 @@
-//! `meta`: facts of the whole server. Key: vault 0, kind, name. Read at open, written by each fold.
+//! `meta`: facts of the whole server and of each vault. Key: vault (0 for the server), kind, name.
+//! Read at open, written by each fold.
 //! Never holds anything of one document.
 
-use sheaf_protocol::ids::VaultNo;
+use sheaf_protocol::ids::{VaultName, VaultNo};
+use sheaf_protocol::stamp::Stamp;
 
 use super::Key;
-use crate::store::codec::Reader;
+use crate::store::codec::{Reader, put_text};
 
 /// Name of the stored format's version: 4 bytes, little-endian.
 pub const FORMAT: &str = "format";
 /// Name of the end of what is folded.
 pub const FOLDED: &str = "folded";
 
-/// The key of a fact.
+/// Name of the highest number that a deleted vault had: 4 bytes, little-endian.
+pub const LAST_VAULT: &str = "last_vault";
+/// What the names begin with that say of which deleted vaults there may still be keys.
+pub const DROPPED: &str = "dropped/";
+/// Name of a vault's own facts.
+pub const FACTS: &str = "facts";
+
+/// The key of what is known of a vault.
+#[must_use]
+pub fn facts_key(vault: VaultNo) -> Vec<u8> {
+    let mut key = super::vault_prefix(vault, Key::Meta);
+    key.extend_from_slice(FACTS.as_bytes());
+    key
+}
+
+/// The key that says that a vault was deleted and may still have keys; its value is empty.
+#[must_use]
+pub fn dropped_key(vault: VaultNo) -> Vec<u8> {
+    let mut key = key(DROPPED);
+    key.extend_from_slice(&vault.0.to_be_bytes());
+    key
+}
+
+/// The vault in such a key.
+#[must_use]
+pub fn dropped_vault(key: &[u8]) -> Option<VaultNo> {
+    let number = key.strip_prefix(&*self::key(DROPPED))?;
+    Some(VaultNo(u32::from_be_bytes(number.try_into().ok()?)))
+}
+
+/// What is known of a vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Its name.
+    pub name: VaultName,
+    /// Changes when a vault is created anew, or its feed cannot be trusted any more.
+    pub epoch: u64,
+    /// When it was created.
+    pub created: Stamp,
+    /// The highest seq that was given out.
+    pub seq: u64,
+}
+
+impl Facts {
+    /// epoch u64, seq u64 (little-endian), stamp 16 bytes, name text.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(34 + self.name.as_str().len());
+        out.extend_from_slice(&self.epoch.to_le_bytes());
+        out.extend_from_slice(&self.seq.to_le_bytes());
+        out.extend_from_slice(&self.created.to_bytes());
+        put_text(&mut out, self.name.as_str());
+        out
+    }
+
+    /// The inverse of `encode`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let (epoch, seq) = (reader.u64()?, reader.u64()?);
+        let created = Stamp::from_bytes(reader.array()?);
+        let name = reader.text()?.parse().ok()?;
+        reader.is_empty().then_some(Self { name, epoch, created, seq })
+    }
+}
+
+/// The key of a fact of the server.
 #[must_use]
 pub fn key(name: &str) -> Vec<u8> {
     let mut key = super::vault_prefix(VaultNo(0), Key::Meta);

@@ -128,6 +128,12 @@ pub fn doc_of(key: &[u8]) -> Option<DocKey> {
     Some(DocKey { vault: VaultNo(vault), doc: DocId(Stamp::from_bytes(doc)) })
 }
 
+/// The vault of a key; 0 for what belongs to none.
+#[must_use]
+pub fn vault_of(key: &[u8]) -> VaultNo {
+    VaultNo(key.first_chunk().map_or(0, |vault| u32::from_be_bytes(*vault)))
+}
+
 /// The number after the document, as `doc_number` wrote it.
 #[must_use]
 pub fn number_of(key: &[u8]) -> Option<u64> {

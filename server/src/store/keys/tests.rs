@@ -69,7 +69,8 @@ fn keys_give_back_what_they_were_made_of() {
 
 #[test]
 fn small_values_are_the_golden_bytes() {
-    let head = Head { name: "näme".into(), epoch: 0x0203, created: stamp() };
+    let (name, created) = ("näme".into(), stamp());
+    let head = Head { name, epoch: 0x0203, created, is_deleted: false };
     assert_eq!(hex(&head.encode()), format!("0302000000000000{STAMP}05006ec3a46d65"));
     assert_eq!(Head::decode(&head.encode()), Some(head));
 

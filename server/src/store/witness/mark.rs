@@ -1,7 +1,7 @@
 //! What the witness says of a document, and the bytes it says it in. Used by `witness` alone.
 //! Never trusts a length it has not compared with what is there.
 
-use sheaf_protocol::ids::{DocId, DocKey, VaultNo};
+use sheaf_protocol::ids::{DocId, DocKey, VaultName, VaultNo};
 use sheaf_protocol::stamp::Stamp;
 
 use super::News;
@@ -78,8 +78,32 @@ pub struct Mark {
 pub struct Known {
     /// What must be in the engine.
     pub mark: Mark,
-    /// The document's name.
+    /// The document's name; of a deleted one its last.
     pub name: Box<str>,
+    /// Deleted: its name is free, its log is kept.
+    pub is_deleted: bool,
+}
+
+/// What must be known of a vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownVault {
+    /// Its name.
+    pub name: VaultName,
+    /// Its number.
+    pub number: VaultNo,
+    /// Its epoch; 0 while none is known.
+    pub epoch: u64,
+    /// The highest seq that was given out.
+    pub seq: u64,
+}
+
+/// The versions of the file's layout that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Vaults by name and number, documents without flags.
+    First,
+    /// What `frame` writes.
+    Second,
 }
 
 /// One append, read back.
@@ -89,22 +113,30 @@ pub(super) struct Statement {
     pub(super) news: News,
 }
 
-/// Appends a statement: length u32, CRC32C u32 of what follows, seq u64, folded 20 bytes, vaults,
-/// documents.
+/// Appends a statement: length u32, CRC32C u32 of what follows, seq u64, folded 20 bytes, highest
+/// vault number u32, vaults, deleted vaults, documents.
 pub(super) fn frame(out: &mut Vec<u8>, seq: u64, news: &News) {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME_BYTES]);
     out.extend_from_slice(&seq.to_le_bytes());
     out.extend_from_slice(&news.folded.encode());
+    out.extend_from_slice(&news.last_vault.0.to_le_bytes());
     put_varint(out, news.vaults.len() as u64);
-    for (name, number) in &news.vaults {
-        put_text(out, name.as_str());
+    for vault in &news.vaults {
+        put_text(out, vault.name.as_str());
+        out.extend_from_slice(&vault.number.0.to_le_bytes());
+        out.extend_from_slice(&vault.epoch.to_le_bytes());
+        put_varint(out, vault.seq);
+    }
+    put_varint(out, news.dropped.len() as u64);
+    for number in &news.dropped {
         out.extend_from_slice(&number.0.to_le_bytes());
     }
     put_varint(out, news.docs.len() as u64);
     for (doc, known) in &news.docs {
         out.extend_from_slice(&doc.vault.0.to_le_bytes());
         out.extend_from_slice(&doc.doc.0.to_bytes());
+        out.push(u8::from(known.is_deleted));
         put_text(out, &known.name);
         put_mark(out, &known.mark);
     }
@@ -116,7 +148,7 @@ pub(super) fn frame(out: &mut Vec<u8>, seq: u64, news: &News) {
 
 impl Statement {
     /// The statement at the start of `bytes` and its length; `None` when there is no whole one.
-    pub(super) fn read(bytes: &[u8]) -> Option<(Self, usize)> {
+    pub(super) fn read(bytes: &[u8], layout: Layout) -> Option<(Self, usize)> {
         let mut reader = Reader::new(bytes);
         let len = usize::try_from(reader.u32()?).ok()?;
         let crc = reader.u32()?;
@@ -124,36 +156,50 @@ impl Statement {
         if crc32c::crc32c(body) != crc {
             return None;
         }
-        Some((Self::decode(body)?, FRAME_BYTES + len))
+        Some((Self::decode(body, layout)?, FRAME_BYTES + len))
     }
 
     /// Whether a whole statement later than `seq` starts anywhere in `bytes`.
-    pub(super) fn follows(bytes: &[u8], seq: u64) -> bool {
+    pub(super) fn follows(bytes: &[u8], seq: u64, layout: Layout) -> bool {
         // Far more statements than one file gets before it is rewritten.
         const AHEAD_MAX: u64 = 1 << 24;
         (0..bytes.len()).any(|at| {
             let mut reader = Reader::new(&bytes[at..]);
             let found = reader.u32().zip(reader.u32()).and_then(|_| reader.u64());
             found.is_some_and(|found| found.wrapping_sub(seq) < AHEAD_MAX)
-                && Self::read(&bytes[at..]).is_some()
+                && Self::read(&bytes[at..], layout).is_some()
         })
     }
 
-    fn decode(body: &[u8]) -> Option<Self> {
+    fn decode(body: &[u8], layout: Layout) -> Option<Self> {
         let mut reader = Reader::new(body);
         let seq = reader.u64()?;
         let folded = Folded::decode(reader.take(20)?)?;
         let mut news = News { folded, ..News::default() };
+        let is_first = layout == Layout::First;
+        if !is_first {
+            news.last_vault = VaultNo(reader.u32()?);
+        }
         for _ in 0..reader.varint()? {
             let name = reader.text()?.parse().ok()?;
-            news.vaults.push((name, VaultNo(reader.u32()?)));
+            let number = VaultNo(reader.u32()?);
+            let (epoch, seq) = if is_first { (0, 0) } else { (reader.u64()?, reader.varint()?) };
+            news.vaults.push(KnownVault { name, number, epoch, seq });
+        }
+        for _ in 0..if is_first { 0 } else { reader.varint()? } {
+            news.dropped.push(VaultNo(reader.u32()?));
         }
         for _ in 0..reader.varint()? {
             let vault = VaultNo(reader.u32()?);
             let doc = DocId(Stamp::from_bytes(reader.array()?));
+            let is_deleted = match if is_first { 0 } else { reader.u8()? } {
+                0 => false,
+                1 => true,
+                _ => return None,
+            };
             let name = reader.text()?.into();
             let mark = read_mark(&mut reader)?;
-            news.docs.push((DocKey { vault, doc }, Known { mark, name }));
+            news.docs.push((DocKey { vault, doc }, Known { mark, name, is_deleted }));
         }
         reader.is_empty().then_some(Self { seq, news })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sheaf_protocol::ids::{DocId, DocKey, VaultNo};
 use sheaf_protocol::stamp::Stamp;
 
-use super::{Known, Mark, News, SLACK_BYTES, Witness};
+use super::{Known, KnownVault, Mark, News, SLACK_BYTES, Witness};
 use crate::store::Error;
 use crate::store::disk::Files;
 use crate::store::keys::meta::Folded;
@@ -21,14 +21,19 @@ fn doc(number: u64) -> DocKey {
 
 fn known(number: u64, last_n: u64) -> Known {
     let mark = Mark { last_n, last_position: last_n * 10, ckpt_n: 1, ..Mark::default() };
-    Known { mark, name: format!("document {number}").into() }
+    Known { mark, name: format!("document {number}").into(), is_deleted: false }
+}
+
+fn vault(seq: u64) -> KnownVault {
+    KnownVault { name: "default".parse().unwrap(), number: VaultNo(1), epoch: 5, seq }
 }
 
 fn news(position: u64) -> News {
     News {
         folded: Folded { position, link: 3, presence: 4 },
         docs: vec![(doc(1), known(1, position)), (doc(position), known(position, 1))],
-        vaults: vec![("default".parse().unwrap(), VaultNo(1))],
+        vaults: vec![vault(position)],
+        ..News::default()
     }
 }
 
@@ -47,7 +52,7 @@ fn what_was_said_is_known_after_it_is_opened_again() {
     assert_eq!(witness.docs(), [doc(1), doc(10), doc(20)]);
     assert_eq!(witness.find(VaultNo(1), "document 10"), Some(doc(10)));
     assert_eq!(witness.find(VaultNo(2), "document 10"), None);
-    assert_eq!(witness.vaults(), [("default".parse().unwrap(), VaultNo(1))]);
+    assert_eq!(witness.vaults().cloned().collect::<Vec<_>>(), [vault(20)]);
 }
 
 #[test]
@@ -100,7 +105,7 @@ fn it_is_rewritten_when_it_has_grown_and_says_the_same() {
     loop {
         position += 1;
         let folded = Folded { position, link: 0, presence: 0 };
-        witness.append(News { folded, docs: many.clone(), vaults: Vec::new() }).unwrap();
+        witness.append(News { folded, docs: many.clone(), ..News::default() }).unwrap();
         let len = std::fs::metadata(&path).unwrap().len();
         if len < largest {
             break;

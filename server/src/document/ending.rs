@@ -1,0 +1,106 @@
+//! How a document ends while sessions have it open: deleted, moved, its vault deleted.
+//!
+//! Job: let a commit be the last one of a handle, under the lock that every write takes, and tell
+//! the sessions why. Called by `vault` through `registry`. Never ends a document whose last commit
+//! failed, and never lets a write come after one that succeeded.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sheaf_protocol::stamp::Stamp;
+
+use super::handle::Handle;
+use super::submission::Failure;
+use crate::journal::Appended;
+
+/// Where a document's log is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its count of entries.
+    pub n: u64,
+    /// Its bytes as stored.
+    pub bytes: u64,
+    /// Its epoch.
+    pub epoch: u64,
+    /// When and by whom the last entry was written, where that is known.
+    pub last: Option<(Stamp, Option<Arc<str>>)>,
+}
+
+impl Handle {
+    /// Where its log is.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.core().mark()
+    }
+
+    /// When its log last moved, in Unix milliseconds.
+    #[must_use]
+    pub fn changed_ms(&self) -> u64 {
+        self.changed_ms.load(Ordering::Acquire)
+    }
+
+    /// What changes from now on is queued again.
+    pub fn unqueue(&self) {
+        self.is_queued.store(false, Ordering::Release);
+    }
+
+    /// The store or the journal knows the document.
+    #[must_use]
+    pub fn is_created(&self) -> bool {
+        self.is_created.load(Ordering::Acquire)
+    }
+
+    /// Should it be created, then as a file: no other may have a path that a disk takes for its.
+    pub fn set_file(&self) {
+        self.is_file.store(true, Ordering::Release);
+    }
+
+    /// Why it serves nobody any more.
+    #[must_use]
+    pub fn ended(&self) -> Failure {
+        if self.account.is_gone() {
+            return Failure::VaultDeleted;
+        }
+        match self.ended.load(Ordering::Acquire) {
+            DELETED => Failure::Deleted,
+            MOVED => Failure::Moved,
+            _ => Failure::Dropped,
+        }
+    }
+
+    /// Lets `commit` write the document's last record, and ends the handle. False: it had ended
+    /// before, or there is no document.
+    ///
+    /// # Errors
+    /// Those of `commit`; the document goes on then.
+    pub fn end_as<E>(
+        &self,
+        why: Failure,
+        commit: impl FnOnce(&Mark) -> Result<Appended, E>,
+    ) -> Result<bool, E> {
+        // The next load is under another name and cannot wait for a checkpoint of this handle.
+        let _alone = self.checkpointing();
+        let core = self.core();
+        if self.is_dropped() || !self.is_created() {
+            return Ok(false);
+        }
+        let appended = commit(&core.mark())?;
+        self.end.store(appended.end, Ordering::Release);
+        let why = match why {
+            Failure::Deleted => DELETED,
+            Failure::Moved => MOVED,
+            _ => 0,
+        };
+        self.ended.store(why, Ordering::Release);
+        self.drop_now();
+        Ok(true)
+    }
+
+    /// Returns when no write is under way.
+    pub(super) fn wait_writes(&self) {
+        drop(self.core());
+    }
+}
+
+const DELETED: u8 = 1;
+const MOVED: u8 = 2;

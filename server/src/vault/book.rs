@@ -1,0 +1,358 @@
+//! One vault's items and feed in memory, and the one way in which they change.
+//!
+//! Job: give the next seq, write the journal's record, and show the change once that is durable.
+//! Called by `Vaults`. Never shows a seq before all seqs below it, never gives one out twice, and
+//! takes no document's lock while it holds its own.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use sheaf_protocol::ids::{DocId, DocKey, Principal};
+use sheaf_protocol::stamp::Stamp;
+use tokio::sync::watch;
+
+use super::error::Error;
+use super::file::{Change, Changes, Cursor, File, Vault};
+use crate::document::ledger::Account;
+use crate::document::registry::{Registry, epoch};
+use crate::document::submission::Failure;
+use crate::journal::payload::{Renamed, Settled, VaultCreated, VaultDropped};
+use crate::journal::{Appended, Kind, Record};
+use crate::store::{Body, Feed, Item};
+
+/// A vault in memory.
+pub(super) struct Book {
+    account: Arc<Account>,
+    epoch: u64,
+    created: Stamp,
+    state: Mutex<State>,
+    seen: watch::Sender<u64>,
+}
+
+/// What changes with every commit.
+pub(super) struct State {
+    /// The journal has the vault's facts.
+    is_recorded: bool,
+    is_gone: bool,
+    /// The highest seq given out.
+    last: u64,
+    /// The highest seq that is shown.
+    visible: u64,
+    /// Items as shown.
+    items: HashMap<DocId, Item>,
+    /// Their rows, as shown.
+    rows: BTreeMap<u64, DocId>,
+    /// Written, and not durable yet: the end of the record, and the item.
+    staged: VecDeque<(u64, DocId, Item)>,
+    /// The latest of them by document.
+    ahead: HashMap<DocId, Item>,
+    /// Items that are not right, although their n is.
+    wrong: HashSet<DocId>,
+    /// Rows in the store of documents whose item is lost.
+    stray_rows: HashMap<DocId, u64>,
+}
+
+/// A change of one item that is about to be written.
+pub(super) struct Entry<'a> {
+    pub kind: Kind,
+    pub doc: DocId,
+    /// From now on; its seq is still to be given.
+    pub item: Item,
+    /// The name that gets free, and the document's epoch.
+    pub renamed: Option<(&'a str, u64)>,
+    pub by: Option<&'a str>,
+}
+
+impl State {
+    /// The item as of the last commit, shown or not.
+    pub(super) fn current(&self, doc: DocId) -> Option<&Item> {
+        self.ahead.get(&doc).or_else(|| self.items.get(&doc))
+    }
+
+    /// Whether a body of this n is to be settled.
+    pub(super) fn is_behind(&self, doc: DocId, n: u64) -> bool {
+        self.wrong.contains(&doc) || self.current(doc).is_none_or(|item| item.n < n)
+    }
+
+    /// End of the last record that is not shown yet; 0 for none.
+    pub(super) fn staged_end(&self) -> u64 {
+        self.staged.back().map_or(0, |(end, ..)| *end)
+    }
+}
+
+impl Book {
+    /// A vault that is new, or whose feed is not known any more.
+    pub(super) fn new(account: Arc<Account>, created: Stamp) -> Self {
+        Self::load(account, created, Feed::default())
+    }
+
+    /// A vault as stored. `now` gives an epoch to one that has none.
+    pub(super) fn load(account: Arc<Account>, now: Stamp, feed: Feed) -> Self {
+        let is_recorded = feed.facts.is_some() && feed.is_witnessed;
+        let facts = feed.facts.map(|facts| (facts.epoch, facts.created));
+        let (epoch, created) = facts.unwrap_or((epoch(now), now));
+        let state = State {
+            is_recorded,
+            is_gone: false,
+            last: feed.seq,
+            visible: feed.seq,
+            items: HashMap::new(),
+            rows: BTreeMap::new(),
+            staged: VecDeque::new(),
+            ahead: HashMap::new(),
+            wrong: HashSet::new(),
+            stray_rows: HashMap::new(),
+        };
+        let seen = watch::Sender::new(feed.seq);
+        let book = Self { account, epoch, created, state: Mutex::new(state), seen };
+        book.take_in(feed.items, feed.rows);
+        book
+    }
+
+    fn take_in(&self, items: Vec<(DocId, Item)>, rows: BTreeMap<u64, DocId>) {
+        let mut state = self.state.lock();
+        for (doc, mut item) in items {
+            // One copy of a path for ledger and item.
+            if let Some((path, _)) = self.account.find(&item.path) {
+                item.path = path;
+            }
+            let is_right = rows.get(&item.seq) == Some(&doc) && !state.rows.contains_key(&item.seq);
+            if is_right {
+                state.rows.insert(item.seq, doc);
+            } else {
+                state.wrong.insert(doc);
+            }
+            state.items.insert(doc, item);
+        }
+        for (seq, doc) in rows {
+            if !state.rows.contains_key(&seq) && !state.items.contains_key(&doc) {
+                state.stray_rows.insert(doc, seq);
+            }
+        }
+    }
+
+    /// Compares a stored document with its item. True if it is to be settled.
+    pub(super) fn check(&self, doc: DocId, (name, last_n): (&str, u64), is_deleted: bool) -> bool {
+        let mut state = self.state.lock();
+        let Some(item) = state.items.get(&doc) else { return true };
+        let is_right = item.is_deleted == is_deleted && *item.path == *name && item.n <= last_n;
+        let is_current = item.n == last_n || is_deleted;
+        if !is_right {
+            state.wrong.insert(doc);
+        }
+        !is_current || state.wrong.contains(&doc)
+    }
+
+    /// Bytes each live item was charged with.
+    pub(super) fn charge_all(&self) {
+        let state = self.state.lock();
+        for (doc, item) in state.items.iter().filter(|(_, item)| !item.is_deleted) {
+            self.account.charge(*doc, item.bytes, 0);
+        }
+    }
+
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Gives the next seq to a change and writes it. It is shown by `publish`.
+    pub(super) fn commit(
+        &self,
+        state: &mut State,
+        registry: &Registry,
+        entry: Entry<'_>,
+    ) -> Result<(u64, Appended), Failure> {
+        if state.is_gone {
+            return Err(Failure::VaultDeleted);
+        }
+        let Entry { kind, doc, mut item, renamed, by } = entry;
+        let before = state.current(doc).map(|item| item.seq);
+        let prev_seq = before.or_else(|| state.stray_rows.get(&doc).copied()).unwrap_or(0);
+        item.seq = state.last + 1;
+        let vault = self.account.name().clone();
+        let settled = Settled { vault, prev_seq, item };
+        let mut payload = Vec::new();
+        match renamed {
+            None => settled.encode(&mut payload),
+            Some((from, epoch)) => {
+                Renamed { from: from.to_owned(), epoch, settled: settled.clone() }
+                    .encode(&mut payload);
+            }
+        }
+        let facts = (!state.is_recorded).then(|| self.facts(state.last));
+        let nil = self.nil();
+        let created = facts.as_ref().map(|payload| {
+            let stamp = self.created;
+            Record { doc: nil, n: 0, kind: Kind::VaultCreated, stamp, author: None, payload }
+        });
+        let (n, stamp) = (settled.item.n, registry.stamp());
+        let doc_key = DocKey { vault: nil.vault, doc };
+        let record = Record { doc: doc_key, n, kind, stamp, author: by, payload: &payload };
+        let records: Vec<Record<'_>> = created.into_iter().chain([record]).collect();
+        let appended = append(registry, &records)?;
+        state.is_recorded = true;
+        state.last += 1;
+        state.wrong.remove(&doc);
+        state.stray_rows.remove(&doc);
+        state.ahead.insert(doc, settled.item.clone());
+        state.staged.push_back((appended.end, doc, settled.item));
+        Ok((state.last, appended))
+    }
+
+    fn facts(&self, seq: u64) -> Vec<u8> {
+        let mut payload = Vec::new();
+        let name = self.account.name().clone();
+        VaultCreated { name, epoch: self.epoch, seq }.encode(&mut payload);
+        payload
+    }
+
+    /// The key of records that are about the vault and no document.
+    fn nil(&self) -> DocKey {
+        DocKey { vault: self.account.number(), doc: DocId(Stamp::ZERO) }
+    }
+
+    /// Writes the vault's creation. `None`: it is written.
+    pub(super) fn record(
+        &self,
+        registry: &Registry,
+        by: &Principal,
+    ) -> Result<Option<Appended>, Failure> {
+        let mut state = self.state.lock();
+        if state.is_recorded {
+            return Ok(None);
+        }
+        let (payload, stamp, author) = (self.facts(state.last), self.created, by.name());
+        let kind = Kind::VaultCreated;
+        let record = Record { doc: self.nil(), n: 0, kind, stamp, author, payload: &payload };
+        let appended = append(registry, &[record])?;
+        state.is_recorded = true;
+        Ok(Some(appended))
+    }
+
+    /// Writes the vault's end; nothing is committed or shown after it.
+    pub(super) fn end(&self, registry: &Registry, by: &Principal) -> Result<Appended, Failure> {
+        let mut state = self.state.lock();
+        let mut payload = Vec::new();
+        VaultDropped { name: self.account.name().clone() }.encode(&mut payload);
+        let (stamp, author) = (registry.stamp(), by.name());
+        let kind = Kind::VaultDropped;
+        let record = Record { doc: self.nil(), n: 0, kind, stamp, author, payload: &payload };
+        let appended = append(registry, &[record])?;
+        state.is_gone = true;
+        state.staged.clear();
+        Ok(appended)
+    }
+
+    /// Shows what is durable by now, in order. How many commits.
+    pub(super) fn publish(&self, durable: u64) -> u64 {
+        let mut state = self.state.lock();
+        let mut shown = 0;
+        while state.staged.front().is_some_and(|(end, ..)| *end <= durable) {
+            let Some((_, doc, item)) = state.staged.pop_front() else { break };
+            let seq = item.seq;
+            if state.ahead.get(&doc).is_some_and(|ahead| ahead.seq == seq) {
+                state.ahead.remove(&doc);
+            }
+            if let Some(before) = state.items.insert(doc, item) {
+                state.rows.remove(&before.seq);
+            }
+            state.rows.insert(seq, doc);
+            state.visible = seq;
+            shown += 1;
+        }
+        if shown > 0 {
+            self.seen.send_replace(state.visible);
+        }
+        shown
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.seen.subscribe()
+    }
+
+    pub(super) fn show(&self) -> Vault {
+        Vault {
+            name: self.account.name().clone(),
+            epoch: self.epoch,
+            created_ms: self.created.ms(),
+            files: self.account.documents(),
+            bytes: self.account.bytes(),
+            seq: self.state.lock().visible,
+        }
+    }
+
+    /// Live files as shown, with the names they have now.
+    pub(super) fn files(&self, names: Vec<(Arc<str>, DocId)>) -> Vec<File> {
+        let state = self.state.lock();
+        names.into_iter().map(|(path, doc)| file(doc, path, state.items.get(&doc))).collect()
+    }
+
+    pub(super) fn changes(&self, since: Cursor, limit: usize) -> Result<Changes, Error> {
+        let state = self.state.lock();
+        let (epoch, seq) = (self.epoch, state.visible);
+        let is_beginning = since == Cursor::default();
+        if !is_beginning && (since.epoch != epoch || since.seq > seq) {
+            return Err(Error::CursorExpired { epoch, horizon: 0, seq });
+        }
+        let rows = state.rows.range((Bound::Excluded(since.seq), Bound::Unbounded));
+        let all = rows.filter_map(|(seq, doc)| Some((*seq, *doc, state.items.get(doc)?)));
+        let mut wanted = all.filter(|(_, _, item)| since.seq > 0 || !item.is_deleted);
+        let items: Vec<Change> = wanted
+            .by_ref()
+            .take(limit)
+            .map(|(seq, doc, item)| {
+                let file = file(doc, Arc::clone(&item.path), Some(item));
+                Change { seq, file }
+            })
+            .collect();
+        let has_more = wanted.next().is_some();
+        let last = items.last().map(|change| change.seq).filter(|_| has_more);
+        let cursor = Cursor { epoch, seq: last.unwrap_or(seq) };
+        Ok(Changes { items, cursor, has_more })
+    }
+}
+
+fn append(registry: &Registry, records: &[Record<'_>]) -> Result<Appended, Failure> {
+    registry.shared().journal.append(records).map_err(|error| {
+        tracing::error!(%error, "a change of a vault was not written");
+        Failure::ReadOnly
+    })
+}
+
+fn file(id: DocId, path: Arc<str>, item: Option<&Item>) -> File {
+    let created_ms = id.0.ms();
+    match item {
+        None => File {
+            id,
+            path,
+            n: 0,
+            seq: 0,
+            kind: Body::Empty,
+            size: 0,
+            hash: None,
+            created_ms,
+            updated_ms: created_ms,
+            by: None,
+            is_deleted: false,
+        },
+        Some(item) => File {
+            id,
+            path,
+            n: item.n,
+            seq: item.seq,
+            kind: item.body,
+            size: item.size,
+            hash: item.hash,
+            created_ms,
+            updated_ms: item.updated.ms(),
+            by: item.author.clone(),
+            is_deleted: item.is_deleted,
+        },
+    }
+}

@@ -47,6 +47,11 @@ picture: tools build $(INTEROP_PACKAGES) ## draw docs/images/demo.png anew
 fuzz: ## fuzz the guard (TARGET=name, else each in turn; FUZZ_SECONDS=60 each)
 	tests/run-fuzz "$(or $(FUZZ_SECONDS),60)" $(TARGET)
 
+.PHONY: docs
+docs: ## write docs/configuration.md anew from the configuration's types
+	cargo run --quiet --locked --package sheaf-server -- config schema --markdown > "$(TARGET_DIR)/configuration.md"
+	mv "$(TARGET_DIR)/configuration.md" docs/configuration.md
+
 .PHONY: fmt
 fmt: ## format the Rust code
 	cargo fmt --all

@@ -27,7 +27,7 @@ pub struct UserConfig {
     pub vaults: Option<Vaults>,
     /// What the user may do there: `read`, `write` or `admin`.
     pub role: Option<Role>,
-    /// Beginnings of document paths the user is limited to, such as `notes/`. Absent: all.
+    /// Beginnings of document paths the user is limited to, such as `"notes/"`. Absent: all.
     pub paths: Option<Vec<Prefix>>,
     /// Several things at once, instead of `vaults`, `role` and `paths`.
     pub grants: Vec<GrantConfig>,
@@ -41,7 +41,7 @@ pub struct GrantConfig {
     pub vaults: Vaults,
     /// What the user may do there: `read`, `write` or `admin`.
     pub role: Role,
-    /// Beginnings of document paths this is limited to, such as `notes/`. Absent: all.
+    /// Beginnings of document paths this is limited to, such as `"notes/"`. Absent: all.
     #[serde(default)]
     pub paths: Option<Vec<Prefix>>,
 }

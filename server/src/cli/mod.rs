@@ -63,8 +63,6 @@ enum Command {
     /// Check, print or describe the configuration
     Config(config::Arguments),
     /// Watch a running server: documents, sessions, rates, lag, disk
-    /// List, read, write, import, export and delete documents
-    /// Watch a running server: documents, sessions, rates, lag, disk
     Status(status::Arguments),
     /// List, read, write, import, export and delete documents
     Doc(doc::Arguments),

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
@@ -31,6 +32,9 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(120);
 const TRIES: u32 = 6;
 /// A server that wants us to wait longer than this is not waited for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// What a part of a path keeps as it is (RFC 3986, unreserved).
+const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Server {
@@ -155,6 +159,8 @@ pub(super) struct Ask {
     pub(super) headers: HeaderMap,
     /// Sent as plain text.
     pub(super) text: Option<String>,
+    /// Whether to ask again when the server has no time: for work that is worth waiting for.
+    pub(super) is_patient: bool,
 }
 
 impl Client {
@@ -171,9 +177,13 @@ impl Client {
         ask: Ask,
     ) -> Result<Response, Error> {
         let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(parts);
+        // Escaped here: an address would lose line breaks and take `..` for a step.
+        let mut path = url.path().trim_end_matches('/').to_owned();
+        for part in parts {
+            path.push('/');
+            path.extend(utf8_percent_encode(part, PART));
         }
+        url.set_path(&path);
         let mut wait = Duration::from_millis(500);
         for left in (0..TRIES).rev() {
             let mut request = self.http.request(method.clone(), url.clone()).query(&ask.query);
@@ -193,7 +203,11 @@ impl Client {
             let is_busy = status == StatusCode::TOO_MANY_REQUESTS
                 || status == StatusCode::SERVICE_UNAVAILABLE;
             let asked = retry_after(response.headers());
-            if !is_busy || left == 0 || asked.is_none_or(|asked| asked > WAIT_MAX) {
+            if !is_busy
+                || !ask.is_patient
+                || left == 0
+                || asked.is_none_or(|asked| asked > WAIT_MAX)
+            {
                 return Err(refused(response).await);
             }
             wait = asked.unwrap_or(wait).max(wait);

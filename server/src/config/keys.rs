@@ -12,13 +12,14 @@ use super::{Config, ENVIRONMENT_PREFIX};
 const PAGE: &str = "\
 # Configuration
 
-Every key, as the program knows them. Made by `sheaf config schema --markdown`; `make docs` writes it anew and
-a test fails when it is out of date. How the parts work together is in [operations.md](operations.md).
+Every key, as the program knows them. Made by `sheaf config schema --markdown`; `make docs` writes
+it anew and a test fails when it is out of date. How the parts work together is in
+[operations.md](operations.md).
 
-Flags win over environment variables, those over the file, that over the defaults. The file is TOML, given
-with `--config` or `SHEAF_CONFIG`. A key that does not exist is an error, in the file and in the environment.
-Lists and tables are written in the environment as in TOML. `[]` stands for each table of a list, which is
-written `[[users]]`.
+Flags win over environment variables, those over the file, that over the defaults. The file is TOML,
+given with `--config` or `SHEAF_CONFIG`. A key that does not exist is an error, in the file and in
+the environment. Lists and tables are written in the environment as in TOML. `[]` stands for each
+table of a list, which is written `[[users]]`.
 
 ```sh
 sheaf config check --config sheaf.toml     # would it start, and what may hurt
@@ -26,8 +27,8 @@ sheaf config print --show-origin           # what is in force, and from where
 sheaf config schema > sheaf.schema.json    # for editors
 ```
 
-`SHEAF_CONFIG`, `SHEAF_SERVER`, `SHEAF_TOKEN` and `SHEAF_TOKEN_FILE` are no keys: the first names the file, the
-others tell `sheaf doc` and `sheaf status` which server to ask and as whom.
+`SHEAF_CONFIG`, `SHEAF_SERVER`, `SHEAF_TOKEN` and `SHEAF_TOKEN_FILE` are no keys: the first names
+the file, the others tell `sheaf doc` and `sheaf status` which server to ask and as whom.
 ";
 
 const HEAD: &str = "| key | value | default | meaning | environment |\n|---|---|---|---|---|\n";
@@ -78,17 +79,22 @@ pub fn schema() -> Schema {
 pub fn page() -> String {
     let mut page = PAGE.to_owned();
     let keys = all();
-    let mut section = None;
+    let mut sections: Vec<(&str, String)> = vec![("", String::new())];
     for key in &keys {
-        let own = key.name.split_once(['.', '[']).map_or("", |(table, _)| table);
-        let is_table = keys.iter().any(|it| it.name.starts_with(&format!("{}[", key.name)));
-        let own = if is_table { &key.name } else { own };
-        if section != Some(own) {
-            let title = if own.is_empty() { "The server".to_owned() } else { format!("`{own}`") };
-            page += &format!("\n## {title}\n\n{HEAD}");
-            section = Some(own);
+        let first = key.name.split(['.', '[']).next().unwrap_or_default();
+        let is_alone = keys.iter().all(|it| {
+            let rest = it.name.strip_prefix(first);
+            !rest.is_some_and(|rest| rest.starts_with(['.', '[']))
+        });
+        let section = if is_alone { "" } else { first };
+        match sections.iter_mut().find(|(name, _)| *name == section) {
+            Some((_, rows)) => *rows += &row(key),
+            None => sections.push((section, row(key))),
         }
-        page += &row(key);
+    }
+    for (name, rows) in sections {
+        let title = if name.is_empty() { "The server".to_owned() } else { format!("`{name}`") };
+        page += &format!("\n## {title}\n\n{HEAD}{rows}");
     }
     page
 }

@@ -95,6 +95,20 @@ async fn a_probe_is_told_whether_writes_can_be_made_durable() {
 }
 
 #[tokio::test]
+async fn the_status_tells_figures_and_why_it_is_not_ready() {
+    let health = Arc::new(Switch::default());
+    health.is_broken.store(true, Ordering::SeqCst);
+    let request = Request::get("/v1/status").body(String::new()).expect("a legal request");
+    let answer = ask(&health, request).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    let status: status::Status = serde_json::from_str(&answer.body).expect("its shape");
+    assert_eq!(status.not_ready.as_deref(), Some("the journal is read-only"));
+    assert_eq!((status.ready, status.journal.durable), (false, 7));
+    assert!(status.disk.data_bytes > 0, "what is kept is counted");
+    assert_eq!(answer.header("cache-control"), "no-store");
+}
+
+#[tokio::test]
 async fn metrics_are_open_metrics_text_and_fresh() {
     let answer = get("/metrics").await;
     assert!(answer.header("content-type").starts_with("application/openmetrics-text"));

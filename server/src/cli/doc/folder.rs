@@ -26,8 +26,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder, made with its parents if need be. The folder itself may be reached by a link:
-    /// that is what the user named.
+    /// Opens a folder, made with its parents if need be. The folder itself may be reached by a
+    /// link: that is what the user named.
     pub(super) fn open(path: &Path) -> io::Result<Folder> {
         std::fs::create_dir_all(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -273,11 +273,20 @@ async fn remove(
 
 /// A path on one line and without power over the terminal.
 fn shown(path: &str) -> String {
-    path.chars().flat_map(|char| {
-        let is_tame = !char.is_control() && !matches!(char, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        let (tame, wild) = (is_tame.then_some(char), (!is_tame).then(|| char.escape_default()));
-        tame.into_iter().chain(wild.into_iter().flatten())
-    }).collect()
+    // Control characters, and those that turn the direction of text.
+    let is_wild = |char: char| {
+        let turns = ['\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+        char.is_control() || turns.iter().any(|range| range.contains(&char))
+    };
+    let mut shown = String::with_capacity(path.len());
+    for char in path.chars() {
+        if is_wild(char) {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
 }
 
 #[cfg(test)]

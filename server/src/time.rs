@@ -88,6 +88,16 @@ impl Clock {
         }
     }
 
+    /// A moment as the standard library tells it, for those who look at the machine's clock
+    /// themselves. `None`: it never comes by that clock.
+    #[must_use]
+    pub fn instant(&self, moment: Moment) -> Option<Instant> {
+        match &self.0 {
+            Source::System(start) => start.checked_add(moment.0),
+            Source::Test { .. } => None,
+        }
+    }
+
     /// Waits until `time` has passed.
     pub async fn sleep(&self, time: Duration) {
         self.sleep_until(self.now() + time).await;

@@ -10,13 +10,15 @@ use sheaf_protocol::frame::{self, Message};
 use sheaf_protocol::ids::{Principal, VaultName};
 use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
+use sheaf_server::document::author::{Author, WriteError};
 use sheaf_server::document::awareness::Clocks;
 use sheaf_server::document::handle::{Handle, Name, Shared};
 use sheaf_server::document::ledger::Ledger;
 use sheaf_server::document::owners::Submitter;
 use sheaf_server::document::readers::{Gathered, Outlet, ReaderId};
 use sheaf_server::document::registry::{Config, Registry};
-use sheaf_server::document::submission::Submission;
+use sheaf_server::document::snapshot::Content;
+use sheaf_server::document::submission::{Failure, Submission};
 use sheaf_server::document::tail::Chunk;
 use sheaf_server::journal::{self, Journal};
 use sheaf_server::metrics::Metrics;
@@ -112,7 +114,7 @@ impl Site {
             live_bytes: Arc::default(),
             ledger: Ledger::default(),
             text_root: Arc::from("content"),
-            seed: Seed::fixed(1),
+            seed: Seed::fixed(self.start_ms),
         };
         let config = Config {
             unload_idle: Duration::ZERO,
@@ -289,14 +291,59 @@ impl Hub for Documents<'_> {
         self.handle = Some(self.site.document(&self.name));
     }
 
+    fn put(&mut self, number: u32) -> Said {
+        while !self.try_put(number) {
+            // It left memory since it was opened, as it may while nobody reads it.
+            self.handle = Some(self.site.document(&self.name));
+        }
+        let mut said = Said::new();
+        self.gather(&mut said);
+        said
+    }
+
     fn encode(&mut self) -> Vec<u8> {
         self.handle().encode()
     }
 }
 
+/// Another text, as an editor that knows only files would save it.
+fn rewritten(old: &str, number: u32) -> String {
+    let (what, at) = (number / 6 % 4, number as usize / 24);
+    let mut lines: Vec<String> = old.split_inclusive('\n').map(str::to_owned).collect();
+    let at = at % (lines.len() + 1);
+    match what {
+        0 => lines.insert(at, format!("line {number} 😀 e\u{301}\r\n")),
+        1 => drop(lines.drain(..at)),
+        2 => lines.iter_mut().for_each(|line| line.insert_str(0, "  ")),
+        _ => lines.reverse(),
+    }
+    lines.concat()
+}
+
 impl Documents<'_> {
     fn handle(&self) -> &Handle {
         self.handle.as_ref().expect("it is open between calls")
+    }
+
+    /// Writes the text anew. False if the document is not in memory any more.
+    fn try_put(&self, number: u32) -> bool {
+        let Ok(snapshot) = self.handle().snapshot() else { return false };
+        let old = match snapshot.content {
+            Content::Text { text, .. } => text,
+            Content::Empty | Content::Other { .. } => String::new(),
+        };
+        let text = rewritten(&old, number);
+        let name = if number.is_multiple_of(2) { "ada" } else { "ben" };
+        let principal = Principal::Named(name.into());
+        let by = Author { principal: &principal, may_relay: false };
+        let if_n = number.is_multiple_of(3).then_some(snapshot.n);
+        match self.handle().put_text(by, &text, if_n) {
+            Ok(_) => assert_eq!(self.handle().text("content").unwrap_or_default(), text),
+            Err(WriteError::Failed(Failure::Dropped)) => return false,
+            Err(WriteError::NotText { .. }) => {}
+            Err(error) => panic!("not put: {error}"),
+        }
+        true
     }
 
     fn question(&self) -> Vec<u8> {
@@ -308,7 +355,7 @@ impl Documents<'_> {
     /// Submits one update. Returns whether something was left out because what it needs is missing.
     fn submit(&mut self, session: Session, source: Source, update: &[u8]) -> bool {
         let update = scan::update(update).expect("replicas send what can be scanned");
-        let by = Submitter { principal: &Principal::Anonymous, may_relay: false, asked: &[] };
+        let by = Submitter { principal: &Principal::Anonymous, may_relay: false, asked: Some(&[]) };
         let reader = self.seats[&session].reader;
         let receipt = self.handle().submit(Some(reader), by, &[Submission { source, update }]);
         let receipt = receipt.expect("it is in memory and can be written");

@@ -24,6 +24,12 @@ pub trait Hub {
     /// The server stops and starts: all sessions are gone, everything it relayed or acknowledged is
     /// not.
     fn restart(&mut self);
+    /// Somebody without a session writes the whole text anew; the number chooses who and what.
+    /// Returns what is said to anyone. One that takes no such writes says nothing.
+    fn put(&mut self, number: u32) -> Said {
+        let _ = number;
+        Said::new()
+    }
     /// The whole document as one v1 update.
     fn encode(&mut self) -> Vec<u8>;
 }

@@ -35,13 +35,18 @@ impl Handle {
         if !creates.unwrap_or(true) {
             return Ok(false);
         }
+        self.admit_new().map(|()| true)
+    }
+
+    /// Takes the document's name in its vault: the document is about to be created.
+    pub(super) fn admit_new(&self) -> Result<(), Failure> {
         let is_file = self.is_file.load(Ordering::Acquire);
         let admitted = self.account.admit(self.key().doc, &self.name().document, is_file);
         if admitted == Err(Failure::Dropped) {
             // Another document has the name by now: the next open finds that one.
             self.drop_now();
         }
-        admitted.map(|()| true)
+        admitted
     }
 
     /// Gives the name back: nothing was written.

@@ -5,12 +5,40 @@
 //! by HTTP, inside `task::block`. Never edits the document itself, never uses a client id from
 //! before a restart.
 
-use sheaf_protocol::error::Refusal;
-use sheaf_protocol::ids::Principal;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-use super::edit::{Edit, Unit};
+use bytes::Bytes;
+use rand::Rng as _;
+use rand::rngs::StdRng;
+use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::ids::{DocKey, Principal};
+use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
+use sheaf_protocol::plan::Source;
+use sheaf_protocol::scan;
+
+use super::diff::{self, PLACES_MAX, Until};
+use super::edit::{self, BadEdit, Edit, Step, Unit};
 use super::handle::Handle;
-use super::submission::Failure;
+use super::merge::{Core, Taken};
+use super::owners::Submitter;
+use super::snapshot::Content;
+use super::state::fork::Fork;
+use super::submission::{Failure, Submission};
+use crate::time::Seed;
+
+/// How long to look for fewer edits in a text that is put; over it the edits get coarser.
+const DIFF_TIME_MAX: Duration = Duration::from_millis(100);
+
+/// Client ids remembered per document; when they are more, all authors get new ones.
+const AUTHORS_MAX: usize = 1024;
+
+/// Client ids tried when others take them: one in four thousand million does.
+const DRAWS_MAX: usize = 4;
+
+/// What a frame adds to an update that is sent in it.
+const FRAME_BYTES_MAX: usize = 16;
 
 /// Who writes.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +83,7 @@ pub enum WriteError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The update was refused.
+    /// What was to be written was refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The document cannot be written now.
@@ -63,9 +91,58 @@ pub enum WriteError {
     Failed(#[from] Failure),
 }
 
+impl From<BadEdit> for WriteError {
+    fn from(BadEdit { index, why }: BadEdit) -> Self {
+        WriteError::BadEdit { index, why }
+    }
+}
+
+/// The client ids under which those without a session write into one document, for as long as it
+/// is in memory.
+#[derive(Debug)]
+pub(super) struct Authors {
+    ids: HashMap<Principal, u32>,
+    draws: StdRng,
+}
+
+impl Authors {
+    /// None yet; those of another process or another document are others.
+    pub(super) fn new(doc: DocKey, seed: &Seed) -> Self {
+        Self { ids: HashMap::new(), draws: seed.generator(&format!("author {doc}")) }
+    }
+
+    /// The id of a principal; a new one is one that the document does not know.
+    fn id(&mut self, who: &Principal, core: &Core) -> u32 {
+        if let Some(id) = self.ids.get(who) {
+            return *id;
+        }
+        if self.ids.len() >= AUTHORS_MAX {
+            self.ids.clear();
+        }
+        let id = loop {
+            let id = self.draws.next_u32();
+            if !core.knows(u64::from(id)) {
+                break id;
+            }
+        };
+        self.ids.insert(who.clone(), id);
+        id
+    }
+}
+
+/// The moment of a document that a fork is made of.
+struct Base {
+    state: Bytes,
+    client: u32,
+    /// Where the client id's clock stands.
+    clock: u32,
+}
+
 impl Handle {
-    /// Makes the document's text this one, by the edits that lead from what it is to it.
-    /// `if_n`: only if it has so many entries; `Some(0)`: only if it is new.
+    /// Makes the document's text this one, by the edits that lead from what it is to it; what
+    /// others typed meanwhile stays. A document that nobody has written yet exists afterwards, also
+    /// with an empty text. `if_n`: only if it has so many entries; `Some(0)`: only if it is new.
+    /// Blocks the thread.
     ///
     /// # Errors
     /// See [`WriteError`]; nothing has changed then.
@@ -75,11 +152,13 @@ impl Handle {
         text: &str,
         if_n: Option<u64>,
     ) -> Result<Written, WriteError> {
-        let _ = (by, text, if_n);
-        Err(Failure::ReadOnly.into())
+        check_size(text.len())?;
+        let until = self.shared.clock.now() + DIFF_TIME_MAX;
+        let until = Until::new(&self.shared.clock, until);
+        self.edit(by, if_n, &|old| Ok(diff::steps(old, text, until)))
     }
 
-    /// Applies edits to the text, all or none, if it has exactly `if_n` entries.
+    /// Applies edits to the text, all or none, if it has exactly `if_n` entries. Blocks the thread.
     ///
     /// # Errors
     /// See [`WriteError`]; nothing has changed then.
@@ -90,16 +169,154 @@ impl Handle {
         unit: Unit,
         if_n: u64,
     ) -> Result<Written, WriteError> {
-        let _ = (by, edits, unit, if_n);
-        Err(Failure::ReadOnly.into())
+        check_size(edits.iter().map(Edit::text).map(str::len).sum())?;
+        if edits.len() > PLACES_MAX {
+            return Err(Refusal::too_large(0, "too many edits at once").into());
+        }
+        self.edit(by, Some(if_n), &|old| edit::steps(old, edits, unit).map_err(WriteError::from))
     }
 
-    /// Submits an update.
+    /// Submits an update as it is: the whole of it is taken, or nothing. Blocks the thread.
     ///
     /// # Errors
     /// See [`WriteError`]; nothing has changed then.
     pub fn post_update(&self, by: Author<'_>, update: &[u8]) -> Result<Written, WriteError> {
-        let _ = (by, update);
-        Err(Failure::ReadOnly.into())
+        check_size(update.len())?;
+        let update = scan::update(update)?;
+        let mut core = self.core();
+        // It may hold other people's blocks too, as an answer to a state vector does.
+        let source = Source::Step2;
+        let plan = core.state().plan(&update, source)?;
+        if plan.is_none_or(|plan| plan.has_gap) {
+            let what = "the update builds on blocks that the document does not have";
+            return Err(Refusal { code: Code::GapLeftOpen, at: 0, what }.into());
+        }
+        self.submit_alone(&mut core, by, Submission { source, update })
+    }
+
+    /// Edits the text in a fork and submits the difference.
+    fn edit<'t>(
+        &self,
+        by: Author<'_>,
+        if_n: Option<u64>,
+        steps: &dyn Fn(&str) -> Result<Vec<Step<'t>>, WriteError>,
+    ) -> Result<Written, WriteError> {
+        let mut authors = self.authors.lock();
+        for _ in 0..DRAWS_MAX {
+            let base = self.base(&mut authors, by.principal, if_n)?;
+            let edited = catch_unwind(AssertUnwindSafe(|| self.edit_fork(&base, steps)));
+            let update = edited.map_err(|_| self.encode_broke())??;
+            if let Some(written) = self.submit_fork(by, &base, update.as_deref(), if_n)? {
+                return Ok(written);
+            }
+            authors.ids.remove(by.principal);
+        }
+        let what = "no client id was free";
+        Err(Refusal { code: Code::Internal, at: 0, what }.into())
+    }
+
+    /// The difference that the steps make, if they make any.
+    fn edit_fork<'t>(
+        &self,
+        base: &Base,
+        steps: &dyn Fn(&str) -> Result<Vec<Step<'t>>, WriteError>,
+    ) -> Result<Option<Vec<u8>>, WriteError> {
+        let fork = Fork::of(&base.state, base.client)?;
+        let (root, old) = match fork.content(&self.shared.text_root) {
+            Content::Empty => (self.shared.text_root.to_string(), String::new()),
+            Content::Text { root, text } => (root, text),
+            Content::Other { root } => return Err(WriteError::NotText { root }),
+        };
+        let steps = steps(&old)?;
+        Ok((!steps.is_empty()).then(|| fork.edit(&root, &steps)))
+    }
+
+    fn base(
+        &self,
+        authors: &mut Authors,
+        who: &Principal,
+        if_n: Option<u64>,
+    ) -> Result<Base, WriteError> {
+        let mut core = self.core();
+        self.check_n(&core, if_n)?;
+        let client = authors.id(who, &core);
+        let clock = core.clock(u64::from(client));
+        let encoded = catch_unwind(AssertUnwindSafe(|| core.whole()));
+        let state = encoded.map_err(|_| self.encode_broke())?;
+        self.touch();
+        Ok(Base { state, client, clock })
+    }
+
+    fn check_n(&self, core: &Core, if_n: Option<u64>) -> Result<(), WriteError> {
+        if self.is_dropped() {
+            return Err(self.ended().into());
+        }
+        match if_n {
+            Some(n) if n != core.n() => Err(WriteError::Stale { n: core.n() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands in what was edited in a fork. `None`: somebody else has taken the client id.
+    fn submit_fork(
+        &self,
+        by: Author<'_>,
+        base: &Base,
+        update: Option<&[u8]>,
+        if_n: Option<u64>,
+    ) -> Result<Option<Written>, WriteError> {
+        let mut core = self.core();
+        self.check_n(&core, if_n)?;
+        let Some(update) = update else { return self.create(&mut core, by).map(Some) };
+        if core.clock(u64::from(base.client)) != base.clock {
+            return Ok(None);
+        }
+        check_size(update.len())?;
+        let submission = Submission { source: Source::Update, update: scan::update(update)? };
+        match self.submit_alone(&mut core, by, submission) {
+            Ok(written) => Ok(Some(written)),
+            Err(WriteError::Refused(refusal)) if refusal.code == Code::ForeignId => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the document known although there is nothing in it.
+    fn create(&self, core: &mut Core, by: Author<'_>) -> Result<Written, WriteError> {
+        let is_new = !core.is_created();
+        if is_new {
+            if let Some(failure) = self.prevented(&[]) {
+                return Err(failure.into());
+            }
+            self.admit_new()?;
+            self.write(core, by.principal, &Taken::default())?;
+        }
+        Ok(Written { n: core.n(), end: self.end(), has_changed: is_new })
+    }
+
+    fn submit_alone(
+        &self,
+        core: &mut Core,
+        by: Author<'_>,
+        submission: Submission<'_>,
+    ) -> Result<Written, WriteError> {
+        let before = core.n();
+        let Author { principal, may_relay } = by;
+        // Nobody waits here for an owner's session: it counts as asked.
+        let by = Submitter { principal, may_relay, asked: None };
+        let receipt = self.commit(core, None, by, &[submission])?;
+        if let Some(refusal) = receipt.refusal {
+            return Err(refusal.into());
+        }
+        Ok(Written { n: core.n(), end: self.end(), has_changed: core.n() > before })
     }
 }
+
+fn check_size(bytes: usize) -> Result<(), Refusal> {
+    if bytes > MESSAGE_BYTES_MAX - FRAME_BYTES_MAX {
+        return Err(Refusal::too_large(0, "more than one message can carry"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -225,6 +225,20 @@ impl Awareness {
         }
     }
 
+    /// Everyone who is shown, by client id.
+    pub fn shown(&self) -> Vec<Shown> {
+        let live = self.entries.iter().filter(|(_, entry)| entry.state.is_some());
+        let mut shown: Vec<_> = live
+            .map(|(&client, entry)| Shown {
+                client,
+                clock: entry.clock,
+                state: entry.state.clone(),
+            })
+            .collect();
+        shown.sort_unstable_by_key(|one| one.client);
+        shown
+    }
+
     /// Forgets those who are gone, once every reader has seen up to `seen`.
     pub fn forget(&mut self, seen: u64) {
         self.entries

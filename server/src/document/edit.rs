@@ -5,6 +5,8 @@
 //! Never splits a character, never reads a clock or a document: the same edits on the same text
 //! give the same answer.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -50,3 +52,182 @@ pub enum Edit {
         text: String,
     },
 }
+
+impl Edit {
+    /// What it brings in.
+    pub fn text(&self) -> &str {
+        match self {
+            Edit::Insert { text, .. } | Edit::Replace { text, .. } => text,
+            Edit::Delete { .. } => "",
+        }
+    }
+}
+
+/// A run of the way from one text to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// So many UTF-16 units stay.
+    Keep(u32),
+    /// So many UTF-16 units go.
+    Delete(u32),
+    /// This comes in.
+    Insert(Cow<'a, str>),
+}
+
+/// Steps as they are put together: neighbours are joined, and what is deleted at a place goes
+/// before what is inserted there.
+#[derive(Debug, Default)]
+pub(super) struct Steps<'a> {
+    done: Vec<Step<'a>>,
+    kept: u32,
+    deleted: u32,
+    inserted: Cow<'a, str>,
+}
+
+impl<'a> Steps<'a> {
+    pub(super) fn keep(&mut self, text: &str) {
+        self.keep_units(units(text));
+    }
+
+    fn keep_units(&mut self, units: u32) {
+        if units > 0 {
+            self.flush();
+            self.kept += units;
+        }
+    }
+
+    pub(super) fn delete(&mut self, text: &str) {
+        self.deleted += units(text);
+    }
+
+    pub(super) fn insert(&mut self, text: &'a str) {
+        if self.inserted.is_empty() {
+            self.inserted = Cow::Borrowed(text);
+        } else if !text.is_empty() {
+            self.inserted.to_mut().push_str(text);
+        }
+    }
+
+    /// Places at which something changes.
+    pub(super) fn places(&self) -> usize {
+        self.done.iter().filter(|step| matches!(step, Step::Keep(_))).count() + 1
+    }
+
+    fn flush(&mut self) {
+        if self.deleted == 0 && self.inserted.is_empty() {
+            return;
+        }
+        if self.kept > 0 {
+            self.done.push(Step::Keep(std::mem::take(&mut self.kept)));
+        }
+        if self.deleted > 0 {
+            self.done.push(Step::Delete(std::mem::take(&mut self.deleted)));
+        }
+        if !self.inserted.is_empty() {
+            self.done.push(Step::Insert(std::mem::take(&mut self.inserted)));
+        }
+    }
+
+    /// The steps; none if nothing changes.
+    pub(super) fn finish(mut self) -> Vec<Step<'a>> {
+        self.flush();
+        self.done
+    }
+}
+
+/// Length in UTF-16 units. A document's clocks are below 2^31, and a unit takes one.
+fn units(text: &str) -> u32 {
+    text.chars().map(|c| c.len_utf16() as u32).sum()
+}
+
+/// An edit that does not fit its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("edit {index}: {why}")]
+pub struct BadEdit {
+    /// Its place in the list.
+    pub index: usize,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+/// The steps that do all these edits to a text at once.
+///
+/// # Errors
+/// The first edit, by position, that overlaps the one before it, reaches beyond the text or does
+/// not begin and end between characters.
+pub fn steps<'a>(text: &str, edits: &'a [Edit], unit: Unit) -> Result<Vec<Step<'a>>, BadEdit> {
+    let mut order: Vec<Place<'a>> = Vec::with_capacity(edits.len());
+    for (index, edit) in edits.iter().enumerate() {
+        order.push(Place::of(index, edit)?);
+    }
+    // What only inserts at the place where something is deleted comes before it.
+    order.sort_by_key(|place| (place.start, place.end > place.start));
+    let mut walk = Walk { text, unit, at: 0, byte: 0 };
+    let mut steps = Steps::default();
+    for place in order {
+        let bad = |why| BadEdit { index: place.index, why };
+        if place.start < walk.at {
+            return Err(bad("it overlaps another edit"));
+        }
+        steps.keep(walk.to(place.start).map_err(bad)?);
+        steps.delete(walk.to(place.end).map_err(bad)?);
+        steps.insert(place.text);
+    }
+    Ok(steps.finish())
+}
+
+/// An edit as a range and what comes there.
+struct Place<'a> {
+    index: usize,
+    start: u64,
+    end: u64,
+    text: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn of(index: usize, edit: &'a Edit) -> Result<Self, BadEdit> {
+        let (start, len, text) = match edit {
+            Edit::Insert { at, text } => (*at, 0, text.as_str()),
+            Edit::Delete { at, len } => (*at, *len, ""),
+            Edit::Replace { at, len, text } => (*at, *len, text.as_str()),
+        };
+        let end = start.checked_add(len).ok_or(BadEdit { index, why: BEYOND })?;
+        Ok(Self { index, start, end, text })
+    }
+}
+
+const BEYOND: &str = "it reaches beyond the end of the text";
+
+/// A place in a text that only moves on.
+struct Walk<'t> {
+    text: &'t str,
+    unit: Unit,
+    at: u64,
+    byte: usize,
+}
+
+impl<'t> Walk<'t> {
+    /// Goes on to a position and gives what lies between.
+    fn to(&mut self, position: u64) -> Result<&'t str, &'static str> {
+        let from = self.byte;
+        for c in self.text[from..].chars() {
+            if self.at >= position {
+                break;
+            }
+            self.at += match self.unit {
+                Unit::Utf16 => c.len_utf16() as u64,
+                Unit::Unicode => 1,
+                Unit::Utf8 => c.len_utf8() as u64,
+            };
+            self.byte += c.len_utf8();
+        }
+        match self.at {
+            at if at < position => Err(BEYOND),
+            at if at > position => Err("it begins or ends inside a character"),
+            _ => Ok(&self.text[from..self.byte]),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -5,20 +5,19 @@
 //! writes or reads documents. Never publishes what the journal does not have, never awaits while it
 //! holds a lock, never writes after it was dropped.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use sheaf_protocol::error::Refusal;
 use sheaf_protocol::ids::Principal;
 use sheaf_protocol::ids::{DocKey, VaultName};
 use sheaf_protocol::scan;
 
+use super::author::Authors;
 use super::awareness;
 use super::checkpoint::Draft;
 use super::ledger::{Account, Ledger};
@@ -73,7 +72,10 @@ pub struct Handle {
     core: Mutex<Core>,
     /// One checkpoint at a time, and none beside a load of the same document.
     checkpointing: Mutex<()>,
-    readers: Mutex<Readers>,
+    pub(super) readers: Mutex<Readers>,
+    /// Who writes without a session, one at a time: a client id must not be used in two forks at
+    /// once.
+    pub(super) authors: Mutex<Authors>,
     /// End of the document's last journal record: durable and folded are compared with it.
     pub(super) end: AtomicU64,
     is_dropped: AtomicBool,
@@ -110,6 +112,7 @@ impl Handle {
     ) -> Self {
         let live_bytes = core.state().live_bytes();
         let readers = Mutex::new(Readers::new(Arc::clone(&shared.awareness)));
+        let authors = Mutex::new(Authors::new(key, &shared.seed));
         let used_ms = AtomicU64::new(shared.clock.now_ms());
         let is_created = core.is_created();
         if is_created {
@@ -121,6 +124,7 @@ impl Handle {
             core: Mutex::new(core),
             checkpointing: Mutex::new(()),
             readers,
+            authors,
             end: AtomicU64::new(0),
             is_dropped: AtomicBool::new(false),
             ended: AtomicU8::new(0),
@@ -219,7 +223,8 @@ impl Handle {
         self.readers.lock().gather(reader, out);
     }
 
-    /// Merges a batch of one session, writes it to the journal and publishes it.
+    /// Merges a batch, writes it to the journal and publishes it to all readers but the one it
+    /// comes from, if it comes from one.
     ///
     /// # Errors
     /// The document or the journal can take no more: the session ends with a transient close.
@@ -229,8 +234,18 @@ impl Handle {
         by: Submitter<'_>,
         batch: &[Submission<'_>],
     ) -> Result<Receipt, Failure> {
+        self.commit(&mut self.core(), origin, by, batch)
+    }
+
+    /// The same, by one who looked at the document first and still has its lock.
+    pub(super) fn commit(
+        &self,
+        core: &mut Core,
+        origin: Option<ReaderId>,
+        by: Submitter<'_>,
+        batch: &[Submission<'_>],
+    ) -> Result<Receipt, Failure> {
         let begun = self.shared.clock.now();
-        let mut core = self.core();
         if self.is_dropped() {
             return Err(self.ended());
         }
@@ -246,14 +261,14 @@ impl Handle {
             core.merge(batch, by, &mut taken, live);
         }));
         if merged.is_err() || taken.broken.is_some() {
-            return Ok(self.quarantine(&mut core, by, batch[taken.at].update.bytes()));
+            return Ok(self.quarantine(core, by, batch[taken.at].update.bytes()));
         }
         self.count(batch.len(), &taken);
         if taken.is_empty() {
             self.withdraw(is_admitted);
             return Ok(taken.receipt);
         }
-        self.write(&mut core, by.principal, &taken)?;
+        self.write(core, by.principal, &taken)?;
         self.publish(origin, by, &taken);
         self.charge(core.state().live_bytes());
         let took = self.shared.clock.now().since(begun);
@@ -278,7 +293,12 @@ impl Handle {
         }
     }
 
-    fn write(&self, core: &mut Core, author: &Principal, taken: &Taken<'_>) -> Result<(), Failure> {
+    pub(super) fn write(
+        &self,
+        core: &mut Core,
+        author: &Principal,
+        taken: &Taken<'_>,
+    ) -> Result<(), Failure> {
         let notes = core.notes(&self.name, taken);
         let records = core.records(self.key, author, taken, &notes, self.shared.clock.now_ms());
         match self.shared.journal.append(&records) {
@@ -369,42 +389,7 @@ impl Handle {
         self.shared.journal.poll_durable(cx, end).map_err(|_| Failure::ReadOnly)
     }
 
-    /// The state vector, encoded.
-    pub fn state_vector(&self) -> Vec<u8> {
-        self.core().state().state_vector()
-    }
-
-    /// What a reader with this state vector misses; it needs nothing of the tail before it.
-    ///
-    /// # Errors
-    /// The document is gone, or encoding it broke it.
-    pub fn diff(&self, reader: ReaderId, known: &scan::StateVector<'_>) -> Result<Bytes, Failure> {
-        let mut core = self.core();
-        if self.is_dropped() {
-            return Err(self.ended());
-        }
-        let encoded = catch_unwind(AssertUnwindSafe(|| core.diff(known)));
-        let bytes = encoded.map_err(|_| self.encode_broke())?;
-        self.readers.lock().skip_to_end(reader);
-        self.touch();
-        Ok(bytes)
-    }
-
-    /// What a reader lacks that missed clocks from these on.
-    ///
-    /// # Errors
-    /// As [`Handle::diff`].
-    pub fn resync(&self, missed: &HashMap<u64, u32>) -> Result<Vec<u8>, Failure> {
-        self.shared.metrics.relay.resyncs.inc();
-        let core = self.core();
-        if self.is_dropped() {
-            return Err(self.ended());
-        }
-        let encoded = catch_unwind(AssertUnwindSafe(|| core.resync(missed)));
-        encoded.map_err(|_| self.encode_broke())
-    }
-
-    fn encode_broke(&self) -> Failure {
+    pub(super) fn encode_broke(&self) -> Failure {
         tracing::error!(doc = %self.key, "encoding panicked, document dropped");
         self.is_suspect.store(true, Ordering::Release);
         self.drop_now();
@@ -451,16 +436,6 @@ impl Handle {
         readers.shown()
     }
 
-    /// The text of a root, if it is one.
-    pub fn text(&self, root: &str) -> Option<String> {
-        self.core().state().text(root)
-    }
-
-    /// The whole state as one update.
-    pub fn encode(&self) -> Vec<u8> {
-        self.core().state().encode()
-    }
-
     /// The state to write down as a checkpoint, if enough has changed since the last one. Never of
     /// a document that was dropped: what it holds is not trusted.
     pub(super) fn due_checkpoint(&self, is_forced: bool) -> Option<Draft> {
@@ -501,7 +476,7 @@ impl Handle {
         }
     }
 
-    fn touch(&self) {
+    pub(super) fn touch(&self) {
         self.used_ms.store(self.shared.clock.now_ms(), Ordering::Relaxed);
     }
 

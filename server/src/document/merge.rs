@@ -146,10 +146,6 @@ impl Core {
         &self.state
     }
 
-    pub(super) fn is_created(&self) -> bool {
-        self.is_created
-    }
-
     /// Bytes as stored: the last checkpoint and the entries since.
     pub(super) fn stored_bytes(&self) -> u64 {
         (self.checkpoint_bytes + self.bytes_since) as u64
@@ -162,6 +158,21 @@ impl Core {
 
     pub(super) fn n(&self) -> u64 {
         self.n
+    }
+
+    /// The store or the journal knows the document.
+    pub(super) fn is_created(&self) -> bool {
+        self.is_created
+    }
+
+    /// One past the last clock of a client id.
+    pub(super) fn clock(&self, client: u64) -> u32 {
+        self.state.clocks().get(&client).copied().unwrap_or(0)
+    }
+
+    /// True if anybody wrote with a client id, or it belongs to somebody.
+    pub(super) fn knows(&self, client: u64) -> bool {
+        self.state.clocks().contains_key(&client) || self.owners.owner(client).is_some()
     }
 
     pub(super) fn stamp(&mut self, now_ms: u64) -> Stamp {
@@ -422,6 +433,11 @@ impl Core {
         if known.entries().next().is_some() {
             return Bytes::from(self.state.diff(known));
         }
+        self.whole()
+    }
+
+    /// The whole state as one update.
+    pub(super) fn whole(&mut self) -> Bytes {
         let whole = self.whole.get_or_insert_with(|| Bytes::from(self.state.encode()));
         whole.clone()
     }

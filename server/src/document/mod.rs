@@ -7,6 +7,7 @@ mod admission;
 pub mod author;
 pub mod awareness;
 pub mod checkpoint;
+pub mod diff;
 pub mod edit;
 pub mod ending;
 pub mod handle;

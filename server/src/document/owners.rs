@@ -62,8 +62,15 @@ pub struct Submitter<'a> {
     pub principal: &'a Principal,
     /// May relay any principal's ids (admins, imports, peers).
     pub may_relay: bool,
-    /// Owners whose live sessions have been asked and had their time.
-    pub asked: &'a [Principal],
+    /// Owners whose live sessions have been asked and had their time. `None`: whoever submits
+    /// cannot wait for an answer, so everyone counts as asked.
+    pub asked: Option<&'a [Principal]>,
+}
+
+impl Submitter<'_> {
+    fn has_asked(&self, owner: &Principal) -> bool {
+        self.asked.is_none_or(|asked| asked.contains(owner))
+    }
 }
 
 /// The owners of one document's client ids.
@@ -139,7 +146,7 @@ impl Owners {
         }
         match live(owner) {
             Live::Gone => Verdict::Via(Arc::clone(name)),
-            Live::Here | Live::Using if !by.asked.contains(owner) => Verdict::Ask(owner.clone()),
+            Live::Here | Live::Using if !by.has_asked(owner) => Verdict::Ask(owner.clone()),
             Live::Here => Verdict::Via(Arc::clone(name)),
             Live::Using => Verdict::Refused,
         }

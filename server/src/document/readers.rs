@@ -145,6 +145,11 @@ impl Readers {
         self.awareness.len()
     }
 
+    /// Everyone who is shown, by client id.
+    pub fn present(&self) -> Vec<Shown> {
+        self.awareness.shown()
+    }
+
     /// Adds a reader that will be sent everything from now on.
     pub fn join(
         &mut self,

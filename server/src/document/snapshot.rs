@@ -1,15 +1,22 @@
-//! Reading a document from outside a session: its text, all its roots, its state, who is present.
+//! Reading a document: its text, all its roots, its state or a difference, who is present.
 //!
-//! Job: answer HTTP and whatever else reads whole documents. Called by edges and services, on
-//! threads that may block. Never changes a document by reading it, never reads more of it than the
+//! Job: answer sessions that ask for what they lack, HTTP, and whatever else reads whole documents.
+//! Called by edges and services, on threads that may block. Never changes a document by reading it, never reads more of it than the
 //! message bound lets in.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use sheaf_protocol::error::Refusal;
 use sheaf_protocol::scan;
 
+use super::awareness::Shown;
 use super::handle::Handle;
+use super::merge::Core;
+use super::readers::ReaderId;
 use super::submission::Failure;
 
 /// A document's text at one moment.
@@ -73,20 +80,19 @@ impl Handle {
     /// # Errors
     /// It is gone from memory, or reading it broke it: open it again.
     pub fn snapshot(&self) -> Result<Snapshot, Failure> {
-        let core = self.core();
-        let content = match core.state().text(&self.shared.text_root) {
-            Some(text) => Content::Text { root: self.shared.text_root.to_string(), text },
-            None => Content::Empty,
-        };
-        Ok(Snapshot { n: core.n(), content })
+        let root = &self.shared.text_root;
+        let (n, content) = self.read(|core| core.state().content(root))?;
+        Ok(Snapshot { n, content })
     }
 
-    /// Every root type as JSON with its kind, and the count of entries it was read at.
+    /// Every root type as JSON with its kind, `{"content": {"type": "text", "value": "…"}}`, and
+    /// the count of entries it was read at. The form is told in `state::json`. Blocks the thread
+    /// for as long as a large document takes.
     ///
     /// # Errors
     /// As [`Handle::snapshot`].
     pub fn roots(&self) -> Result<(u64, Map<String, Value>), Failure> {
-        Ok((self.n(), Map::new()))
+        self.read(|core| core.state().roots())
     }
 
     /// What a replica with this state vector misses, as one update, or the whole state; and the
@@ -95,14 +101,70 @@ impl Handle {
     /// # Errors
     /// The state vector does not scan; or as [`Handle::snapshot`].
     pub fn encode_since(&self, state_vector: Option<&[u8]>) -> Result<(u64, Bytes), ReadError> {
-        let known = scan::state_vector(state_vector.unwrap_or(&[0]))?;
-        let mut core = self.core();
-        Ok((core.n(), core.diff(&known)))
+        let known = state_vector.map(scan::state_vector).transpose()?;
+        let read = self.read(|core| match &known {
+            Some(known) => core.diff(known),
+            None => core.whole(),
+        });
+        Ok(read?)
     }
 
-    /// Who is present.
+    /// The state vector, encoded.
+    pub fn state_vector(&self) -> Vec<u8> {
+        self.core().state().state_vector()
+    }
+
+    /// What a reader with this state vector misses; it needs nothing of the tail before it.
+    ///
+    /// # Errors
+    /// The document is gone, or encoding it broke it.
+    pub fn diff(&self, reader: ReaderId, known: &scan::StateVector<'_>) -> Result<Bytes, Failure> {
+        let mut core = self.core();
+        if self.is_dropped() {
+            return Err(self.ended());
+        }
+        let encoded = catch_unwind(AssertUnwindSafe(|| core.diff(known)));
+        let bytes = encoded.map_err(|_| self.encode_broke())?;
+        self.readers.lock().skip_to_end(reader);
+        self.touch();
+        Ok(bytes)
+    }
+
+    /// What a reader lacks that missed clocks from these on.
+    ///
+    /// # Errors
+    /// As [`Handle::diff`].
+    pub fn resync(&self, missed: &HashMap<u64, u32>) -> Result<Vec<u8>, Failure> {
+        self.shared.metrics.relay.resyncs.inc();
+        let core = self.core();
+        if self.is_dropped() {
+            return Err(self.ended());
+        }
+        let encoded = catch_unwind(AssertUnwindSafe(|| core.resync(missed)));
+        encoded.map_err(|_| self.encode_broke())
+    }
+
+    /// Reads under the lock, with the count of entries at that moment.
+    fn read<R>(&self, read: impl FnOnce(&mut Core) -> R) -> Result<(u64, R), Failure> {
+        let mut core = self.core();
+        if self.is_dropped() {
+            return Err(self.ended());
+        }
+        self.touch();
+        let n = core.n();
+        let read = catch_unwind(AssertUnwindSafe(|| read(&mut core)));
+        Ok((n, read.map_err(|_| self.encode_broke())?))
+    }
+
+    /// Who is present, by client id.
     pub fn presence(&self) -> Vec<Present> {
-        Vec::new()
+        let shown = self.readers.lock().present();
+        let present = shown.into_iter().map(|Shown { client, clock, state }| {
+            // It was scanned as JSON when it came in.
+            let state = state.and_then(|json| serde_json::from_str(&json).ok());
+            Present { client, clock, state: state.unwrap_or(Value::Null) }
+        });
+        present.collect()
     }
 
     /// Waits until everything before a journal position survives power loss.
@@ -110,6 +172,16 @@ impl Handle {
     /// # Errors
     /// `ReadOnly`: it never will.
     pub async fn durable(&self, end: u64) -> Result<(), Failure> {
-        std::future::poll_fn(|cx| self.poll_durable(cx, end)).await
+        poll_fn(|cx| self.poll_durable(cx, end)).await
+    }
+
+    /// The text of a root, if it is one.
+    pub fn text(&self, root: &str) -> Option<String> {
+        self.core().state().text(root)
+    }
+
+    /// The whole state as one update.
+    pub fn encode(&self) -> Vec<u8> {
+        self.core().state().encode()
     }
 }

@@ -56,14 +56,14 @@ impl Ground {
     }
 }
 
-struct World {
-    ground: Ground,
+pub(crate) struct World {
+    pub(crate) ground: Ground,
     hand: Hand,
     dir: TempDir,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_budget(1 << 30)
     }
 
@@ -74,12 +74,12 @@ impl World {
         Self { ground, hand, dir }
     }
 
-    async fn open(&self, document: &str) -> Arc<Handle> {
+    pub(crate) async fn open(&self, document: &str) -> Arc<Handle> {
         self.ground.registry.open(&name(document)).await.expect("opens")
     }
 
     /// A reopened world: as after `kill -9`, but for the lock of the directory.
-    fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         let Self { ground, hand, dir } = self;
         let clock = ground.shared.clock.clone();
         ground.shared.journal.close().expect("closes");
@@ -95,7 +95,7 @@ fn name(document: &str) -> Name {
 
 /// A reader that notes what it is offered.
 #[derive(Default)]
-struct Ear {
+pub(crate) struct Ear {
     woken: Mutex<usize>,
 }
 
@@ -109,11 +109,15 @@ impl Outlet for Ear {
     }
 }
 
-fn join(handle: &Handle) -> ReaderId {
+pub(crate) fn join(handle: &Handle) -> ReaderId {
     handle.join(Arc::new(Ear::default()), Principal::Anonymous, true).expect("joins")
 }
 
-fn submit(handle: &Handle, reader: ReaderId, updates: &[Vec<u8>]) -> Result<Receipt, Failure> {
+pub(crate) fn submit(
+    handle: &Handle,
+    reader: ReaderId,
+    updates: &[Vec<u8>],
+) -> Result<Receipt, Failure> {
     let batch: Vec<_> = updates
         .iter()
         .map(|bytes| Submission {
@@ -121,7 +125,7 @@ fn submit(handle: &Handle, reader: ReaderId, updates: &[Vec<u8>]) -> Result<Rece
             update: scan::update(bytes).expect("scans"),
         })
         .collect();
-    let by = Submitter { principal: &Principal::Anonymous, may_relay: false, asked: &[] };
+    let by = Submitter { principal: &Principal::Anonymous, may_relay: false, asked: Some(&[]) };
     handle.submit(Some(reader), by, &batch)
 }
 

@@ -1,12 +1,15 @@
 //! One document's merged state: a pure function of what it holds and the bytes it is given.
 //!
-//! Job: plan, merge, encode. Called by `handle` (live), `load` and `checkpoint` (from the store),
-//! and by fuzzers and simulations, without a socket, a clock or a disk. The only module that names
-//! `yrs`, and it gives it nothing that `protocol::scan` and `plan` have not passed. Never keeps
-//! pending content, never decides who may write.
+//! Job: plan, merge, encode, read. Called by `handle` (live), `load` and `checkpoint` (from the
+//! store), and by fuzzers and simulations, without a socket, a clock or a disk. It and its parts
+//! are the only modules that name `yrs`, and they give it nothing that `protocol::scan` and `plan`
+//! have not passed. Never keeps pending content, never decides who may write.
 
 mod compare;
+pub mod fork;
 mod join;
+mod json;
+mod roots;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -27,6 +30,8 @@ use yrs::updates::encoder::Encode;
 use yrs::{Doc, GetString, OffsetKind, Options, ReadTxn, StateVector, Transact, WriteTxn};
 
 pub use join::{Run, single_insert};
+
+use crate::document::snapshot::Content;
 
 /// Live bytes that a byte of encoded state costs, measured on a long text (377 KB encoded, 2.25 MB
 /// live); the budget for loaded documents counts with it.
@@ -212,6 +217,16 @@ impl State {
     /// or deleted since costs nothing any more.
     pub fn charge(&mut self, encoded_bytes: usize) {
         self.live_bytes = EMPTY_BYTES + encoded_bytes * LIVE_BYTES_PER_ENCODED;
+    }
+
+    /// What it holds as a text: see [`Content`].
+    pub fn content(&self, text_root: &str) -> Content {
+        roots::content(&self.doc.transact(), text_root)
+    }
+
+    /// Every root with its kind, as JSON; see `state::json` for its form.
+    pub fn roots(&self) -> serde_json::Map<String, serde_json::Value> {
+        json::roots(&self.doc.transact())
     }
 
     /// The text of a root, if there is such a root and it is a text.

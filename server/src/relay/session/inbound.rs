@@ -342,7 +342,7 @@ impl Session {
         let by = Submitter {
             principal: &self.grant.principal,
             may_relay: self.grant.may_relay(),
-            asked,
+            asked: Some(asked),
         };
         let receipt = self.document.submit(Some(self.reader), by, batch)?;
         if receipt.has_kept_copy {

@@ -108,6 +108,10 @@ impl<'a> World<'a> {
             What::DoubleDown => peer.down.extend(peer.down.front().cloned()),
             What::SwapDown if peer.down.len() > 1 => peer.down.swap(0, 1),
             What::SwapUp | What::SwapDown => {}
+            What::Put(number) => {
+                let said = self.hub.put(number);
+                self.spread(said);
+            }
             What::Restart => {
                 for number in 0..self.peers.len() {
                     self.cut(number);

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use hyper::header::{
+    HeaderValue, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use hyper_util::service::TowerToHyperService;
-use sheaf_protocol::error::Refusal;
 use warp::Reply;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use crate::auth::Auth;
+use crate::auth::{Auth, Denied};
 use crate::http::{self, error::Error};
 use crate::metrics::Metrics;
 use crate::relay::listen::{Kind, Peer, Service};
@@ -55,10 +56,15 @@ pub(super) fn service(
         Box::pin(async move {
             let mut response = match front.answer(request).await {
                 Ok(response) => response,
-                Err(refusal) => {
+                Err(Denied { refusal, retry_after }) => {
                     front.metrics.relay.refuse(refusal.code);
                     tracing::debug!(code = refusal.code.name(), refusal.what, "request refused");
-                    Error::from(refusal).into_response()
+                    let mut response = Error::from(refusal).into_response();
+                    if let Some(wait) = retry_after {
+                        let seconds = HeaderValue::from(wait.as_secs() + 1);
+                        response.headers_mut().insert(RETRY_AFTER, seconds);
+                    }
+                    response
                 }
             };
             front.metrics.answer(response.status().as_u16());
@@ -69,7 +75,7 @@ pub(super) fn service(
 }
 
 impl Front {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response, Refusal> {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response, Denied> {
         let (parts, body) = request.into_parts();
         let peer = parts.extensions.get::<Peer>();
         let address = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.client);

@@ -6,10 +6,13 @@
 pub mod core;
 mod front;
 mod kept;
+mod reload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use self::core::Core;
 pub use self::kept::Kept;
@@ -68,7 +71,8 @@ pub enum Error {
 pub struct App {
     doors: Vec<Door>,
     addresses: Vec<SocketAddr>,
-    is_open: bool,
+    auth: Auth,
+    config: ArcSwap<Config>,
     metrics: Arc<Metrics>,
     clock: Clock,
     /// Accept loops, connections and upgrades: the way in.
@@ -102,6 +106,7 @@ impl App {
         let listener = bind(&config, &auth, &clock)?;
         let data_dir = config.data_dir()?;
         data::prepare(&data_dir)?;
+        auth.load_ticket_key(&data_dir)?;
         let core = task::block(|| Core::open(&data_dir, &config, &clock, &seed, &metrics))?;
         let core = Arc::new(core);
 
@@ -123,13 +128,13 @@ impl App {
             text_bytes_max: config.limits.message_bytes_max,
         };
         let routes = front::Routes::new(&state, config.admin_listen.is_some());
-        let is_open = auth.is_open();
-        let service = front::service(auth, upgrade, Arc::clone(&metrics), routes);
+        let service = front::service(auth.clone(), upgrade, Arc::clone(&metrics), routes);
         let doors = listener.doors();
         let addresses = doors.iter().filter_map(public).collect();
         listener.serve(service, clock.clone(), Arc::clone(&metrics), &edges);
         let stop_time_max = Duration::from_secs(config.limits.stop_timeout_s);
-        Ok(App { doors, addresses, is_open, metrics, clock, edges, core, stop_time_max })
+        let config = ArcSwap::from_pointee(config);
+        Ok(App { doors, addresses, auth, config, metrics, clock, edges, core, stop_time_max })
     }
 
     /// Everything it listens on.
@@ -147,7 +152,7 @@ impl App {
     /// Whether anyone who can connect may write.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.is_open
+        self.auth.is_open()
     }
 
     /// Its metrics, for tests that wait for one.

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::{Principal, VaultName};
 
-use super::reach::{self, Prefix, Rule, What};
+use super::callback::Said;
+use super::reach::{self, Prefix, Rule, Vaults, What};
 use super::role::{Grant, Role};
 use super::roster::{Leash, SessionFacts};
-use super::token::Digest;
-use super::{Auth, Rules};
+use super::token::{Carried, Digest, Secret};
+use super::{Auth, Rules, jwt, ticket};
 
 /// A principal's name, in bytes. It is kept with every document it wrote in, and shown in lists.
 const NAME_BYTES_MAX: usize = 128;
@@ -39,8 +40,26 @@ pub(super) enum Credential {
     Absent,
     /// A token that nobody here knows.
     Unknown,
+    /// A token that could be ours, but is not right; why, for people.
+    Bad(&'static str),
     /// A token of the configuration.
     User { name: Arc<str>, digest: Digest },
+    /// A token that one of the keys has signed.
+    Jwt(jwt::Proved),
+    /// A ticket that is ours.
+    Ticket(ticket::Content),
+    /// A token that the callback is to be asked about.
+    Asked(Secret),
+}
+
+/// What a live session may do, and until when that is known.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) grant: Grant,
+    /// Worth nothing from then on, in milliseconds since 1970.
+    pub(super) expires_ms: Option<u64>,
+    /// To be looked at again.
+    pub(super) again_ms: Option<u64>,
 }
 
 /// What a credential is worth now, before a vault is named.
@@ -66,18 +85,12 @@ impl Caller {
     /// Whoever comes to a server that is open on loopback.
     #[cfg(test)]
     pub(crate) fn anyone() -> Caller {
-        let config = super::Config {
-            users: Vec::new(),
-            allow_anonymous: false,
-            hosts: Vec::new(),
-            origins: Vec::new(),
-            listen: vec![([127, 0, 0, 1], 1234).into()],
-            caps: super::Caps { per_principal_max: 100, per_vault_max: 100, per_address_max: 100 },
-        };
+        let config = super::Config::default();
         let auth = Auth::new(&config, &crate::time::Clock::system()).expect("it may start");
         Caller::new(auth, Credential::Absent, IpAddr::from([127, 0, 0, 1]))
     }
 
+    #[cfg(test)]
     pub(super) fn credential(&self) -> &Arc<Credential> {
         &self.credential
     }
@@ -130,8 +143,19 @@ impl Caller {
         prefix: &str,
         least: Role,
     ) -> Result<Grant, Refusal> {
+        // Half a segment is under no prefix, so it takes the vault.
         let what = Prefix::try_from(prefix.to_owned()).map_or(What::Vault, What::Under);
         self.granted(vault, &what, least).await
+    }
+
+    /// What the caller may do to all that a ticket would name.
+    pub(super) async fn grant_what(
+        &self,
+        vault: &VaultName,
+        path: Option<&str>,
+        least: Role,
+    ) -> Result<Grant, Refusal> {
+        self.granted(vault, &What::of(path), least).await
     }
 
     async fn granted(
@@ -140,7 +164,7 @@ impl Caller {
         what: &What<'_>,
         least: Role,
     ) -> Result<Grant, Refusal> {
-        let standing = self.standing()?;
+        let standing = self.standing(Some((vault, what.path()))).await?;
         let role = reach::role_in(&standing.rules, vault, what).filter(|role| *role >= least);
         match role {
             Some(role) => Ok(Grant { principal: standing.principal, role }),
@@ -148,21 +172,105 @@ impl Caller {
         }
     }
 
-    /// A grant to act on the server as a whole: for administrators of every vault.
+    /// A grant to act on the server as a whole: for administrators of every vault. The callback is
+    /// not asked: it speaks of one vault at a time.
     ///
     /// # Errors
     /// As [`Caller::grant`].
-    #[expect(clippy::unused_async, reason = "the callback may be asked")]
     pub async fn server_admin(&self) -> Result<Grant, Refusal> {
-        let standing = self.standing()?;
+        let standing = self.standing(None).await?;
         if reach::is_server_admin(&standing.rules) {
             return Ok(Grant { principal: standing.principal, role: Role::Admin });
         }
         Err(self.refused(&standing.principal))
     }
 
-    fn standing(&self) -> Result<Standing, Refusal> {
-        self.auth.rules().standing(&self.credential)
+    /// What the token is worth; about a token that is not ours, at one place.
+    async fn standing(
+        &self,
+        place: Option<(&VaultName, Option<&str>)>,
+    ) -> Result<Standing, Refusal> {
+        let Credential::Asked(token) = &*self.credential else {
+            return self.auth.rules().standing(&self.credential, self.auth.now_ms());
+        };
+        // Not across the wait: a reload must not wait for it.
+        let callback = self.auth.rules().callback.clone().ok_or_else(not_valid)?;
+        let (vault, path) = place.ok_or(FORBIDDEN)?;
+        match callback.ask(token, vault, path, self.address).await {
+            Ok(said) => Ok(Standing::of(&said, vault)),
+            Err(refusal) => {
+                if refusal.code == Code::Unauthorised {
+                    self.auth.failed(self.address);
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// What a live session may do now, without waiting; none if somebody must be asked.
+    pub(super) fn known(
+        &self,
+        vault: &VaultName,
+        document: &str,
+    ) -> Option<Result<Known, Refusal>> {
+        if matches!(&*self.credential, Credential::Asked(_)) {
+            return None;
+        }
+        let standing = self.auth.rules().standing(&self.credential, self.auth.now_ms());
+        Some(standing.and_then(|standing| Known::of(standing, vault, document)))
+    }
+
+    /// As [`Caller::known`], waiting for who must be asked. One who cannot be reached now leaves a
+    /// session its grant, until that ends by itself.
+    pub(super) async fn follow(
+        self,
+        vault: VaultName,
+        document: Arc<str>,
+        last: Known,
+    ) -> Result<Known, Refusal> {
+        if let Some(known) = self.known(&vault, &document) {
+            return known;
+        }
+        let standing = self.standing(Some((&vault, Some(&document)))).await;
+        let now_ms = self.auth.now_ms();
+        let callback = self.auth.rules().callback.clone().ok_or_else(not_valid)?;
+        let again_ms = now_ms.saturating_add(callback.recheck().as_millis() as u64);
+        match standing {
+            Ok(standing) => {
+                let known = Known::of(standing, &vault, &document)?;
+                if known.grant.principal != last.grant.principal {
+                    return Err(not_valid());
+                }
+                let again_ms = Some(known.again_ms.unwrap_or(u64::MAX).min(again_ms));
+                Ok(Known { again_ms, ..known })
+            }
+            Err(refusal) if refusal.code == Code::Unavailable => {
+                let is_good = last.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms);
+                let again_ms = Some(last.expires_ms.unwrap_or(u64::MAX).min(again_ms));
+                is_good.then_some(Known { again_ms, ..last }).ok_or(refusal)
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// On whose authority a ticket of this caller would stand, and until when at most.
+    pub(super) fn maker(&self) -> Result<(ticket::Maker, u64), Refusal> {
+        let rules = self.auth.rules();
+        match &*self.credential {
+            Credential::Absent | Credential::Unknown if rules.is_open_on_loopback => {
+                Ok((ticket::Maker::Anyone, u64::MAX))
+            }
+            Credential::Absent | Credential::Unknown => Err(needs_token()),
+            Credential::Bad(_) => Err(not_valid()),
+            Credential::User { name, digest } => {
+                Ok((ticket::Maker::User(name.to_string(), digest.print()), u64::MAX))
+            }
+            Credential::Jwt(proved) => {
+                let expires = rules.standing(&self.credential, self.auth.now_ms())?.expires_ms;
+                Ok((ticket::Maker::Jwt(hex(&proved.print)), expires.unwrap_or(u64::MAX)))
+            }
+            Credential::Ticket(_) | Credential::Asked(_) => Err(FORBIDDEN),
+        }
     }
 
     fn denied(&self, principal: &Principal, vault: &VaultName) -> Refusal {
@@ -180,23 +288,90 @@ impl Caller {
     }
 }
 
+impl Known {
+    fn of(standing: Standing, vault: &VaultName, document: &str) -> Result<Known, Refusal> {
+        let what = What::Path(Cow::Borrowed(document));
+        let role = reach::role_in(&standing.rules, vault, &what).ok_or(FORBIDDEN)?;
+        let grant = Grant { principal: standing.principal, role };
+        Ok(Known { grant, expires_ms: standing.expires_ms, again_ms: standing.expires_ms })
+    }
+}
+
+impl Standing {
+    fn of(said: &Said, vault: &VaultName) -> Standing {
+        // It was asked about this very place.
+        let vaults = Vaults::These(Arc::from([vault.clone()]));
+        Standing {
+            principal: Principal::Named(said.user.clone()),
+            rules: Arc::from([Rule { vaults, paths: None, role: said.role }]),
+            expires_ms: said.expires_ms,
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl Rules {
     /// What a credential is worth by these rules.
-    pub(super) fn standing(&self, credential: &Credential) -> Result<Standing, Refusal> {
+    pub(super) fn standing(
+        &self,
+        credential: &Credential,
+        now_ms: u64,
+    ) -> Result<Standing, Refusal> {
+        let unauthorised = |what| Refusal { code: Code::Unauthorised, at: 0, what };
         match credential {
             Credential::Absent => self.anonymous().ok_or_else(needs_token),
             Credential::Unknown => self.anonymous().ok_or_else(not_valid),
-            Credential::User { name, digest } => {
-                let mut users = self.users.iter();
-                let user = users.find(|user| user.name == *name && user.tokens.contains(digest));
-                let user = user.ok_or_else(not_valid)?;
-                Ok(Standing {
-                    principal: Principal::Named(user.name.clone()),
-                    rules: Arc::clone(&user.rules),
-                    expires_ms: None,
-                })
+            Credential::Bad(what) => Err(unauthorised(what)),
+            Credential::User { name, digest } => self.user(name, |it| it == digest),
+            Credential::Jwt(proved) => {
+                let keys = self.jwt.as_ref().ok_or_else(not_valid)?;
+                keys.standing(proved, now_ms).map_err(unauthorised)
             }
+            Credential::Ticket(content) => self.ticket(content, now_ms).map_err(unauthorised),
+            Credential::Asked(_) => Err(not_valid()),
         }
+    }
+
+    fn user(&self, name: &str, has: impl Fn(&Digest) -> bool) -> Result<Standing, Refusal> {
+        let user = self.users.iter().find(|user| *user.name == *name);
+        let user = user.filter(|user| user.tokens.iter().any(has)).ok_or_else(not_valid)?;
+        Ok(Standing {
+            principal: Principal::Named(user.name.clone()),
+            rules: Arc::clone(&user.rules),
+            expires_ms: None,
+        })
+    }
+
+    /// A ticket is worth what it says, as long as who made it may still do that.
+    fn ticket(&self, ticket: &ticket::Content, now_ms: u64) -> Result<Standing, &'static str> {
+        if now_ms >= ticket.expires_ms {
+            return Err("this ticket has expired");
+        }
+        const VOID: &str = "this ticket is no longer valid";
+        let what = What::of(ticket.path.as_deref());
+        let may = |rules: &[Rule]| {
+            reach::role_in(rules, &ticket.vault, &what).is_some_and(|role| role >= ticket.role)
+        };
+        let is_backed = match &ticket.maker {
+            ticket::Maker::Anyone => self.is_open_on_loopback,
+            ticket::Maker::User(name, print) => {
+                self.user(name, |it| it.print() == *print).is_ok_and(|maker| may(&maker.rules))
+            }
+            // What it said does not change, and the ticket ends before it.
+            ticket::Maker::Jwt(print) => {
+                self.jwt.as_ref().is_some_and(|keys| keys.has(|key| hex(key) == *print))
+            }
+        };
+        let user = ticket.user.as_deref().map(Arc::from);
+        let standing = Standing {
+            principal: user.map_or(Principal::Anonymous, Principal::Named),
+            rules: Arc::from([ticket.rule()]),
+            expires_ms: Some(ticket.expires_ms),
+        };
+        is_backed.then_some(standing).ok_or(VOID)
     }
 
     fn anonymous(&self) -> Option<Standing> {
@@ -207,12 +382,17 @@ impl Rules {
         } else {
             return None;
         };
-        let rules = Arc::from([Rule { vaults: reach::Vaults::All, paths: None, role }]);
+        let rules = Arc::from([Rule { vaults: Vaults::All, paths: None, role }]);
         Some(Standing { principal: Principal::Anonymous, rules, expires_ms: None })
     }
 
-    pub(super) fn credential_of(&self, token: Option<&str>) -> Credential {
-        let Some(token) = token else { return Credential::Absent };
+    /// What a request shows of itself. `key` is the one of tickets.
+    pub(super) fn credential_of(&self, carried: &Carried<'_>, key: &ticket::Key) -> Credential {
+        let token = match carried {
+            Carried::None => return Credential::Absent,
+            Carried::TooLong => return Credential::Bad("this token is too long"),
+            Carried::Token(token) => token,
+        };
         let digest = Digest::of(token.as_bytes());
         // All are compared, so the time tells nothing about which one matched.
         let mut found = None;
@@ -223,9 +403,23 @@ impl Rules {
                 }
             }
         }
-        match found {
-            Some(name) => Credential::User { name: name.clone(), digest },
-            None => Credential::Unknown,
+        if let Some(name) = found {
+            return Credential::User { name: name.clone(), digest };
+        }
+        if ticket::is_ticket(token) {
+            let bad = Credential::Bad("this ticket is not valid here");
+            return key.open(token).map_or(bad, Credential::Ticket);
+        }
+        if let Some(proved) = self.jwt.as_ref().and_then(|keys| keys.prove(token)) {
+            return Credential::Jwt(proved);
+        }
+        match (&self.callback, &self.jwt) {
+            (Some(_), _) => Credential::Asked(Secret::new(token)),
+            // Somebody wanted to be known by it: not to be taken for nobody.
+            (None, Some(_)) if token.matches('.').count() == 2 => {
+                Credential::Bad("this token is not valid here")
+            }
+            _ => Credential::Unknown,
         }
     }
 }

@@ -3,8 +3,11 @@
 //! `app` builds one [`Auth`] from the configuration and asks it to [`Auth::admit`] each request
 //! before anything else looks at it. Never logs, prints or labels with a token.
 
+pub mod callback;
 pub mod caller;
 pub mod forwarded;
+pub mod jwt;
+mod rate;
 pub mod reach;
 pub mod role;
 pub mod roster;
@@ -14,25 +17,32 @@ pub mod token;
 pub mod users;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hyper::http::request::Parts;
 use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::ids::{Principal, VaultName, check_document_name};
 use tokio::sync::broadcast;
 
+use self::callback::{Callback, CallbackConfig};
 pub use self::caller::Caller;
-use self::caller::Credential;
+use self::caller::{Credential, Standing};
+use self::jwt::JwtConfig;
+use self::rate::{Meter, Rate};
 pub use self::role::{Grant, Role};
 use self::roster::Roster;
 pub use self::roster::{Caps, Leash, Session, SessionEvent, SessionFacts};
 use self::site::Site;
 pub use self::ticket::{Ticket, TicketAsk};
+use self::token::Carried;
 use self::users::{User, UserConfig};
 use crate::time::Clock;
 
 /// What `auth` needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Who has a token. With nobody here and no `allow_anonymous`, loopback alone is served.
     pub users: Vec<UserConfig>,
@@ -44,8 +54,27 @@ pub struct Config {
     pub origins: Vec<String>,
     /// Where the server listens.
     pub listen: Vec<SocketAddr>,
+    /// Tokens that somebody else signs.
+    pub jwt: JwtConfig,
+    /// A server that is asked about tokens that are not known here.
+    pub callback: Option<CallbackConfig>,
     /// How many sessions there may be.
     pub caps: Caps,
+    /// How often something may happen.
+    pub rates: Rates,
+}
+
+/// How often something may happen; 0 is without limit. Ten seconds' worth may come at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// Requests from one address, not applied on loopback.
+    pub requests_per_address_per_s: u64,
+    /// Requests with tokens of one user.
+    pub requests_per_user_per_s: u64,
+    /// New sessions in one vault.
+    pub sessions_per_vault_per_s: u64,
+    /// Wrong tokens from one address, not applied on loopback.
+    pub failures_per_address_per_min: u64,
 }
 
 /// Why the server must not start with this configuration.
@@ -93,6 +122,15 @@ pub enum Error {
         /// Whose.
         name: Arc<str>,
     },
+    /// Keys that cannot be used.
+    #[error(transparent)]
+    Jwt(#[from] jwt::Error),
+    /// A callback that cannot be asked.
+    #[error(transparent)]
+    Callback(#[from] callback::Error),
+    /// The key that tickets are signed with.
+    #[error("cannot use ticket.key in the data directory: {0}")]
+    TicketKey(std::io::Error),
     /// An origin that no browser would send.
     #[error("{0:?} is no origin; write it as in https://notes.example.org, without a path")]
     BadOrigin(String),
@@ -106,12 +144,40 @@ pub(crate) struct Rules {
     /// Open only because nobody but this machine can reach it.
     is_open_on_loopback: bool,
     site: Site,
+    jwt: Option<jwt::Keys>,
+    callback: Option<Arc<Callback>>,
     caps: Caps,
+    limits: Limits,
+}
+
+/// The rates, as they are measured.
+#[derive(Debug)]
+struct Limits {
+    address: Option<Rate>,
+    user: Option<Rate>,
+    vault: Option<Rate>,
+    wrong: Option<Rate>,
+}
+
+impl Limits {
+    fn new(rates: &Rates) -> Limits {
+        let second = |count| Rate::new(count, Duration::from_secs(1));
+        Limits {
+            address: second(rates.requests_per_address_per_s),
+            user: second(rates.requests_per_user_per_s),
+            vault: second(rates.sessions_per_vault_per_s),
+            wrong: Rate::new(rates.failures_per_address_per_min, Duration::from_secs(60)),
+        }
+    }
 }
 
 impl Rules {
-    fn new(config: &Config) -> Result<Rules, Error> {
-        let is_closed = !config.users.is_empty() || config.allow_anonymous;
+    fn new(config: &Config, clock: &Clock) -> Result<Rules, Error> {
+        let jwt = jwt::Keys::new(&config.jwt)?;
+        let callback = config.callback.as_ref().map(|callback| Callback::new(callback, clock));
+        let callback = callback.transpose()?.map(Arc::new);
+        let has_tokens = !config.users.is_empty() || jwt.is_some() || callback.is_some();
+        let is_closed = has_tokens || config.allow_anonymous;
         let elsewhere = config.listen.iter().find(|address| !address.ip().is_loopback());
         if let (false, Some(address)) = (is_closed, elsewhere) {
             return Err(Error::OpenElsewhere(*address));
@@ -130,8 +196,33 @@ impl Rules {
             allow_anonymous: config.allow_anonymous,
             is_open_on_loopback: !is_closed,
             site: Site::new(config)?,
+            jwt,
+            callback,
             caps: config.caps,
+            limits: Limits::new(&config.rates),
         })
+    }
+}
+
+/// A request that is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Why.
+    pub refusal: Refusal,
+    /// Over a rate: when to come again.
+    pub retry_after: Option<Duration>,
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Denied {
+        Denied { refusal, retry_after: None }
+    }
+}
+
+impl Denied {
+    fn too_fast(what: &'static str) -> impl FnOnce(Duration) -> Denied {
+        let refusal = Refusal { code: Code::TooMany, at: 0, what };
+        move |wait| Denied { refusal, retry_after: Some(wait) }
     }
 }
 
@@ -140,6 +231,11 @@ struct Shared {
     rules: ArcSwap<Rules>,
     roster: Arc<Roster>,
     clock: Clock,
+    ticket_key: OnceLock<ticket::Key>,
+    by_address: Meter<IpAddr>,
+    by_user: Meter<Arc<str>>,
+    by_vault: Meter<VaultName>,
+    wrong: Meter<IpAddr>,
 }
 
 /// Knows the users, the rule for pages from elsewhere and every live session. Shared by all edges;
@@ -148,12 +244,12 @@ struct Shared {
 pub struct Auth(Arc<Shared>);
 
 impl Auth {
-    /// Checks a configuration without using it.
+    /// Checks a configuration without using it. Reads the files of keys.
     ///
     /// # Errors
     /// See [`Error`]; each says what to do.
-    pub fn check(config: &Config) -> Result<(), Error> {
-        Rules::new(config).map(drop)
+    pub fn check(config: &Config, clock: &Clock) -> Result<(), Error> {
+        Rules::new(config, clock).map(drop)
     }
 
     /// Takes its rules from a configuration.
@@ -162,10 +258,48 @@ impl Auth {
     /// See [`Error`]; each says what to do.
     pub fn new(config: &Config, clock: &Clock) -> Result<Auth, Error> {
         Ok(Auth(Arc::new(Shared {
-            rules: ArcSwap::from_pointee(Rules::new(config)?),
+            rules: ArcSwap::from_pointee(Rules::new(config, clock)?),
             roster: Arc::default(),
             clock: clock.clone(),
+            ticket_key: OnceLock::new(),
+            by_address: Meter::new(clock),
+            by_user: Meter::new(clock),
+            by_vault: Meter::new(clock),
+            wrong: Meter::new(clock),
         })))
+    }
+
+    /// Signs tickets with the key of a data directory, which is made if there is none. Without it,
+    /// they are signed with a key that goes with the process.
+    ///
+    /// # Errors
+    /// `TicketKey`.
+    pub fn load_ticket_key(&self, data_dir: &Path) -> Result<(), Error> {
+        let key = ticket::Key::load(data_dir).map_err(Error::TicketKey)?;
+        // It is loaded once, before anybody comes.
+        let _ = self.0.ticket_key.set(key);
+        Ok(())
+    }
+
+    /// Takes other rules from now on, for live sessions too: those that may no longer be here end,
+    /// those whose role is another one hear of it, and the others notice nothing.
+    ///
+    /// # Errors
+    /// See [`Error`]; then everything stays as it was.
+    pub fn replace(&self, config: &Config) -> Result<(), Error> {
+        let mut rules = Rules::new(config, &self.0.clock)?;
+        let old = self.0.rules.load_full();
+        let is_like = |(new, old): (&Arc<Callback>, &Arc<Callback>)| new.is_like(old);
+        let is_same_callback =
+            rules.callback.as_ref().zip(old.callback.as_ref()).is_some_and(is_like);
+        let has_changed = old.callback.is_some() && !is_same_callback;
+        if is_same_callback {
+            // What it has said stays good.
+            rules.callback.clone_from(&old.callback);
+        }
+        self.0.rules.store(Arc::new(rules));
+        self.0.roster.review(has_changed);
+        Ok(())
     }
 
     /// Whether anyone who can connect may write.
@@ -179,34 +313,82 @@ impl Auth {
         self.0.rules.load()
     }
 
+    fn now_ms(&self) -> u64 {
+        self.0.clock.now_ms()
+    }
+
     /// Lets a request in, or not. Every request of every method passes here first; what its token
     /// is worth is told by the [`Caller`] when a vault is named.
     ///
     /// # Errors
     /// `Forbidden` for a page from elsewhere, a host name that is not ours (DNS rebinding), and,
-    /// where the server is open only because it is on loopback, a proxy that would publish it.
-    pub fn admit(&self, request: &Parts, address: IpAddr) -> Result<Caller, Refusal> {
-        let rules = self.rules();
+    /// where the server is open only because it is on loopback, a proxy that would publish it;
+    /// `TooMany` over the rates.
+    pub fn admit(&self, request: &Parts, address: IpAddr) -> Result<Caller, Denied> {
+        let (rules, shared) = (self.rules(), &self.0);
+        let network = rate::network(address);
+        if let Some(network) = network {
+            let too_fast = Denied::too_fast("too many requests from this address");
+            shared.by_address.take(network, rules.limits.address).map_err(too_fast)?;
+        }
         if rules.is_open_on_loopback {
             site::check_not_forwarded(&request.headers)?;
         }
-        let token = token::of_request(request);
-        let credential = rules.credential_of(token.as_deref());
-        match credential {
-            Credential::Absent | Credential::Unknown => rules.site.check(request)?,
-            Credential::User { .. } => rules.site.check_with_token(request)?,
+        let carried = token::of_request(request);
+        if let (Some(network), false) = (network, carried == Carried::None) {
+            // Before the token is looked at, or the limit would tell a right one from a wrong one.
+            let too_fast = Denied::too_fast("too many wrong tokens from this address");
+            shared.wrong.check(&network, rules.limits.wrong).map_err(too_fast)?;
+        }
+        let key = shared.ticket_key.get_or_init(ticket::Key::fresh);
+        let credential = rules.credential_of(&carried, key);
+        let standing = match &credential {
+            // Nobody knows yet whether it is good for anything; a page that sends it has it.
+            Credential::Asked(_) => None,
+            credential => Some(rules.standing(credential, self.now_ms())),
+        };
+        let is_shown = !matches!(credential, Credential::Absent | Credential::Unknown);
+        match &standing {
+            Some(Err(_)) if carried != Carried::None => self.failed(address),
+            _ => {}
+        }
+        if is_shown && standing.as_ref().is_none_or(Result::is_ok) {
+            rules.site.check_with_token(request)?;
+        } else {
+            rules.site.check(request)?;
+        }
+        if let Some(Ok(Standing { principal: Principal::Named(name), .. })) = standing {
+            let too_fast = Denied::too_fast("too many requests of this user");
+            shared.by_user.take(name, rules.limits.user).map_err(too_fast)?;
         }
         Ok(Caller::new(self.clone(), credential, address.to_canonical()))
+    }
+
+    /// Somebody has shown a token that is not good.
+    fn failed(&self, address: IpAddr) {
+        let address = address.to_canonical();
+        tracing::warn!(%address, "Authentication failed: Invalid token from {address}");
+        if let Some(network) = rate::network(address) {
+            // The next one is refused if this was one too many.
+            let _ = self.0.wrong.take(network, self.rules().limits.wrong);
+        }
     }
 
     /// Enters a session into the list of those that live, as long as its leash does.
     ///
     /// # Errors
-    /// `TooMany` over the caps on sessions.
+    /// `TooMany` over the caps on sessions and the rate of new ones; what the rules say of a grant
+    /// that was given by others a moment ago.
     pub fn enter(&self, caller: &Caller, facts: SessionFacts) -> Result<Leash, Refusal> {
         let (user, vault) = (facts.grant.principal.clone(), facts.vault.clone());
-        let caps = self.rules().caps;
-        let leash = self.0.roster.enter(caller, facts, caps, self.0.clock.now_ms())?;
+        let (caps, rate) = {
+            let rules = self.rules();
+            (rules.caps, rules.limits.vault)
+        };
+        let what = "too many new sessions in this vault";
+        let too_fast = |_| Refusal { code: Code::TooMany, at: 0, what };
+        self.0.by_vault.take(vault.clone(), rate).map_err(too_fast)?;
+        let leash = self.0.roster.enter(caller, facts, caps, &self.0.clock)?;
         let user = user.name().unwrap_or("anonymous");
         tracing::info!(user, %vault, "User '{user}' authenticated for vault '{vault}'");
         Ok(leash)
@@ -234,8 +416,27 @@ impl Auth {
     /// # Errors
     /// As [`Caller::grant`] for what is asked; `Malformed` for a time or name that cannot be.
     pub async fn ticket(&self, caller: &Caller, ask: TicketAsk) -> Result<Ticket, Refusal> {
-        caller.grant(&ask.vault, ask.path.as_deref(), ask.role).await?;
-        Err(Refusal { code: Code::Unsupported, at: 0, what: "no tickets are made here" })
+        let TicketAsk { vault, path, role, valid_s, user } = ask;
+        if !(1..=ticket::VALID_S_MAX).contains(&valid_s) {
+            return Err(Refusal::malformed(0, "a ticket is valid for 1 to 86400 seconds"));
+        }
+        if path.as_deref().is_some_and(|path| check_document_name(path).is_err()) {
+            return Err(Refusal::malformed(0, "a document name has 1 to 1024 bytes"));
+        }
+        if user.as_deref().is_some_and(|user| !caller::is_good_name(user)) {
+            return Err(Refusal::malformed(0, "this is no name for a user"));
+        }
+        let own = caller.grant_what(&vault, path.as_deref(), role).await?;
+        let (maker, until_ms) = caller.maker()?;
+        let is_own = user.is_none() || user.as_deref() == own.principal.name();
+        if !is_own && own.role < Role::Admin {
+            return Err(caller::FORBIDDEN);
+        }
+        let user = user.or_else(|| own.principal.name().map(str::to_owned));
+        let expires_ms = self.now_ms().saturating_add(valid_s * 1000).min(until_ms);
+        let content = ticket::Content { vault, path, role, user, expires_ms, maker };
+        let key = self.0.ticket_key.get_or_init(ticket::Key::fresh);
+        Ok(Ticket { token: key.sign(&content), expires_ms })
     }
 }
 

@@ -114,7 +114,11 @@ impl Vaults {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
-pub struct Prefix(Arc<str>);
+pub struct Prefix {
+    path: Arc<str>,
+    /// That very document, whatever its name; only tickets say so.
+    is_exact: bool,
+}
 
 impl TryFrom<String> for Prefix {
     type Error = Bad;
@@ -122,13 +126,16 @@ impl TryFrom<String> for Prefix {
     fn try_from(path: String) -> Result<Prefix, Bad> {
         let body = path.strip_suffix('/').unwrap_or(&path);
         let fits = path.len() <= DOCUMENT_NAME_BYTES_MAX;
-        if fits && is_plain(body) { Ok(Prefix(path.into())) } else { Err(Bad::Path) }
+        if !fits || !is_plain(body) {
+            return Err(Bad::Path);
+        }
+        Ok(Prefix { path: path.into(), is_exact: false })
     }
 }
 
 impl From<Prefix> for String {
     fn from(prefix: Prefix) -> String {
-        prefix.0.to_string()
+        prefix.path.to_string()
     }
 }
 
@@ -138,21 +145,35 @@ fn is_plain(path: &str) -> bool {
 }
 
 impl Prefix {
+    /// What the path of a ticket means: one document, or with a slash at its end all under it.
+    pub(super) fn of_ticket(path: &str) -> Prefix {
+        match Prefix::try_from(path.to_owned()) {
+            Ok(prefix) if path.ends_with('/') => prefix,
+            _ => Prefix { path: path.into(), is_exact: true },
+        }
+    }
+
     /// Byte by byte, and only for paths that no reader could take for another.
     fn covers(&self, path: &str) -> bool {
-        let own = self.0.strip_suffix('/').unwrap_or(&self.0);
+        if self.is_exact {
+            return *self.path == *path;
+        }
+        let own = self.path.strip_suffix('/').unwrap_or(&self.path);
         let is_under = path.strip_prefix(own).is_some_and(|rest| match rest.strip_prefix('/') {
             Some(rest) => is_plain(rest),
-            None => rest.is_empty() && own.len() == self.0.len(),
+            None => rest.is_empty() && own.len() == self.path.len(),
         });
         is_under && is_plain(path)
     }
 
     /// Whether everything that `other` covers lies under this one, too.
     fn contains(&self, other: &Prefix) -> bool {
-        let own = self.0.strip_suffix('/').unwrap_or(&self.0);
-        match other.0.strip_prefix(own) {
-            Some("") => own.len() == self.0.len(),
+        if self.is_exact || other.is_exact {
+            return self.is_exact && self == other;
+        }
+        let own = self.path.strip_suffix('/').unwrap_or(&self.path);
+        match other.path.strip_prefix(own) {
+            Some("") => own.len() == self.path.len(),
             Some(rest) => rest.starts_with('/'),
             None => false,
         }
@@ -193,6 +214,27 @@ pub(super) enum What<'a> {
     Under(Prefix),
 }
 
+impl<'a> What<'a> {
+    /// What a path means where one asks for a ticket or a listing: with a slash at its end, all
+    /// under it.
+    pub(super) fn of(path: Option<&'a str>) -> What<'a> {
+        let Some(path) = path else { return What::Vault };
+        match Prefix::try_from(path.to_owned()) {
+            Ok(prefix) if path.ends_with('/') => What::Under(prefix),
+            _ => What::Path(Cow::Borrowed(path)),
+        }
+    }
+
+    /// As the callback is told.
+    pub(super) fn path(&self) -> Option<&str> {
+        match self {
+            What::Vault => None,
+            What::Path(path) => Some(path),
+            What::Under(prefix) => Some(&prefix.path),
+        }
+    }
+}
+
 /// The most that `rules` allow.
 pub(super) fn role_in(rules: &[Rule], vault: &VaultName, what: &What<'_>) -> Option<Role> {
     rules.iter().filter(|rule| rule.covers(vault, what)).map(|rule| rule.role).max()
@@ -205,3 +247,6 @@ pub(super) fn is_server_admin(rules: &[Rule]) -> bool {
     };
     rules.iter().any(is_all)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,18 +8,22 @@ use std::collections::hash_map::Entry as Slot;
 use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::{Principal, VaultName};
 use tokio::sync::broadcast;
 
-use super::caller::Caller;
+use super::caller::{Caller, Known};
 use super::role::{Grant, Role};
+use crate::time::Clock;
 
 /// Events that a slow listener may be behind, before it is told that it missed some.
 const EVENTS_MAX: usize = 1024;
@@ -33,6 +37,12 @@ pub struct Caps {
     pub per_vault_max: usize,
     /// From one address; loopback is not counted.
     pub per_address_max: usize,
+}
+
+impl Default for Caps {
+    fn default() -> Caps {
+        Caps { per_principal_max: 1_000, per_vault_max: 10_000, per_address_max: 256 }
+    }
 }
 
 /// What is known about a session when it begins.
@@ -90,10 +100,23 @@ struct Entry {
     /// None for a session that nobody can take anything from: in tests.
     caller: Option<Caller>,
     change: Mutex<Option<Change>>,
+    /// The callback is another one: it must be asked.
+    is_doubtful: AtomicBool,
     waker: AtomicWaker,
 }
 
 impl Entry {
+    fn new(session: Session, caller: Option<Caller>) -> Entry {
+        Entry {
+            role: Mutex::new(session.role),
+            caller,
+            change: Mutex::default(),
+            is_doubtful: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            session,
+        }
+    }
+
     fn shown(&self) -> Session {
         Session { role: *self.role.lock(), ..self.session.clone() }
     }
@@ -144,7 +167,7 @@ impl Roster {
         caller: &Caller,
         facts: SessionFacts,
         caps: Caps,
-        since_ms: u64,
+        clock: &Clock,
     ) -> Result<Leash, Refusal> {
         let SessionFacts { vault, document, address, dialect, grant } = facts;
         let mut table = self.table.lock();
@@ -152,20 +175,20 @@ impl Roster {
         table.last += 1;
         let Grant { principal, role } = grant;
         let id = table.last;
+        let since_ms = clock.now_ms();
         let session = Session { id, vault, document, principal, role, address, dialect, since_ms };
-        let entry = Arc::new(Entry {
-            role: Mutex::new(role),
-            caller: Some(caller.clone()),
-            change: Mutex::default(),
-            waker: AtomicWaker::new(),
-            session,
-        });
+        let entry = Arc::new(Entry::new(session, Some(caller.clone())));
         table.count(&entry.session);
         table.sessions.insert(id, Arc::clone(&entry));
         drop(table);
+        let roster = Some(Arc::clone(self));
+        let mut leash = Leash { entry, roster: None, pull: None };
+        // By the rules of now: a reload that came before we were in the table has missed us.
+        leash.follow(caller.clone(), clock.clone()).inspect_err(|_| self.leave(&leash.entry))?;
+        leash.roster = roster;
         // Nobody need listen.
-        let _ = self.events.send(SessionEvent::Joined(entry.shown()));
-        Ok(Leash { entry, roster: Some(Arc::clone(self)), expiry: None })
+        let _ = self.events.send(SessionEvent::Joined(leash.entry.shown()));
+        Ok(leash)
     }
 
     pub(super) fn sessions(&self) -> Vec<Session> {
@@ -185,6 +208,21 @@ impl Roster {
 
     pub(super) fn events(&self) -> broadcast::Receiver<SessionEvent> {
         self.events.subscribe()
+    }
+
+    /// Holds every session against new rules. Those whose grant did not change are not woken.
+    pub(super) fn review(&self, is_other_callback: bool) {
+        for entry in self.entries() {
+            let Some(caller) = &entry.caller else { continue };
+            match caller.known(&entry.session.vault, &entry.session.document) {
+                Some(known) => entry.tell(known.map(|known| known.grant)),
+                None if is_other_callback => {
+                    entry.is_doubtful.store(true, Ordering::Release);
+                    entry.waker.wake();
+                }
+                None => {}
+            }
+        }
     }
 
     fn entries(&self) -> Vec<Arc<Entry>> {
@@ -248,13 +286,67 @@ fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
     }
 }
 
-type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What pulls at a leash by itself: a token that ends, or that somebody must be asked about.
+struct Pull {
+    caller: Caller,
+    clock: Clock,
+    last: Known,
+    step: Step,
+}
+
+enum Step {
+    Wait(BoxFuture<'static, ()>),
+    Ask(BoxFuture<'static, Result<Known, Refusal>>),
+    /// Nothing to wait for.
+    Rest,
+}
+
+impl Pull {
+    fn ask(&mut self, entry: &Entry) {
+        let Session { vault, document, .. } = &entry.session;
+        let (vault, document) = (vault.clone(), Arc::clone(document));
+        self.step =
+            Step::Ask(self.caller.clone().follow(vault, document, self.last.clone()).boxed());
+    }
+
+    fn wait(&mut self) {
+        let Some(again_ms) = self.last.again_ms else {
+            self.step = Step::Rest;
+            return;
+        };
+        let clock = self.clock.clone();
+        // One millisecond more: what ends at a time is over after it.
+        let time = Duration::from_millis(again_ms.saturating_sub(clock.now_ms()) + 1);
+        self.step = Step::Wait(async move { clock.sleep(time).await }.boxed());
+    }
+
+    /// Ready when an answer has come.
+    fn poll(&mut self, cx: &mut Context<'_>, entry: &Entry) -> Poll<Result<Grant, Refusal>> {
+        loop {
+            match &mut self.step {
+                Step::Rest => return Poll::Pending,
+                Step::Wait(wait) => {
+                    ready!(wait.poll_unpin(cx));
+                    self.ask(entry);
+                }
+                Step::Ask(ask) => {
+                    let answer = ready!(ask.poll_unpin(cx));
+                    self.step = Step::Rest;
+                    self.last = answer?;
+                    self.wait();
+                    return Poll::Ready(Ok(self.last.grant.clone()));
+                }
+            }
+        }
+    }
+}
 
 /// Follows a grant while its session lives; leaving is dropping it.
 pub struct Leash {
     entry: Arc<Entry>,
     roster: Option<Arc<Roster>>,
-    expiry: Option<Timer>,
+    /// None for a token that nothing but a reload can end: most of them.
+    pull: Option<Box<Pull>>,
 }
 
 impl fmt::Debug for Leash {
@@ -277,14 +369,7 @@ impl Leash {
             dialect: "y-websocket",
             since_ms: 0,
         };
-        let entry = Entry {
-            role: Mutex::new(grant.role),
-            caller: None,
-            change: Mutex::default(),
-            waker: AtomicWaker::new(),
-            session,
-        };
-        Leash { entry: Arc::new(entry), roster: None, expiry: None }
+        Leash { entry: Arc::new(Entry::new(session, None)), roster: None, pull: None }
     }
 
     /// The session's number.
@@ -301,11 +386,44 @@ impl Leash {
 
     /// Ready with the new grant when the role has changed, or with why the session must end.
     pub fn poll_change(&mut self, cx: &mut Context<'_>) -> Poll<Result<Grant, Refusal>> {
-        self.entry.waker.register(cx.waker());
-        match self.entry.change.lock().take() {
+        let entry = &self.entry;
+        entry.waker.register(cx.waker());
+        if let Some(pull) = &mut self.pull {
+            if entry.is_doubtful.swap(false, Ordering::AcqRel) {
+                pull.ask(entry);
+            }
+            while let Poll::Ready(answer) = pull.poll(cx, entry) {
+                let is_over = answer.is_err();
+                entry.tell(answer);
+                if is_over {
+                    break;
+                }
+            }
+        }
+        match entry.change.lock().take() {
             Some(change) => Poll::Ready(change),
             None => Poll::Pending,
         }
+    }
+
+    fn follow(&mut self, caller: Caller, clock: Clock) -> Result<(), Refusal> {
+        let Session { vault, document, .. } = &self.entry.session;
+        let grant = self.grant();
+        let (last, must_ask) = match caller.known(vault, document) {
+            Some(known) => (known?, false),
+            None => (Known { grant, expires_ms: None, again_ms: None }, true),
+        };
+        *self.entry.role.lock() = last.grant.role;
+        if must_ask || last.again_ms.is_some() {
+            let mut pull = Box::new(Pull { caller, clock, last, step: Step::Rest });
+            if must_ask {
+                pull.ask(&self.entry)
+            } else {
+                pull.wait()
+            };
+            self.pull = Some(pull);
+        }
+        Ok(())
     }
 }
 
@@ -316,3 +434,6 @@ impl Drop for Leash {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

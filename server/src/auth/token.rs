@@ -4,9 +4,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use hyper::http::request::Parts;
-use hyper::http::{HeaderMap, Uri, header};
+use hyper::http::{HeaderMap, HeaderValue, Uri, header};
 use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
@@ -14,7 +18,13 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
 /// Shorter ones can be tried out over the network.
-pub(super) const BYTES_MIN: usize = 16;
+pub const BYTES_MIN: usize = 16;
+/// Longer ones are not even hashed. A JWT with a key's worth of claims has 1 to 2 KiB.
+const BYTES_MAX: usize = 8 * 1024;
+/// How a WebSocket subprotocol that is a token begins: ours, with base64url behind it.
+const PROTOCOL: &str = "sheaf.token.";
+/// As y-redis has it, the token itself behind it.
+const PROTOCOL_Y_REDIS: &str = "yauth-";
 /// How a hash in the configuration begins.
 const HASH_PREFIX: &str = "sha256:";
 
@@ -131,16 +141,66 @@ impl PartialEq for Digest {
     }
 }
 
+impl Digest {
+    pub(super) fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// A hash of the hash: names a token without being of use to whoever reads it.
+    pub(super) fn print(self) -> String {
+        let hash: [u8; 32] = Sha256::digest(self.0).into();
+        hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A token that is kept, because somebody else must be shown it again.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Secret(Arc<str>);
+
+impl Secret {
+    pub(super) fn new(token: &str) -> Secret {
+        Secret(token.into())
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Digest(…)")
     }
 }
 
+/// What a request carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Carried<'a> {
+    /// Nothing.
+    None,
+    /// A token.
+    Token(Cow<'a, str>),
+    /// Something that is longer than any token.
+    TooLong,
+}
+
 /// The token of a request: `Authorization: Bearer`, else the query parameter `token`, which is the
-/// only way a stock y-websocket client has. An empty one counts as none.
-pub(super) fn of_request(request: &Parts) -> Option<Cow<'_, str>> {
-    bearer(&request.headers).map(Cow::Borrowed).or_else(|| query(&request.uri))
+/// only way an old y-websocket client has, else a WebSocket subprotocol. An empty one counts as
+/// none.
+pub(super) fn of_request(request: &Parts) -> Carried<'_> {
+    let token = bearer(&request.headers).map(Cow::Borrowed);
+    let token = token.or_else(|| query(&request.uri));
+    match token.or_else(|| offers(&request.headers).find_map(of_protocol)) {
+        None => Carried::None,
+        Some(token) if token.len() > BYTES_MAX => Carried::TooLong,
+        Some(token) => Carried::Token(token),
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -154,3 +214,32 @@ fn query(uri: &Uri) -> Option<Cow<'_, str>> {
     let token = percent_decode_str(value).decode_utf8().ok()?;
     (!token.is_empty()).then_some(token)
 }
+
+/// The WebSocket subprotocols a client offers, in its order.
+fn offers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|offer| !offer.is_empty())
+}
+
+fn of_protocol(offer: &str) -> Option<Cow<'_, str>> {
+    if let Some(token) = offer.strip_prefix(PROTOCOL_Y_REDIS) {
+        return (!token.is_empty()).then_some(Cow::Borrowed(token));
+    }
+    let token = URL_SAFE_NO_PAD.decode(offer.strip_prefix(PROTOCOL)?).ok()?;
+    let token = String::from_utf8(token).ok()?;
+    (!token.is_empty()).then_some(Cow::Owned(token))
+}
+
+/// The subprotocol to answer with: the first that is no token. A browser fails a connection whose
+/// offer is not taken up, so a token that is all there is goes back to whom it came from.
+pub fn chosen_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
+    let is_token = |offer: &str| offer.starts_with(PROTOCOL) || offer.starts_with(PROTOCOL_Y_REDIS);
+    let chosen = offers(headers).find(|offer| !is_token(offer)).or_else(|| offers(headers).next());
+    let mut chosen = HeaderValue::from_str(chosen?).ok()?;
+    chosen.set_sensitive(true);
+    Some(chosen)
+}
+
+#[cfg(test)]
+mod tests;

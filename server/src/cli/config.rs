@@ -115,6 +115,6 @@ fn check(settings: &Settings, is_json: bool) -> anyhow::Result<ExitCode> {
 /// Everything that `serve` refuses before it opens a file or a port.
 fn would_start(config: &Config) -> Result<(), app::Error> {
     serve::filter(&config.log)?;
-    Auth::check(&config.auth())?;
+    Auth::check(&config.auth(), &crate::time::Clock::system())?;
     Ok(())
 }

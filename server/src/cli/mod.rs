@@ -10,12 +10,14 @@ mod dump;
 mod man;
 mod paint;
 mod place;
+mod reload;
 mod repair;
 mod serve;
 mod server;
 mod settings;
 mod status;
 mod supervisor;
+mod token;
 mod verify;
 
 use std::io::{self, ErrorKind, Write};
@@ -42,7 +44,7 @@ Exit codes:
 
 /// The commands as `--help` groups them. A test holds that each stands in one group.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Serve", &["serve", "config", "status"]),
+    ("Serve", &["serve", "config", "token", "status"]),
     ("Documents, on a server or in a data directory", &["doc"]),
     ("Data directory of a stopped server", &["verify", "dump", "repair"]),
     ("Shell", &["completions", "man"]),
@@ -72,6 +74,8 @@ enum Command {
     Dump(dump::Arguments),
     /// Make what is left of a damaged data directory usable, and say what is lost
     Repair(repair::Arguments),
+    /// Make a token for a user, or the hash of one
+    Token(token::Arguments),
     /// Print a script that completes command lines in a shell
     Completions(completions::Arguments),
     /// Print the manual page, or write one for each command
@@ -93,6 +97,7 @@ pub fn run() -> ExitCode {
         Command::Config(arguments) => config::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Doc(arguments) => doc::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Repair(arguments) => repair::run(&arguments),

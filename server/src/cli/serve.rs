@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::reload;
 use super::settings::Settings;
 use super::supervisor::Supervisor;
 use crate::app::{Ambient, App, Stopped};
-use crate::config::{self, Config, Log, LogFormat, keys};
+use crate::config::{self, Config, Log, LogFormat, Sources, keys};
 use crate::relay::listen::Kind;
 use crate::task;
 
@@ -37,7 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     task::log_panics_without_message();
     raise_descriptor_limit(config.limits.connections_max);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(until_told(config))?;
+    runtime.block_on(until_told(config, &arguments.settings.sources()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -53,7 +54,7 @@ fn help() -> String {
     help
 }
 
-async fn until_told(config: Config) -> anyhow::Result<()> {
+async fn until_told(config: Config, sources: &Sources) -> anyhow::Result<()> {
     // Before anything starts: a signal during the start must not be lost.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -67,6 +68,7 @@ async fn until_told(config: Config) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
         () = supervisor.feed(&clock) => {}
+        () = reload::follow(&app, sources, &clock) => {}
     }
     supervisor.stopping();
     tracing::info!("stopping; a second signal ends it at once");

@@ -6,8 +6,10 @@
 pub mod data;
 pub mod keys;
 pub mod risks;
+pub mod watch;
 
 use std::fmt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -20,8 +22,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
 
+use crate::auth::callback::CallbackConfig;
+use crate::auth::jwt::JwtConfig;
 use crate::auth::users::UserConfig;
-use crate::auth::{self, Caps};
+use crate::auth::{self, Caps, Rates};
 use crate::document;
 use crate::relay::address::{Address, Proxy, UnixMode};
 use crate::relay::{listen, tls};
@@ -34,6 +38,9 @@ const ENVIRONMENT_PREFIX: &str = "SHEAF_";
 /// Variables with our prefix that are no keys: they name the file, and tell the commands that talk
 /// to a server where it is and who asks.
 const NO_KEYS: [&str; 4] = ["CONFIG", "SERVER", "TOKEN", "TOKEN_FILE"];
+
+/// Access for anyone but the owner.
+const MODE_OTHERS: u32 = 0o077;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -76,6 +83,10 @@ pub struct Config {
     pub allow_anonymous: bool,
     /// Who has a token: a table for each.
     pub users: Vec<UserConfig>,
+    /// Tokens that somebody else signs.
+    pub jwt: JwtConfig,
+    /// A server that is asked about tokens that are not known here. Absent: nobody is asked.
+    pub auth_callback: Option<CallbackConfig>,
     /// What holds for all documents.
     pub documents: document::Config,
     /// How vaults come to be.
@@ -126,6 +137,16 @@ pub struct Limits {
     pub sessions_per_vault_max: usize,
     /// Live sessions from one address, not applied on loopback.
     pub sessions_per_address_max: usize,
+    /// Requests a second from one address, not applied on loopback; ten seconds' worth may come at
+    /// once. 0: without limit.
+    pub rate_requests_per_address_per_s: u64,
+    /// Requests a second of one user; ten seconds' worth may come at once. 0: without limit.
+    pub rate_requests_per_user_per_s: u64,
+    /// New sessions a second in one vault; ten seconds' worth may come at once. 0: without limit.
+    pub rate_sessions_per_vault_per_s: u64,
+    /// Wrong tokens a minute from one address, not applied on loopback; ten minutes' worth may
+    /// come at once. 0: without limit.
+    pub rate_failures_per_address_per_min: u64,
     /// One message. At most the bound of the wire, 16 MiB.
     pub message_bytes_max: usize,
     /// Bytes of messages read and not yet applied, all sessions together.
@@ -158,6 +179,10 @@ impl Default for Limits {
             sessions_per_user_max: 1_000,
             sessions_per_vault_max: 10_000,
             sessions_per_address_max: 256,
+            rate_requests_per_address_per_s: 200,
+            rate_requests_per_user_per_s: 500,
+            rate_sessions_per_vault_per_s: 500,
+            rate_failures_per_address_per_min: 30,
             message_bytes_max: MESSAGE_BYTES_MAX,
             pending_bytes_max: 256 << 20,
             header_timeout_s: 5,
@@ -205,6 +230,15 @@ pub enum Error {
         /// What would do.
         wanted: &'static str,
     },
+    /// Others could read a token in it.
+    #[error(
+        "{path} holds a token or secret, and others on this machine can read it. Keep it to \
+         yourself:\n\n    chmod 600 {path}\n\nor keep hashes instead: sheaf token hash"
+    )]
+    Exposed {
+        /// Which.
+        path: PathBuf,
+    },
     /// There is no home to put the data in.
     #[error("no data home for this user; say where to keep data with --data")]
     NoDataHome,
@@ -245,7 +279,19 @@ impl Config {
         }
         let config: Config = figment.extract().map_err(|error| Error::Wrong(told(error)))?;
         config.limits.check()?;
+        if let Some(path) = &sources.file {
+            check_secret(path)?;
+        }
         Ok(config)
+    }
+
+    /// Whether it holds a secret in plain text, besides hashes.
+    #[must_use]
+    pub fn shows_secret(&self) -> bool {
+        let callback = self.auth_callback.as_ref();
+        self.users.iter().any(UserConfig::is_plain)
+            || self.jwt.is_plain()
+            || callback.is_some_and(|callback| callback.secret.is_some())
     }
 
     /// The addresses to listen on, as configured or by default.
@@ -281,6 +327,14 @@ impl Config {
                 per_principal_max: self.limits.sessions_per_user_max,
                 per_vault_max: self.limits.sessions_per_vault_max,
                 per_address_max: self.limits.sessions_per_address_max,
+            },
+            jwt: self.jwt.clone(),
+            callback: self.auth_callback.clone(),
+            rates: Rates {
+                requests_per_address_per_s: self.limits.rate_requests_per_address_per_s,
+                requests_per_user_per_s: self.limits.rate_requests_per_user_per_s,
+                sessions_per_vault_per_s: self.limits.rate_sessions_per_vault_per_s,
+                failures_per_address_per_min: self.limits.rate_failures_per_address_per_min,
             },
         }
     }
@@ -338,6 +392,21 @@ impl Limits {
     }
 }
 
+/// Refuses a file that shows a secret to others than its owner.
+fn check_secret(path: &Path) -> Result<(), Error> {
+    let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
+    if mode & MODE_OTHERS == 0 {
+        return Ok(());
+    }
+    // What the file itself says: a secret from the environment is none of its business.
+    let own = Figment::new().merge(Toml::file_exact(path)).extract::<Config>();
+    if own.is_ok_and(|own| own.shows_secret()) {
+        return Err(Error::Exposed { path: path.to_owned() });
+    }
+    Ok(())
+}
+
 fn check(key: &'static str, value: u64, holds: bool, wanted: &'static str) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::OutOfRange { key, value, wanted }) }
 }
@@ -346,7 +415,7 @@ fn check(key: &'static str, value: u64, holds: bool, wanted: &'static str) -> Re
 fn told(errors: figment::Error) -> String {
     let tell = |error: figment::Error| {
         let key = error.path.join(".");
-        let is_secret = key.starts_with("users");
+        let is_secret = ["users", "jwt", "auth_callback"].iter().any(|it| key.starts_with(it));
         let what = match &error.kind {
             Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if is_secret => {
                 format!("expected {expected}")

@@ -12,6 +12,7 @@ fn from_file(text: &str) -> Result<Config, Error> {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("sheaf.toml");
     std::fs::write(&path, text).expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("ours");
     Config::load(&Sources { file: Some(path), ..Sources::default() })
 }
 

@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::caps::Permit;
 use super::listen::Peer;
 use super::stream::Stream;
-use crate::auth::{Caller, Leash, Role};
+use crate::auth::{Caller, Leash, Role, token};
 use crate::task::Group;
 
 /// The only version RFC 6455 has.
@@ -106,7 +106,7 @@ impl Upgrade {
         } else {
             permit
         };
-        if let Some(offer) = first_subprotocol(request.headers()) {
+        if let Some(offer) = token::chosen_protocol(request.headers()) {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offer);
         }
         let leash = caller.enter(&vault, &document, DIALECT, grant)?;
@@ -193,14 +193,6 @@ fn other_version() -> Response<()> {
     let version = HeaderValue::from_static(VERSION);
     response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, version);
     response
-}
-
-/// Browsers fail a connection whose offer of sub-protocols is not taken up, so we take the first:
-/// none changes what we say. Stock clients offer none and get none.
-fn first_subprotocol(headers: &HeaderMap) -> Option<HeaderValue> {
-    let offers = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
-    let first = offers.split(',').next()?.trim();
-    HeaderValue::from_str(first).ok().filter(|first| !first.is_empty())
 }
 
 /// The socket itself, and what hyper had read beyond the request.

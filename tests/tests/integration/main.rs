@@ -1,5 +1,6 @@
 //! The one integration binary: one process, one link step, every test a sentence.
 
+mod access;
 mod cli;
 mod convergence;
 mod damage;

@@ -121,7 +121,7 @@ fn another_version_is_told_ours() {
 fn the_first_subprotocol_is_taken_and_none_without_an_offer() {
     let offer = |value| {
         let request = handshake_request(&[("sec-websocket-protocol", value)]);
-        first_subprotocol(request.headers())
+        token::chosen_protocol(request.headers())
     };
     assert_eq!(offer(None), None);
     assert_eq!(offer(Some(" ")), None);

@@ -1,0 +1,57 @@
+//! Takes a changed configuration into a running server.
+//!
+//! Used by `serve`: on SIGHUP, and when a file of the configuration has other content. Never ends
+//! the server: a configuration that is wrong is told, and the old one stays.
+
+use std::future::pending;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::App;
+use crate::config::watch::Watch;
+use crate::config::{Config, Sources};
+use crate::time::Clock;
+
+/// Follows the configuration for as long as it is polled.
+pub(super) async fn follow(app: &App, sources: &Sources, clock: &Clock) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return pending().await };
+    let mut watch = watch(&app.config(), sources);
+    loop {
+        let changed = async {
+            match &mut watch {
+                Some(watch) => watch.changed(clock).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            _ = hangup.recv() => {}
+            () = changed => {}
+        }
+        let config = match Config::load(sources) {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::error!(%error, "the configuration was not read again: the old one stays");
+                continue;
+            }
+        };
+        match app.reload(config) {
+            Ok(()) => watch = self::watch(&app.config(), sources),
+            Err(error) => {
+                tracing::error!(%error, "the configuration was not taken: the old one stays");
+            }
+        }
+    }
+}
+
+fn watch(config: &Config, sources: &Sources) -> Option<Watch> {
+    let files: Vec<_> = sources.file.iter().chain(config.jwt.files()).cloned().collect();
+    if files.is_empty() {
+        return None;
+    }
+    let watch = Watch::new(files);
+    watch
+        .inspect_err(|error| {
+            tracing::warn!(%error, "files are not watched: send SIGHUP after a change");
+        })
+        .ok()
+}

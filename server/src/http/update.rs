@@ -83,7 +83,6 @@ pub fn routes() -> Vec<Route> {
         (status = 304, description = "It is still at a state that the caller holds"),
         (status = 404, description = "There is no such vault or file", body = Problem),
         (status = 412, description = "It is at another state", body = Problem),
-        (status = 413, description = "The state vector is too large", body = Problem),
     )
 )]
 async fn read(state: State, ask: Ask) -> Result<Response, Error> {

@@ -7,6 +7,7 @@ mod damage;
 mod edges;
 mod guard;
 mod hostile;
+mod http;
 mod kill;
 mod network;
 mod stock;

@@ -20,6 +20,7 @@ const NOT_HERE: [&str; 5] = ["408", "429", "500", "503", "507"];
 fn configure(config: &mut Config) {
     with_root(config);
     config.users.push(user("reader", READER, these(&["v"]), Role::Read));
+    config.vaults.auto_create = false;
     config.limits.message_bytes_max = 64 << 10;
 }
 
@@ -66,6 +67,8 @@ fn reading() -> Vec<Step> {
     vec![
         step("GET", "/v1/vaults"),
         step("GET", "/v1/vaults?x=1"),
+        step("PUT", "/v1/vaults/ghost/files/a.md").body("x"),
+        step("POST", "/v1/vaults/ghost/update/a.md").body(b"\x00\x00".to_vec()),
         step("PUT", "/v1/vaults/v"),
         step("PUT", "/v1/vaults/v"),
         step("PUT", "/v1/vaults/a%20b"),

@@ -4,6 +4,7 @@
 mod access_matrix;
 mod bad_input;
 mod coverage;
+mod examples;
 mod feed;
 mod files;
 mod live;

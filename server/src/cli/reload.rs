@@ -7,13 +7,14 @@ use std::future::pending;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::supervisor::Supervisor;
 use crate::app::App;
 use crate::config::watch::Watch;
 use crate::config::{Config, Sources};
 use crate::time::Clock;
 
 /// Follows the configuration for as long as it is polled.
-pub(super) async fn follow(app: &App, sources: &Sources, clock: &Clock) {
+pub(super) async fn follow(app: &App, sources: &Sources, clock: &Clock, supervisor: &Supervisor) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return pending().await };
     let mut watch = watch(&app.config(), sources);
     loop {
@@ -27,19 +28,17 @@ pub(super) async fn follow(app: &App, sources: &Sources, clock: &Clock) {
             _ = hangup.recv() => {}
             () = changed => {}
         }
-        let config = match Config::load(sources) {
-            Ok(config) => config,
-            Err(error) => {
-                tracing::error!(%error, "the configuration was not read again: the old one stays");
-                continue;
-            }
-        };
-        match app.reload(config) {
-            Ok(()) => watch = self::watch(&app.config(), sources),
-            Err(error) => {
+        supervisor.reloading();
+        match Config::load(sources).map(|config| app.reload(config)) {
+            Ok(Ok(())) => watch = self::watch(&app.config(), sources),
+            Ok(Err(error)) => {
                 tracing::error!(%error, "the configuration was not taken: the old one stays");
             }
+            Err(error) => {
+                tracing::error!(%error, "the configuration was not read again: the old one stays");
+            }
         }
+        supervisor.ready();
     }
 }
 

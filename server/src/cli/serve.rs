@@ -68,7 +68,7 @@ async fn until_told(config: Config, sources: &Sources) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
         () = supervisor.feed(&clock) => {}
-        () = reload::follow(&app, sources, &clock) => {}
+        () = reload::follow(&app, sources, &clock, &supervisor) => {}
     }
     supervisor.stopping();
     tracing::info!("stopping; a second signal ends it at once");

@@ -30,6 +30,14 @@ impl Supervisor {
         tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
     }
 
+    /// We read the configuration again; [`Supervisor::ready`] follows.
+    pub(super) fn reloading(&self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => tell(&[NotifyState::Reloading, now]),
+            Err(error) => tracing::warn!(%error, "no monotonic clock for the service manager"),
+        }
+    }
+
     /// We accept no more.
     pub(super) fn stopping(&self) {
         tell(&[NotifyState::Stopping, NotifyState::Status("letting sessions drain")]);

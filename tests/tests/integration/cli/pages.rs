@@ -2,8 +2,8 @@
 
 use super::{arg, run, sheaf};
 
-const COMMANDS: [&str; 9] =
-    ["serve", "config", "status", "doc", "verify", "dump", "repair", "completions", "man"];
+const COMMANDS: [&str; 10] =
+    ["serve", "config", "token", "status", "doc", "verify", "dump", "repair", "completions", "man"];
 
 #[test]
 fn the_help_names_every_command_and_exit_code_without_colours() {

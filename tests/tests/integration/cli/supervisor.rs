@@ -21,7 +21,7 @@ fn hear(socket: &UnixDatagram, word: &str) {
 }
 
 #[test]
-fn a_service_manager_hears_that_it_serves_lives_and_stops() {
+fn a_service_manager_hears_that_it_serves_lives_reloads_and_stops() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("notify");
     let socket = UnixDatagram::bind(&path).expect("bound");
@@ -39,6 +39,10 @@ fn a_service_manager_hears_that_it_serves_lives_and_stops() {
     hear(&socket, "WATCHDOG=1");
     hear(&socket, "WATCHDOG=1");
     let pid = child.id().to_string();
+    let hung_up = Command::new("kill").args(["-HUP", &pid]).status().expect("kill is there");
+    assert!(hung_up.success());
+    hear(&socket, "RELOADING=1\nMONOTONIC_USEC=");
+    hear(&socket, "READY=1");
     let killed = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
     assert!(killed.success());
     hear(&socket, "STOPPING=1");

@@ -77,7 +77,7 @@ $(DEMO_PACKAGES) $(INTEROP_PACKAGES): %/node_modules/.package-lock.json: %/packa
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-$(VENV): tests/interop/python/requirements.txt
+$(VENV): tests/interop/python/requirements.txt tests/schema/requirements.txt
 	python3 -m venv --clear tests/.venv
-	tests/.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	tests/.venv/bin/pip install --quiet --disable-pip-version-check $(addprefix --requirement=,$^)
 	touch $@

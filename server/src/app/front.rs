@@ -8,13 +8,14 @@ use std::sync::Arc;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{
-    HeaderValue, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    HeaderValue, ORIGIN, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper_util::service::TowerToHyperService;
 use warp::Reply;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
+use super::cors;
 use crate::auth::{Auth, Denied};
 use crate::http::{self, error::Error};
 use crate::metrics::Metrics;
@@ -77,6 +78,9 @@ pub(super) fn service(
 impl Front {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response, Denied> {
         let (parts, body) = request.into_parts();
+        if let Some(response) = cors::preflight(&self.auth, &parts) {
+            return Ok(response);
+        }
         let peer = parts.extensions.get::<Peer>();
         let address = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.client);
         let caller = self.auth.admit(&parts, address)?;
@@ -88,10 +92,15 @@ impl Front {
             let response = self.upgrade.answer(&mut request).await?;
             return Ok(response.map(|()| "").into_response());
         }
+        let (path, origin) =
+            (request.uri().path().to_owned(), request.headers().get(ORIGIN).cloned());
         let routes = if is_admin { &self.routes.admin } else { &self.routes.public };
         let routes = TowerToHyperService::new(warp::service(routes.clone()));
         match hyper::service::Service::call(&routes, request).await {
-            Ok(response) => Ok(response),
+            Ok(mut response) => {
+                cors::expose(&path, origin, &mut response);
+                Ok(response)
+            }
             Err(never) => match never {},
         }
     }

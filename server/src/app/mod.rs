@@ -4,6 +4,7 @@
 //! that knows all others. Never does a part's work: what is decided here is order.
 
 pub mod core;
+mod cors;
 mod front;
 mod kept;
 mod reload;
@@ -70,6 +71,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct App {
     doors: Vec<Door>,
+    tls: Option<Arc<Tls>>,
     addresses: Vec<SocketAddr>,
     auth: Auth,
     config: ArcSwap<Config>,
@@ -103,7 +105,9 @@ impl App {
         let Ambient { clock, seed } = ambient;
         let metrics = Arc::new(Metrics::new());
         let auth = Auth::new(&config.auth(), &clock)?;
-        let listener = bind(&config, &auth, &clock)?;
+        let tls = config.tls.as_ref().map(|files| Tls::load(files, clock.clone())).transpose()?;
+        let tls = tls.map(Arc::new);
+        let listener = bind(&config, &auth, tls.clone())?;
         let data_dir = config.data_dir()?;
         data::prepare(&data_dir)?;
         auth.load_ticket_key(&data_dir)?;
@@ -134,7 +138,7 @@ impl App {
         listener.serve(service, clock.clone(), Arc::clone(&metrics), &edges);
         let stop_time_max = Duration::from_secs(config.limits.stop_timeout_s);
         let config = ArcSwap::from_pointee(config);
-        Ok(App { doors, addresses, auth, config, metrics, clock, edges, core, stop_time_max })
+        Ok(App { doors, tls, addresses, auth, config, metrics, clock, edges, core, stop_time_max })
     }
 
     /// Everything it listens on.
@@ -184,14 +188,12 @@ impl App {
     }
 }
 
-fn bind(config: &Config, auth: &Auth, clock: &Clock) -> Result<Listener, Error> {
-    let tls = config.tls.clone().map(|files| Tls::load(files, clock.clone())).transpose()?;
+fn bind(config: &Config, auth: &Auth, tls: Option<Arc<Tls>>) -> Result<Listener, Error> {
     let openness = match (auth.is_open(), config.allow_anonymous) {
         (false, _) => Openness::Nobody,
         (true, false) => Openness::Machine,
         (true, true) => Openness::Everybody,
     };
-    let tls = tls.map(Arc::new);
     Ok(Listener::bind(listen::Config { tls, openness, ..config.accept_loop() })?)
 }
 

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::task;
 
 /// Keys, and beginnings of keys, that are taken at once.
-const LIVE: [&str; 8] = [
+const LIVE: [&str; 10] = [
     "users",
     "jwt",
     "auth_callback",
@@ -21,6 +21,8 @@ const LIVE: [&str; 8] = [
     "origins",
     "limits.sessions_",
     "limits.rate_",
+    "tls.cert_file",
+    "tls.key_file",
 ];
 
 impl App {
@@ -35,7 +37,10 @@ impl App {
     /// # Errors
     /// What `auth` refuses; then everything stays as it was.
     pub fn reload(&self, config: Config) -> Result<(), Error> {
-        task::block(|| self.auth.replace(&config.auth()))?;
+        task::block(|| {
+            self.reload_certificate(&config);
+            self.auth.replace(&config.auth())
+        })?;
         let waiting = other_keys(&self.config(), &config);
         if !waiting.is_empty() {
             let keys = waiting.join(", ");
@@ -44,6 +49,15 @@ impl App {
         tracing::info!("the configuration was read again");
         self.config.store(Arc::new(config));
         Ok(())
+    }
+
+    /// Apart from the rest: a certificate that is half renewed must not keep a user from being
+    /// shut out.
+    fn reload_certificate(&self, config: &Config) {
+        let (Some(tls), Some(files)) = (&self.tls, &config.tls) else { return };
+        if let Err(error) = tls.reload(files) {
+            tracing::error!(%error, "the certificate was not taken: the old one stays");
+        }
     }
 }
 

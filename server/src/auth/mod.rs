@@ -313,6 +313,14 @@ impl Auth {
         self.0.rules.load()
     }
 
+    /// Lets a page's browser ask whether the page may call, or not.
+    ///
+    /// # Errors
+    /// `Forbidden` where a request as announced would be.
+    pub fn check_preflight(&self, request: &Parts) -> Result<(), Refusal> {
+        self.rules().site.check_preflight(request)
+    }
+
     fn now_ms(&self) -> u64 {
         self.0.clock.now_ms()
     }

@@ -10,7 +10,8 @@ use hyper::http::request::Parts;
 use hyper::http::{HeaderMap, HeaderName, header};
 use sheaf_protocol::error::{Code, Refusal};
 
-use super::{Config, Error};
+use super::forwarded::Forwarded;
+use super::{Config, Error, token};
 
 /// The names and origins that are ours.
 #[derive(Debug)]
@@ -56,6 +57,19 @@ impl Site {
         self.check_origin(authority(request).unwrap_or_default(), request)
     }
 
+    /// The rule for what a browser asks before a request: it carries no token, but says whether the
+    /// request will.
+    pub(super) fn check_preflight(&self, request: &Parts) -> Result<(), Refusal> {
+        let sent = request.headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).into_iter();
+        let mut sent = sent.filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(','));
+        let is_announced = sent.any(|name| name.trim().eq_ignore_ascii_case("authorization"));
+        if is_announced || token::of_request(request) != token::Carried::None {
+            self.check_with_token(request)
+        } else {
+            self.check(request)
+        }
+    }
+
     fn check_origin(&self, host: &str, request: &Parts) -> Result<(), Refusal> {
         let Some(origin) = request.headers.get(header::ORIGIN) else { return Ok(()) };
         let origin = origin.to_str().map_err(|_| forbidden("the origin is not text"))?;
@@ -82,9 +96,13 @@ pub(super) fn check_not_forwarded(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The one host the request is addressed to. Two `Host` headers, which proxies and servers may read
-/// differently, count as none.
+/// The one host the request is addressed to, by what a trusted proxy says or by `Host`. Two `Host`
+/// headers, which proxies and servers may read differently, count as none.
 fn authority(request: &Parts) -> Option<&str> {
+    let forwarded = request.extensions.get::<Forwarded>().and_then(|it| it.host.as_deref());
+    if forwarded.is_some() {
+        return forwarded;
+    }
     let mut named = request.headers.get_all(header::HOST).iter();
     match (named.next(), named.next()) {
         (Some(host), None) => host.to_str().ok(),

@@ -11,6 +11,7 @@ use super::supervisor::Supervisor;
 use crate::app::App;
 use crate::config::watch::Watch;
 use crate::config::{Config, Sources};
+use crate::relay::tls;
 use crate::time::Clock;
 
 /// Follows the configuration for as long as it is polled.
@@ -43,7 +44,9 @@ pub(super) async fn follow(app: &App, sources: &Sources, clock: &Clock, supervis
 }
 
 fn watch(config: &Config, sources: &Sources) -> Option<Watch> {
-    let files: Vec<_> = sources.file.iter().chain(config.jwt.files()).cloned().collect();
+    let certificate = config.tls.iter().flat_map(tls::Config::files);
+    let files = sources.file.iter().chain(config.jwt.files()).chain(certificate);
+    let files: Vec<_> = files.cloned().collect();
     if files.is_empty() {
         return None;
     }

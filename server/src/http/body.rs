@@ -15,8 +15,10 @@ use sheaf_protocol::error::{Code, Refusal};
 use super::error::Error;
 use crate::time::Clock;
 
-/// Time for a whole body: 16 MiB in it are 280 KB/s.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// What every body gets, and the rate that gives a large one more: half a megabit a second, below
+/// which a phone shows no page either.
+const TIME: Duration = Duration::from_secs(10);
+const BYTES_PER_SECOND: u64 = 64 * 1024;
 
 /// A body as it comes in.
 pub type Chunks = BoxStream<'static, Result<Bytes, warp::Error>>;
@@ -37,8 +39,10 @@ pub async fn read(
     if announced.is_some_and(|length| length > bytes_max as u64) {
         return Err(too_large(bytes_max));
     }
+    let bytes = announced.unwrap_or(bytes_max as u64);
+    let time = TIME + Duration::from_secs(bytes / BYTES_PER_SECOND);
     let all = collect(chunks, bytes_max);
-    clock.deadline(BODY_TIME_MAX, all).await.unwrap_or_else(|_| {
+    clock.deadline(time, all).await.unwrap_or_else(|_| {
         let what = "the request's body did not come in time";
         Err(Refusal { code: Code::Timeout, at: 0, what }.into())
     })
@@ -62,3 +66,6 @@ fn too_large(bytes_max: usize) -> Error {
     let message = format!("the request's body is over {bytes_max} bytes");
     Error::new(Code::TooLarge, message, json!({ "bytes_max": bytes_max }))
 }
+
+#[cfg(test)]
+mod tests;

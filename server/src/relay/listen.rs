@@ -23,6 +23,7 @@ use warp::reply::Response;
 use super::address::{Address, Place, Proxy, is_trusted};
 use super::bind::Bound;
 use super::caps::{Caps, Permit};
+use super::patience::Patient;
 use super::proxy;
 use super::stream::Stream;
 use super::tls::Tls;
@@ -37,9 +38,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Header lines of a request; browsers send about twenty.
 const HEADERS_MAX: usize = 64;
-/// A connection that is still HTTP after this long is asked to end: it may be stuck in a response
-/// that nobody reads.
-const HTTP_LIFETIME: Duration = Duration::from_secs(600);
 /// What a request that is being answered gets at the end, before its connection is cut.
 const HTTP_GRACE: Duration = Duration::from_secs(5);
 
@@ -393,7 +391,8 @@ impl Server {
             let response = (self.service)(request);
             async { Ok::<_, Infallible>(response.await) }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), answer).with_upgrades();
+        let io = TokioIo::new(Patient::new(stream, self.clock.clone()));
+        let connection = builder.serve_connection(io, answer).with_upgrades();
         let mut connection = pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => {
@@ -403,7 +402,6 @@ impl Server {
                 return;
             }
             () = self.tasks.stopping().cancelled() => {}
-            () = self.clock.sleep(HTTP_LIFETIME) => {}
         }
         connection.as_mut().graceful_shutdown();
         if self.clock.deadline(HTTP_GRACE, connection).await.is_err() {

@@ -9,6 +9,7 @@ pub mod caps;
 pub mod dialect;
 pub mod listen;
 pub mod outbound;
+mod patience;
 pub mod proxy;
 pub mod session;
 pub mod stream;

@@ -77,8 +77,8 @@ impl Outbound {
     }
 
     /// Writes what waits and then what `fill` brings, until the socket is full (`Pending`) or
-    /// nothing is left, not even in the buffers of TLS. `fill` runs only when nothing waits, and under the lock that keeps
-    /// publishers away, so that what it gathers keeps its place.
+    /// nothing is left, not even in the buffers of TLS. `fill` runs only when nothing waits, and
+    /// under the lock that keeps publishers away, so that what it gathers keeps its place.
     ///
     /// # Errors
     /// The socket is gone.

@@ -1,8 +1,8 @@
 //! One accepted connection, whatever carries it: TCP, a unix socket, TLS over either.
 //!
 //! Made by `listen`, lent to hyper for the request, then owned by a session, which polls it by
-//! shared reference because publishers write to it too. On TCP each call is the socket's own, behind
-//! one match. Never holds more than TLS's own bounded buffers and never blocks.
+//! shared reference because publishers write to it too. On TCP each call is the socket's own,
+//! behind one match. Never holds more than TLS's own bounded buffers and never blocks.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::pin::Pin;

@@ -37,6 +37,13 @@ pub struct Config {
     pub key_file: PathBuf,
 }
 
+impl Config {
+    /// The files to watch for changes.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.cert_file, &self.key_file].into_iter()
+    }
+}
+
 /// Why TLS cannot be spoken. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -86,7 +93,6 @@ pub enum Error {
 /// A server's side of TLS. Shared; a reload is seen by the next handshake.
 #[derive(Debug)]
 pub struct Tls {
-    files: Config,
     clock: Clock,
     current: ArcSwap<ServerConfig>,
 }
@@ -96,25 +102,19 @@ impl Tls {
     ///
     /// # Errors
     /// See [`Error`]. A certificate that has expired is no error, but a warning in the log.
-    pub fn load(files: Config, clock: Clock) -> Result<Tls, Error> {
-        let current = ArcSwap::from_pointee(read(&files, &clock)?);
-        Ok(Tls { files, clock, current })
+    pub fn load(files: &Config, clock: Clock) -> Result<Tls, Error> {
+        let current = ArcSwap::from_pointee(read(files, &clock)?);
+        Ok(Tls { clock, current })
     }
 
-    /// Reads both files again. Connections that stand keep what they have.
+    /// Reads both files again, or others. Connections that stand keep what they have.
     ///
     /// # Errors
     /// See [`Error`]; the certificate stays what it was.
-    pub fn reload(&self) -> Result<(), Error> {
-        self.current.store(Arc::new(read(&self.files, &self.clock)?));
-        tracing::info!(cert_file = %self.files.cert_file.display(), "the certificate was reloaded");
+    pub fn reload(&self, files: &Config) -> Result<(), Error> {
+        self.current.store(Arc::new(read(files, &self.clock)?));
+        tracing::info!(cert_file = %files.cert_file.display(), "the certificate was read again");
         Ok(())
-    }
-
-    /// The files to watch for changes.
-    #[must_use]
-    pub fn files(&self) -> [&Path; 2] {
-        [&self.files.cert_file, &self.files.key_file]
     }
 
     /// Shakes hands. Takes as long as the peer does.

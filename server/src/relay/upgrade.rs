@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::caps::Permit;
 use super::listen::Peer;
+use super::patience::Patient;
 use super::stream::Stream;
 use crate::auth::{Caller, Leash, Role, token};
 use crate::task::Group;
@@ -200,8 +201,8 @@ fn other_version() -> Response<()> {
 /// hyper's read buffer lives as long as any slice of it, an empty one too, and would cost each idle
 /// session 4 to 8 KiB: so the rest is copied out and the buffer dropped here.
 fn raw(upgraded: Upgraded) -> Result<(Stream, Vec<u8>), Upgraded> {
-    let parts = upgraded.downcast::<TokioIo<Stream>>()?;
-    Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
+    let parts = upgraded.downcast::<TokioIo<Patient>>()?;
+    Ok((parts.io.into_inner().into_stream(), parts.read_buf.to_vec()))
 }
 
 /// Whether a header that lists words has `word` among them, in any case.

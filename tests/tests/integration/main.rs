@@ -9,6 +9,7 @@ mod guard;
 mod hostile;
 mod http;
 mod kill;
+mod listen;
 mod network;
 mod stock;
 mod stored;

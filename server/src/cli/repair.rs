@@ -69,6 +69,9 @@ fn write_lines(repaired: &Repaired, closed: usize, out: &mut impl Write) -> io::
         writeln!(out, "LOST document {name:?} ({key}): {what}")?;
         hurt.insert(*key);
     }
+    if repaired.unsettled > 0 {
+        writeln!(out, "the next start makes {} entries of feeds anew", repaired.unsettled)?;
+    }
     let is_journal_whole = repaired.journal.damages.is_empty();
     match hurt.len() {
         0 if is_journal_whole => return writeln!(out, "every document is whole"),

@@ -96,6 +96,29 @@ impl Handle {
         Ok(true)
     }
 
+    /// Ends it for everyone: sessions close with a transient code, the next open loads it again.
+    pub(super) fn drop_now(&self) {
+        let mut readers = self.readers.lock();
+        self.is_dropped.store(true, Ordering::Release);
+        self.settle_charge();
+        self.charge(0);
+        readers.drop_all();
+    }
+
+    /// Leaves memory if nobody reads it and the store has all of it. True if it did.
+    pub fn retire(&self) -> bool {
+        // Whoever writes without being a reader is not cut off between its look and its append.
+        let Some(_core) = self.core.try_lock() else { return false };
+        let readers = self.readers.lock();
+        let is_idle = readers.is_empty() && self.shared.journal.folded() >= self.end();
+        if is_idle {
+            self.is_dropped.store(true, Ordering::Release);
+            self.settle_charge();
+            self.charge(0);
+        }
+        is_idle
+    }
+
     /// Returns when no write is under way.
     pub(super) fn wait_writes(&self) {
         drop(self.core());

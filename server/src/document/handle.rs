@@ -69,7 +69,7 @@ pub struct Handle {
     key: DocKey,
     name: Name,
     pub(super) shared: Shared,
-    core: Mutex<Core>,
+    pub(super) core: Mutex<Core>,
     /// One checkpoint at a time, and none beside a load of the same document.
     checkpointing: Mutex<()>,
     pub(super) readers: Mutex<Readers>,
@@ -78,7 +78,7 @@ pub struct Handle {
     pub(super) authors: Mutex<Authors>,
     /// End of the document's last journal record: durable and folded are compared with it.
     pub(super) end: AtomicU64,
-    is_dropped: AtomicBool,
+    pub(super) is_dropped: AtomicBool,
     /// Why it was, as `ending` has it.
     pub(super) ended: AtomicU8,
     /// Its vault.
@@ -144,7 +144,7 @@ impl Handle {
     }
 
     /// Charges the document, and all together, with so many bytes.
-    fn charge(&self, bytes: usize) {
+    pub(super) fn charge(&self, bytes: usize) {
         let before = self.live_bytes.swap(bytes, Ordering::Relaxed);
         self.shared.live_bytes.fetch_add(bytes.wrapping_sub(before), Ordering::Relaxed);
     }
@@ -356,29 +356,6 @@ impl Handle {
         self.drop_now();
         let refusal = Refusal::malformed(0, "the update broke the document");
         Receipt { refusal: Some(refusal), ..Receipt::default() }
-    }
-
-    /// Ends it for everyone: sessions close with a transient code, the next open loads it again.
-    pub(super) fn drop_now(&self) {
-        let mut readers = self.readers.lock();
-        self.is_dropped.store(true, Ordering::Release);
-        self.settle_charge();
-        self.charge(0);
-        readers.drop_all();
-    }
-
-    /// Leaves memory if nobody reads it and the store has all of it. True if it did.
-    pub fn retire(&self) -> bool {
-        // Whoever writes without being a reader is not cut off between its look and its append.
-        let Some(_core) = self.core.try_lock() else { return false };
-        let readers = self.readers.lock();
-        let is_idle = readers.is_empty() && self.shared.journal.folded() >= self.end();
-        if is_idle {
-            self.is_dropped.store(true, Ordering::Release);
-            self.settle_charge();
-            self.charge(0);
-        }
-        is_idle
     }
 
     /// Ready when everything before a journal position survives power loss.

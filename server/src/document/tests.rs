@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::handle::{Handle, Name, Shared};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Quota};
 use super::owners::Submitter;
 use super::readers::{Gathered, Outlet, ReaderId};
 use super::registry::{self, OpenError, Registry};
@@ -34,17 +34,27 @@ pub(crate) struct Ground {
 
 impl Ground {
     pub(crate) fn open(dir: &Path, clock: &Clock, documents_bytes_max: usize) -> Self {
+        Self::open_with(dir, clock, documents_bytes_max, Quota::default())
+    }
+
+    pub(crate) fn open_with(
+        dir: &Path,
+        clock: &Clock,
+        documents_bytes_max: usize,
+        quota: Quota,
+    ) -> Self {
         let store = Store::open(dir).expect("a store");
         let config = journal::Config::new(store.journal_dir().expect("on disk"));
         let (journal, _) = Journal::open(config, store.clone()).expect("a journal");
         let ceiling = u32::try_from(store.presence_clock()).expect("small");
+        let metrics = Arc::new(Metrics::new());
         let shared = Shared {
             journal,
             clock: clock.clone(),
-            metrics: Arc::new(Metrics::new()),
+            ledger: Ledger::new(quota, metrics.vault.quota_refusals.clone()),
+            metrics,
             awareness: Arc::new(awareness::Clocks::above(ceiling)),
             live_bytes: Arc::default(),
-            ledger: Ledger::default(),
             text_root: Arc::from("content"),
             seed: Seed::fixed(1),
         };

@@ -43,6 +43,12 @@ pub enum Line {
         name: String,
         /// Its number.
         number: u32,
+        /// Its epoch, if that is folded and whole.
+        epoch: Option<u64>,
+        /// The highest seq given out.
+        seq: u64,
+        /// Files and tombstones whose body has settled.
+        items: usize,
     },
     /// A document.
     Document {
@@ -128,7 +134,10 @@ pub fn dump(dir: &Path, selection: &Selection, mut show: impl FnMut(Line)) -> Re
         selection.vault.as_ref().is_none_or(|chosen| vaults.contains(&(chosen.clone(), number)))
     };
     for (name, number) in vaults.iter().filter(|(_, number)| is_chosen(*number)) {
-        show(Line::Vault { name: name.to_string(), number: number.0 });
+        let feed = store.feed(*number)?;
+        let epoch = feed.facts.map(|facts| facts.epoch);
+        let (name, number, items) = (name.to_string(), number.0, feed.items.len());
+        show(Line::Vault { name, number, epoch, seq: feed.seq, items });
     }
     let documents = store.documents();
     let documents = documents.iter().filter(|document| {
@@ -231,7 +240,9 @@ impl fmt::Display for Line {
             Line::Server { format, folded } => {
                 write!(f, "stored format {format}, folded to {folded}")
             }
-            Line::Vault { name, number } => write!(f, "vault {name} ({number})"),
+            Line::Vault { name, number, seq, items, .. } => {
+                write!(f, "vault {name} ({number}) seq {seq} items {items}")
+            }
             Line::Document {
                 vault,
                 id,

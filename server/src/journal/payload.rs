@@ -212,3 +212,6 @@ impl Presence {
         bytes.try_into().ok().map(|bytes| Self { clock: u64::from_le_bytes(bytes) })
     }
 }
+
+#[cfg(test)]
+mod tests;

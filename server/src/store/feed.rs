@@ -184,7 +184,7 @@ impl Store {
         let known = self.inner.witness.lock().vault(vault).cloned();
         match (facts, known) {
             (Some(facts), Some(known))
-                if known.epoch != 0 && (facts.epoch, facts.seq) != (known.epoch, known.seq) =>
+                if known.epoch != 0 && (facts.epoch != known.epoch || facts.seq < known.seq) =>
             {
                 Err(Error::corrupt(&meta::facts_key(vault), "not what was stored"))
             }

@@ -4,6 +4,7 @@
 //! and 1 s after its first at most. Run by `app`. Never settles a body that did not change, and
 //! never reads a large document on the reactor's own threads.
 
+use std::collections::hash_map;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +46,8 @@ pub(super) struct Pending {
 impl Pending {
     /// Adds a document that changed at `now_ms`, unless it waits already.
     pub(super) fn add(&mut self, doc: DocKey, name: Name, (now_ms, due_ms): (u64, u64)) {
-        if !self.by_doc.contains_key(&doc) {
-            self.by_doc.insert(doc, (name, now_ms));
+        if let hash_map::Entry::Vacant(entry) = self.by_doc.entry(doc) {
+            entry.insert((name, now_ms));
             self.by_due.insert((due_ms, doc));
         }
     }

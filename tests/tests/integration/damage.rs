@@ -15,15 +15,17 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use sheaf_protocol::ids::{DocId, DocKey, VaultNo};
 use sheaf_protocol::stamp::Stamp;
-use sheaf_server::journal::payload::{self, Claim, Created};
+use sheaf_server::journal::payload::{self, Claim, Created, Settled, VaultCreated};
 use sheaf_server::journal::repair::repair;
 use sheaf_server::journal::verify::verify;
 use sheaf_server::journal::{Config, Error, Journal, Kind, Record, Report};
-use sheaf_server::store::{Error as Refused, Owner, Store};
+use sheaf_server::store::{Body, Error as Refused, Item, Owner, Store};
 use sheaf_tests::seed;
 
 const CASES: u64 = 300;
 pub(super) const DOCUMENTS: u64 = 12;
+const ROUNDS: u64 = 3;
+const ENTRIES_A_ROUND: u64 = 13;
 const PAGE_BYTES: usize = 4096;
 
 /// A data directory in memory: relative path to content.
@@ -248,7 +250,46 @@ fn compare(store: &Store, due: &[Facts]) -> Result<Met, String> {
             Err(_) => met = Met::DocumentReported,
         }
     }
+    judge_feed(store)?;
     Ok(met)
+}
+
+/// Every item and its row are as they were, or the next start sees that they are not and settles
+/// the file again; and no seq is given out twice under one epoch.
+fn judge_feed(store: &Store) -> Result<(), String> {
+    let Ok(feed) = store.feed(VaultNo(1)) else { return Ok(()) };
+    let last_n = ROUNDS * ENTRIES_A_ROUND;
+    if feed.facts.is_some() && feed.seq < ROUNDS * DOCUMENTS {
+        return Err(format!("the feed goes on from {} silently", feed.seq));
+    }
+    for number in 0..DOCUMENTS {
+        let doc = key(number).doc;
+        let found = feed.items.iter().find(|(id, _)| *id == doc).map(|(_, item)| item);
+        let due = item(number, ROUNDS - 1);
+        let has_row = |item: &Item| feed.rows.get(&item.seq) == Some(&doc);
+        let is_noticed = found.is_none_or(|item| item.n != last_n || !has_row(item));
+        if !is_noticed && found != Some(&due) {
+            return Err(format!("item {number} is silently other: {found:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// The item of a document after a round.
+fn item(number: u64, round: u64) -> Item {
+    let n = (round + 1) * ENTRIES_A_ROUND;
+    Item {
+        seq: round * DOCUMENTS + number + 1,
+        n,
+        body: Body::Text,
+        is_deleted: false,
+        size: n * 10,
+        bytes: n * 100,
+        hash: Some([number as u8; 32]),
+        updated: Stamp::new(5_000 + n, 1, 7),
+        author: Some("ann".into()),
+        path: name(number).into(),
+    }
 }
 
 /// What a reader learns of a document; an error is a report.
@@ -302,7 +343,7 @@ pub(super) fn image(is_crashed: bool) -> (Image, Vec<Facts>) {
             *due = now;
         }
     };
-    for round in 0..3 {
+    for round in 0..ROUNDS {
         let store = Store::open(dir.path()).expect("a healthy store opens");
         let config = Config {
             segment_bytes: 40_000,
@@ -310,6 +351,9 @@ pub(super) fn image(is_crashed: bool) -> (Image, Vec<Facts>) {
             ..Config::new(dir.path().join("journal"))
         };
         let (journal, _) = Journal::open(config, store.clone()).expect("a healthy journal opens");
+        if round == 0 {
+            create_vault(&journal);
+        }
         for number in 0..DOCUMENTS {
             if round == 0 {
                 create(&journal, number);
@@ -329,6 +373,7 @@ pub(super) fn image(is_crashed: bool) -> (Image, Vec<Facts>) {
         }
         for number in 0..DOCUMENTS {
             write(&journal, number, &mut last_n[number as usize], 3);
+            settle(&journal, number, round);
         }
         journal.wait_durable(journal.written()).expect("a healthy disk");
         if round < 2 || !is_crashed {
@@ -351,6 +396,26 @@ fn create(journal: &Journal, number: u64) {
     let vault = "default".parse().expect("it is a name");
     Created { vault, name: name(number), epoch: 9 }.encode(&mut payload);
     append(journal, number, 0, (Kind::Created, &payload));
+}
+
+fn create_vault(journal: &Journal) {
+    let mut payload = Vec::new();
+    let name = "default".parse().expect("it is a name");
+    VaultCreated { name, epoch: 7, seq: 0 }.encode(&mut payload);
+    let doc = DocKey { vault: VaultNo(1), doc: DocId(Stamp::ZERO) };
+    let (n, kind, stamp) = (0, Kind::VaultCreated, Stamp::new(900, 0, 7));
+    let record = Record { doc, n, kind, stamp, author: None, payload: &payload };
+    journal.append(&[record]).expect("a healthy journal takes it");
+}
+
+fn settle(journal: &Journal, number: u64, round: u64) {
+    let item = item(number, round);
+    let prev_seq = item.seq.saturating_sub(DOCUMENTS);
+    let prev_seq = if round == 0 { 0 } else { prev_seq };
+    let (n, vault) = (item.n, "default".parse().expect("it is a name"));
+    let mut payload = Vec::new();
+    Settled { vault, prev_seq, item }.encode(&mut payload);
+    append(journal, number, n, (Kind::Settled, &payload));
 }
 
 /// Appends entries, and a claim and a refused update in between.

@@ -76,6 +76,16 @@ fn read(image: &Image) -> String {
             loaded.owners.len(),
         );
     }
+    let feed = store.feed(VaultNo(1)).expect("it is read");
+    let facts = feed.facts.as_ref().expect("every vault has facts");
+    assert_eq!((feed.damaged, facts.name.as_str()), (0, "default"));
+    // Format 1 had no items: they come when the documents settle.
+    if !feed.items.is_empty() {
+        lines += &format!("epoch {} seq {} rows {:?}\n", facts.epoch, feed.seq, feed.rows);
+        for (doc, item) in &feed.items {
+            lines += &format!("{doc} {item:?}\n");
+        }
+    }
     journal.close().expect("a healthy journal closes");
     lines
 }

@@ -90,3 +90,24 @@ fn what_is_too_large_is_refused_before_anything_is_written() {
     largest.encode(&mut bytes, 0, 0, 0).unwrap();
     assert_eq!(decode(&bytes, 0).unwrap().record, largest);
 }
+
+#[test]
+fn kinds_keep_their_numbers() {
+    let kinds = [
+        Kind::Update,
+        Kind::Created,
+        Kind::Claim,
+        Kind::Quarantined,
+        Kind::Kept,
+        Kind::Presence,
+        Kind::Settled,
+        Kind::Deleted,
+        Kind::Moved,
+        Kind::VaultCreated,
+        Kind::VaultDropped,
+    ];
+    for (number, kind) in (1..).zip(kinds) {
+        assert_eq!((kind as u8, Kind::of(number)), (number, Some(kind)));
+    }
+    assert_eq!((Kind::of(0), Kind::of(12)), (None, None));
+}

@@ -8,8 +8,9 @@ use super::aside::{Aside, Why};
 use super::floors::Floor;
 use super::heads::Head;
 use super::hooks::{HookId, Open, Place as HookPlace, What};
+use super::items::{Body, Item};
 use super::log::{Group, LogEntry, Place};
-use super::meta::Folded;
+use super::meta::{Facts, Folded};
 use super::owners::Owner;
 use super::*;
 
@@ -205,10 +206,68 @@ proptest::proptest! {
         let _ = log::decode(bytes.clone(), &mut Vec::new());
         let _ = owners::decode(&bytes);
         let _ = Head::decode(&bytes);
+        let _ = (Item::decode(&bytes), Facts::decode(&bytes), feed::seq(&bytes));
         let _ = Aside::decode(0, &bytes);
         let _ = (HookPlace::decode(&bytes), hooks::decode_key(&bytes));
         let _ = Floor::decode(&bytes);
         let _ = Folded::decode(&bytes);
         let _ = (Key::of(&bytes), doc_of(&bytes), number_of(&bytes), chunk_number(&bytes));
     }
+}
+
+fn item() -> Item {
+    Item {
+        seq: 0x0102,
+        n: 3,
+        body: Body::Text,
+        is_deleted: false,
+        size: 4,
+        bytes: 5,
+        hash: Some([6; 32]),
+        updated: stamp(),
+        author: Some("ann".into()),
+        path: "a/b".into(),
+    }
+}
+
+#[test]
+fn an_item_is_the_golden_bytes() {
+    let numbers = "0201000000000000".to_owned() + "0300000000000000";
+    let sizes = "0400000000000000".to_owned() + "0500000000000000";
+    let hash = format!("01{}", "06".repeat(32));
+    let golden = format!("{numbers}01{sizes}{hash}{STAMP}010300616e6e0300612f62");
+    assert_eq!(hex(&item().encode()), golden);
+    assert_eq!(Item::decode(&item().encode()), Some(item()));
+    let gone = Item { is_deleted: true, body: Body::Empty, hash: None, author: None, ..item() };
+    assert_eq!(hex(&gone.encode()), format!("{numbers}80{sizes}00{STAMP}000300612f62"));
+    assert_eq!(Item::decode(&gone.encode()), Some(gone));
+    let bytes = item().encode();
+    for len in 0..bytes.len() {
+        assert_eq!(Item::decode(&bytes[..len]), None, "{len} bytes");
+    }
+    assert_eq!(hex(&items::key(doc())), format!("0102030418{STAMP}"));
+}
+
+#[test]
+fn the_feed_and_the_facts_of_a_vault_are_the_golden_bytes() {
+    assert_eq!(hex(&feed::key(VaultNo(7), 0x105)), "00000007190000000000000105");
+    assert_eq!(feed::seq(&feed::key(VaultNo(7), 0x105)), Some(0x105));
+    assert_eq!(hex(&feed::encode(DocId(stamp()))), STAMP);
+    assert_eq!(feed::decode(&feed::encode(DocId(stamp()))), Some(DocId(stamp())));
+
+    let facts = Facts { name: "v".parse().unwrap(), epoch: 2, created: stamp(), seq: 3 };
+    let numbers = "0200000000000000".to_owned() + "0300000000000000";
+    assert_eq!(hex(&facts.encode()), format!("{numbers}{STAMP}010076"));
+    assert_eq!(Facts::decode(&facts.encode()), Some(facts));
+    assert_eq!(hex(&meta::facts_key(VaultNo(7))), format!("0000000701{}", hex(b"facts")));
+
+    let dropped = meta::dropped_key(VaultNo(7));
+    assert_eq!(hex(&dropped), format!("0000000001{}00000007", hex(b"dropped/")));
+    assert_eq!(meta::dropped_vault(&dropped), Some(VaultNo(7)));
+    assert_eq!(meta::dropped_vault(&meta::key(meta::FOLDED)), None);
+
+    let (name, created) = ("n".into(), stamp());
+    let head = Head { name, epoch: 1, created, is_deleted: true };
+    assert_eq!(hex(&head.encode()), format!("0100000000000000{STAMP}01006e01"));
+    assert_eq!(Head::decode(&head.encode()), Some(head));
 }

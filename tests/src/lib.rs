@@ -8,6 +8,7 @@ pub mod http;
 pub mod model;
 pub mod process;
 pub mod proxy;
+pub mod receiver;
 pub mod seed;
 pub mod server;
 pub mod socket;

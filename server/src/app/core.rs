@@ -9,7 +9,11 @@ use std::time::Duration;
 
 use rand::Rng;
 use sheaf_protocol::error::{Code, Refusal};
+use tokio::sync::broadcast;
+use tracing::Instrument;
+use tracing::field::Empty;
 
+use crate::auth::SessionEvent;
 use crate::config::Config;
 use crate::document::awareness;
 use crate::document::handle::{Name, Shared};
@@ -22,9 +26,10 @@ use crate::relay::budget::Budget;
 use crate::relay::session::{self, Limits, Relay};
 use crate::relay::upgrade::Opened;
 use crate::store::{self, Store};
-use crate::task::{Group, Shutdown};
+use crate::task::{Group, SPAN, Shutdown};
 use crate::time::{Clock, Seed};
 use crate::vault::Vaults;
+use crate::webhook::{self, Webhooks};
 
 /// Time that settling gets at a stop, however long the sessions took.
 const SETTLE_LEAST: Duration = Duration::from_secs(1);
@@ -46,6 +51,10 @@ pub(super) struct Core {
     background: Group,
     /// Ends after the sessions: what they wrote last is settled.
     settling: Group,
+    /// Outlives the sessions: their leaving is told, too.
+    telling: Group,
+    webhooks: Option<Webhooks>,
+    store: Store,
     journal: Journal,
     relay: Arc<Relay>,
     /// Vaults, files, the feed.
@@ -95,7 +104,7 @@ impl Core {
             device: seed.generator("device").next_u64(),
             auto_create: config.vaults.auto_create,
         };
-        let registry = Registry::new(shared, store, documents)?;
+        let registry = Registry::new(shared, store.clone(), documents)?;
         let sessions = Group::new(metrics.task_panics.clone());
         let background = Group::new(metrics.task_panics.clone());
         let stopping = background.stopping().clone();
@@ -115,7 +124,38 @@ impl Core {
             metrics: Arc::clone(metrics),
             stop: sessions.stopping().clone(),
         });
-        Ok(Core { sessions, background, settling, journal, relay, vaults })
+        let telling = Group::new(metrics.task_panics.clone());
+        let webhooks = None;
+        Ok(Core {
+            sessions,
+            background,
+            settling,
+            telling,
+            webhooks,
+            store,
+            journal,
+            relay,
+            vaults,
+        })
+    }
+
+    /// Starts the webhooks, before anything happens that they are to be told. Blocks the thread.
+    pub(super) fn start_webhooks(
+        &mut self,
+        hooks: Vec<webhook::config::Hook>,
+        sessions: broadcast::Receiver<SessionEvent>,
+        seed: Seed,
+    ) -> Result<(), webhook::Error> {
+        let basis = webhook::Basis {
+            feed: Arc::new(self.vaults.clone()),
+            sessions,
+            store: self.store.clone(),
+            clock: self.relay.clock.clone(),
+            seed,
+            metrics: Arc::clone(&self.relay.metrics),
+        };
+        self.webhooks = Some(Webhooks::start(hooks, basis, &self.telling)?);
+        Ok(())
     }
 
     /// Takes an opened WebSocket and starts its session.
@@ -124,10 +164,12 @@ impl Core {
         let name = Name { vault, document: document.into() };
         let opened = session::Opened { stream, leftover, name, leash };
         let relay = Arc::clone(&self.relay);
-        self.sessions.spawn("session", async move {
+        let span = tracing::trace_span!(target: SPAN, "session", dialect = "y-websocket", close_code = Empty);
+        let run = async move {
             session::run(relay, opened).await;
             drop(permit);
-        });
+        };
+        self.sessions.spawn("session", run.instrument(span));
     }
 
     /// Tells sessions to drain and close with 1012, and waits for them and for the housekeeping.
@@ -140,6 +182,9 @@ impl Core {
         if let Shutdown::Left(_) = self.settling.shutdown(clock, left).await {
             tracing::warn!("not every body settled: the next start goes on");
         }
+        // The last: what left the sessions until now is stored before it ends.
+        let left = by.since(clock.now()).max(SETTLE_LEAST);
+        self.telling.shutdown(clock, left).await;
         drained
     }
 
@@ -148,6 +193,7 @@ impl Core {
         self.sessions.stop();
         self.background.stop();
         self.settling.stop();
+        self.telling.stop();
     }
 
     /// Makes durable what is written. After it nothing may be submitted.
@@ -179,6 +225,9 @@ impl http::Health for Core {
         journal.read_only.set(i64::from(!self.journal.is_writable()));
         self.vaults.refresh();
         metrics.relay.permit_bytes.set(self.relay.budget.used() as u64);
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.refresh(metrics);
+        }
     }
 }
 

@@ -5,22 +5,25 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{
     HeaderValue, ORIGIN, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
+use hyper::{Method, Request};
 use hyper_util::service::TowerToHyperService;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 use warp::Reply;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use super::cors;
+use super::{cors, telemetry};
 use crate::auth::{Auth, Denied};
 use crate::http::{self, error::Error};
 use crate::metrics::Metrics;
 use crate::relay::listen::{Kind, Peer, Service};
 use crate::relay::upgrade::{self, Upgrade};
+use crate::task::SPAN;
 
 /// What is needed to answer a request.
 struct Front {
@@ -54,7 +57,8 @@ pub(super) fn service(
     let front = Arc::new(Front { auth, upgrade, metrics, routes });
     Arc::new(move |request| {
         let front = Arc::clone(&front);
-        Box::pin(async move {
+        let span = span(&request);
+        let answer = async move {
             let mut response = match front.answer(request).await {
                 Ok(response) => response,
                 Err(Denied { refusal, retry_after }) => {
@@ -70,8 +74,11 @@ pub(super) fn service(
             };
             front.metrics.answer(response.status().as_u16());
             harden(&mut response);
+            tracing::Span::current()
+                .record("http.response.status_code", response.status().as_u16());
             response
-        })
+        };
+        Box::pin(answer.instrument(span))
     })
 }
 
@@ -104,6 +111,30 @@ impl Front {
             Err(never) => match never {},
         }
     }
+}
+
+/// Neither path nor query: a path is a document's name, and a query may hold a token.
+fn span(request: &Request<Incoming>) -> Span {
+    let method = match *request.method() {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
+    };
+    let span = tracing::trace_span!(
+        target: SPAN,
+        "request",
+        "otel.kind" = "server",
+        "http.request.method" = method,
+        "http.route" = Empty,
+        "http.response.status_code" = Empty,
+    );
+    telemetry::continue_trace(&span, request.headers());
+    span
 }
 
 /// What every answer tells a browser, whatever it is.

@@ -8,6 +8,7 @@ mod cors;
 mod front;
 mod kept;
 mod reload;
+pub mod telemetry;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::relay::tls::{self, Tls};
 use crate::relay::upgrade::Upgrade;
 use crate::task::{self, Group, Shutdown};
 use crate::time::{Clock, Seed};
+use crate::webhook::{self, config::Hook};
 
 /// What comes from outside besides the configuration.
 #[derive(Clone, Debug)]
@@ -58,6 +60,12 @@ pub enum Error {
     /// What is kept cannot be opened.
     #[error(transparent)]
     Kept(#[from] core::Error),
+    /// A webhook cannot be.
+    #[error(transparent)]
+    Hook(#[from] webhook::config::Error),
+    /// Webhooks cannot start.
+    #[error(transparent)]
+    Webhooks(#[from] webhook::Error),
     /// It cannot listen.
     #[error(transparent)]
     Listen(#[from] listen::Error),
@@ -103,6 +111,8 @@ impl App {
     #[expect(clippy::unused_async, reason = "it must run inside the runtime, and will wait")]
     pub async fn start(config: Config, ambient: Ambient) -> Result<App, Error> {
         let Ambient { clock, seed } = ambient;
+        install_crypto();
+        let hooks = Hook::all(&config.webhooks)?;
         let metrics = Arc::new(Metrics::new());
         let auth = Auth::new(&config.auth(), &clock)?;
         let tls = config.tls.as_ref().map(|files| Tls::load(files, clock.clone())).transpose()?;
@@ -111,7 +121,8 @@ impl App {
         let data_dir = config.data_dir()?;
         data::prepare(&data_dir)?;
         auth.load_ticket_key(&data_dir)?;
-        let core = task::block(|| Core::open(&data_dir, &config, &clock, &seed, &metrics))?;
+        let mut core = task::block(|| Core::open(&data_dir, &config, &clock, &seed, &metrics))?;
+        task::block(|| core.start_webhooks(hooks, auth.events(), seed))?;
         let core = Arc::new(core);
 
         let edges = Group::new(metrics.task_panics.clone());
@@ -186,6 +197,12 @@ impl App {
             }
         }
     }
+}
+
+/// Chooses the cryptography of every TLS connection that is made, once for the process.
+fn install_crypto() {
+    // Fails where it is chosen already: another server in this process, in tests.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn bind(config: &Config, auth: &Auth, tls: Option<Arc<Tls>>) -> Result<Listener, Error> {

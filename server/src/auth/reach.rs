@@ -98,7 +98,9 @@ impl From<Vaults> for Written {
 }
 
 impl Vaults {
-    fn covers(&self, vault: &VaultName) -> bool {
+    /// Whether a vault is among them.
+    #[must_use]
+    pub fn covers(&self, vault: &VaultName) -> bool {
         match self {
             Vaults::All => true,
             Vaults::These(names) => names.contains(vault),

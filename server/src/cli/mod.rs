@@ -109,7 +109,11 @@ pub fn run() -> ExitCode {
         let _ = writeln!(anstream::stderr(), "{}: {error}", paint::bad("sheaf"));
         let is_wrong_use = error.is::<crate::config::Error>()
             || error.is::<WrongUse>()
-            || matches!(error.downcast_ref(), Some(app::Error::Config(_) | app::Error::Auth(_)));
+            || error.is::<app::telemetry::Error>()
+            || matches!(
+                error.downcast_ref(),
+                Some(app::Error::Config(_) | app::Error::Auth(_) | app::Error::Hook(_))
+            );
         if is_wrong_use { ExitCode::from(WRONG_USE) } else { ExitCode::FAILURE }
     })
 }

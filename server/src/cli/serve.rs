@@ -2,7 +2,7 @@
 //!
 //! Called by `cli`. Never prints to stdout but the address to open, so that scripts can read it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,8 +11,9 @@ use tracing_subscriber::EnvFilter;
 use super::reload;
 use super::settings::Settings;
 use super::supervisor::Supervisor;
+use crate::app::telemetry::Telemetry;
 use crate::app::{Ambient, App, Stopped};
-use crate::config::{self, Config, Log, LogFormat, Sources, keys};
+use crate::config::{self, Config, Log, Sources, keys};
 use crate::relay::listen::Kind;
 use crate::task;
 
@@ -34,11 +35,15 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.settings.load()?;
-    start_log(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let filter = filter(&config.log)?;
+    let telemetry =
+        Telemetry::start(&config.telemetry, filter, config.log.format, runtime.handle())?;
     task::log_panics_without_message();
     raise_descriptor_limit(config.limits.connections_max);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(until_told(config, &arguments.settings.sources()))?;
+    let done = runtime.block_on(until_told(config, &arguments.settings.sources()));
+    telemetry.end();
+    done?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -96,16 +101,6 @@ fn announce(app: &App) -> io::Result<()> {
         tracing::warn!(version, "serving; open to everyone who can connect, without a token");
     } else {
         tracing::info!(version, "serving; a token is needed");
-    }
-    Ok(())
-}
-
-fn start_log(log: &Log) -> Result<(), config::Error> {
-    let filter = filter(log)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match log.format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
     }
     Ok(())
 }

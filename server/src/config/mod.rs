@@ -22,6 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
 
+use crate::app::telemetry;
 use crate::auth::callback::CallbackConfig;
 use crate::auth::jwt::JwtConfig;
 use crate::auth::users::UserConfig;
@@ -30,6 +31,7 @@ use crate::document;
 use crate::relay::address::{Address, Proxy, UnixMode};
 use crate::relay::{listen, tls};
 use crate::vault;
+use crate::webhook::config::HookConfig;
 
 /// Where y-websocket's own server listens, so that stock clients find us where they look.
 const PORT: u16 = 1234;
@@ -87,6 +89,8 @@ pub struct Config {
     pub jwt: JwtConfig,
     /// A server that is asked about tokens that are not known here. Absent: nobody is asked.
     pub auth_callback: Option<CallbackConfig>,
+    /// Who is told what happens to documents and sessions: a table for each.
+    pub webhooks: Vec<HookConfig>,
     /// What holds for all documents.
     pub documents: document::Config,
     /// How vaults come to be.
@@ -95,6 +99,8 @@ pub struct Config {
     pub quota: document::ledger::Quota,
     /// What is logged, and how.
     pub log: Log,
+    /// Traces.
+    pub telemetry: telemetry::Config,
     /// Bounds that depend on the machine and its users.
     pub limits: Limits,
 }
@@ -292,6 +298,7 @@ impl Config {
         self.users.iter().any(UserConfig::is_plain)
             || self.jwt.is_plain()
             || callback.is_some_and(|callback| callback.secret.is_some())
+            || self.webhooks.iter().any(HookConfig::has_secrets)
     }
 
     /// The addresses to listen on, as configured or by default.
@@ -416,6 +423,8 @@ fn told(errors: figment::Error) -> String {
     let tell = |error: figment::Error| {
         let key = error.path.join(".");
         let is_secret = ["users", "jwt", "auth_callback"].iter().any(|it| key.starts_with(it));
+        let is_hidden = key.starts_with("webhooks")
+            && ["secret", "headers"].iter().any(|word| key.contains(word));
         let what = match &error.kind {
             Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if is_secret => {
                 format!("expected {expected}")
@@ -424,6 +433,9 @@ fn told(errors: figment::Error) -> String {
                 "expected name, token or token_hash (text in quotes), role (read, write or admin) \
                  and perhaps vaults and paths"
                     .to_owned()
+            }
+            Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if is_hidden => {
+                format!("expected {expected}")
             }
             kind => kind.to_string(),
         };

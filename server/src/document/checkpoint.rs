@@ -13,6 +13,7 @@ use super::state::State;
 use crate::journal::Journal;
 use crate::store;
 use crate::store::Store;
+use crate::task::SPAN;
 
 /// A state to be written down.
 #[derive(Debug)]
@@ -57,6 +58,8 @@ pub fn write(
 ) -> Result<bool, Error> {
     let _alone = handle.checkpointing();
     let Some(draft) = handle.due_checkpoint(is_forced) else { return Ok(false) };
+    let bytes = draft.bytes.len();
+    let _span = tracing::trace_span!(target: SPAN, "checkpoint", bytes).entered();
     check(&draft)?;
     if journal.wait_folded(draft.end).is_err() {
         return Err(Error::NotFolded);

@@ -13,6 +13,7 @@ use super::merge::{Core, Parts};
 use super::owners::Owners;
 use super::state::State;
 use crate::store::Loaded;
+use crate::task::SPAN;
 
 /// Entries skipped before a document counts as damaged.
 const SKIPPED_MAX: usize = 64;
@@ -54,6 +55,8 @@ pub(super) fn rebuild(
     device: u64,
     is_suspect: bool,
 ) -> Result<Rebuilt, Error> {
+    let entries = loaded.entries.len();
+    let _span = tracing::trace_span!(target: SPAN, "document load", entries).entered();
     let mut skipped = BTreeSet::new();
     let state = loop {
         match replay(loaded, &skipped, is_suspect) {

@@ -206,6 +206,7 @@ async fn answer(state: State, (route, captured): Found, asked: Asked) -> Respons
         }
     };
     let status = response.status();
+    tracing::Span::current().record("http.route", route.group);
     metrics.http.answer(route.group, &method, status.as_u16(), clock.now().since(begun));
     response
 }

@@ -16,6 +16,7 @@ use super::segment::{self, Segment};
 use super::{Error, Shared};
 use crate::store;
 use crate::store::{Aside, Facts, Folded, Head, ItemChange, Place, Store, Stray, Why, Window};
+use crate::task::SPAN;
 
 /// What the fold thread is asked, and how it fares.
 #[derive(Debug, Default)]
@@ -108,6 +109,7 @@ fn fold_all(shared: &Shared) -> Result<(), Error> {
         if shared.is_abandoned.load(Ordering::Acquire) {
             return Ok(());
         }
+        let _span = tracing::trace_span!(target: SPAN, "fold").entered();
         let begun = config.clock.now();
         let start = shared.store.unfolded_from()?;
         let segments = shared.segments.lock().clone();

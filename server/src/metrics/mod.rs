@@ -5,6 +5,7 @@
 //! addresses or anything else a client chooses: labels would grow without bound and leak content.
 
 pub mod http;
+pub mod webhook;
 
 use std::sync::atomic::AtomicU64;
 
@@ -37,6 +38,8 @@ pub struct Metrics {
     pub vault: Vault,
     /// Requests by route.
     pub http: http::Http,
+    /// Webhooks.
+    pub webhook: webhook::Webhook,
     /// HTTP requests answered, by status.
     http_requests: Family<Status, Counter>,
     /// Panics caught by `task::Group`.
@@ -256,6 +259,7 @@ impl Metrics {
             journal: journal(&mut names),
             vault: Vault::new(&mut names),
             http: http::Http::new(&mut names),
+            webhook: webhook::webhook(&mut names),
             http_requests,
             task_panics: names.counter("task_panics", "Panics caught in a task, which was ended"),
             ready: names.gauge("ready", "1 while writes can be made durable"),

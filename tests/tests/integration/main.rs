@@ -14,4 +14,5 @@ mod network;
 mod stock;
 mod stored;
 mod tidy;
+mod webhooks;
 mod wire;

@@ -375,6 +375,7 @@ impl Session {
         self.document.leave(self.reader);
         (self.permit, self.held, self.inbox) = (None, None, Vec::new());
         self.is_closing = true;
+        tracing::Span::current().record("close_code", code);
         self.replies.clear();
         write_close(code, reason, &mut self.replies);
         self.timing.closing();

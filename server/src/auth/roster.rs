@@ -417,10 +417,10 @@ impl Leash {
         if must_ask || last.again_ms.is_some() {
             let mut pull = Box::new(Pull { caller, clock, last, step: Step::Rest });
             if must_ask {
-                pull.ask(&self.entry)
+                pull.ask(&self.entry);
             } else {
-                pull.wait()
-            };
+                pull.wait();
+            }
             self.pull = Some(pull);
         }
         Ok(())

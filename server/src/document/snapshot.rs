@@ -1,8 +1,7 @@
 //! Reading a document: its text, all its roots, its state or a difference, who is present.
 //!
 //! Job: answer sessions that ask for what they lack, HTTP, and whatever else reads whole documents.
-//! Called by edges and services, on threads that may block. Never changes a document by reading it, never reads more of it than the
-//! message bound lets in.
+//! Called by edges and services, on threads that may block. Never changes a document by reading it.
 
 use std::collections::HashMap;
 use std::future::poll_fn;

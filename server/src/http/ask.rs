@@ -137,9 +137,15 @@ impl Ask {
     /// The body as text.
     ///
     /// # Errors
-    /// As [`Ask::bytes`]; `Unsupported` in another charset than UTF-8, `Malformed` if it is not.
+    /// As [`Ask::bytes`]; `Unsupported` in another charset than UTF-8, `Malformed` if it is not, or
+    /// if there is no body at all: a forgotten one must not empty a file.
     pub async fn text(&self, state: &State, bytes_max: usize) -> Result<String, Error> {
         self.check_charset()?;
+        let has_body = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+        if !has_body.iter().any(|name| self.headers.contains_key(name)) {
+            let what = "there is no body; for an empty text say Content-Length: 0";
+            return Err(Refusal::malformed(0, what).into());
+        }
         let bytes = self.bytes(state, bytes_max).await?;
         String::from_utf8(bytes.into()).map_err(|error| {
             let at = error.utf8_error().valid_up_to();

@@ -6,9 +6,10 @@
 use std::sync::LazyLock;
 
 use hyper::http::{Method, header};
-use utoipa::openapi::path::Operation;
+use serde_json::Value;
+use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
 use warp::Reply;
 use warp::reply::with_header;
@@ -69,7 +70,37 @@ impl Modify for Common {
     }
 }
 
+/// What parameters look like, by name: a pattern that good values follow (a vault's name may begin
+/// with a dot as well, which no pattern without look-ahead can say beside `.` and `..`), and an
+/// example.
+const PARAMETERS: [(&str, Option<&str>, &str); 5] = [
+    ("vault", Some(r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"), "notes"),
+    ("path", None, "a.md"),
+    ("If-Match", None, "*"),
+    ("If-None-Match", None, "\"another-1\""),
+    ("Last-Event-ID", None, "0"),
+];
+
+fn show(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(parameter) = parameter else { return };
+    let shown = PARAMETERS.iter().find(|(name, ..)| *name == parameter.name);
+    let (Some((_, pattern, example)), Some(RefOr::T(Schema::Object(schema)))) =
+        (shown, parameter.schema.as_mut())
+    else {
+        return;
+    };
+    schema.example = Some(Value::from(*example));
+    schema.pattern = pattern.map(str::to_owned);
+}
+
 fn complete(operation: &mut Operation, has_body: bool) {
+    operation.parameters.iter_mut().flatten().for_each(show);
+    // An empty text is a text; many clients cannot say it otherwise than by no body.
+    if let Some(RefOr::T(body)) = operation.request_body.as_mut()
+        && body.content.contains_key("text/plain")
+    {
+        body.required = Some(Required::False);
+    }
     for (status, meaning) in ALWAYS {
         let mut response = ResponseBuilder::new().description(meaning);
         if has_body {

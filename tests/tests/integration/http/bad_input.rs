@@ -236,6 +236,8 @@ async fn a_body_that_is_not_what_it_should_be_is_told_where() {
     let answer = notes.send(latin).await;
     assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
     assert_eq!(answer.json()["details"]["at"], 3);
+    let forgotten = notes.send(notes.file("PUT", "a.md")).await;
+    assert_eq!((forgotten.status, forgotten.code().as_str()), (400, "malformed"));
     let charset = notes.file("PUT", "a.md").header("Content-Type", "text/plain; charset=latin1");
     assert_eq!(notes.send(charset.body("x")).await.status, 415);
     let packed = notes.file("PUT", "a.md").header("Content-Encoding", "gzip").body("x");

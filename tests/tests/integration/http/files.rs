@@ -151,7 +151,8 @@ async fn edits_refer_to_one_state_and_go_in_all_or_none() {
 
     for (unit, at) in [("utf16", 3), ("unicode", 2), ("utf8", 5)] {
         let tag = notes.written("p.md", "😀 x").await;
-        let edit = json!({ "unit": unit, "edits": [{ "op": "replace", "at": at, "len": 1, "text": unit }] });
+        let replace = json!({ "op": "replace", "at": at, "len": 1, "text": unit });
+        let edit = json!({ "unit": unit, "edits": [replace] });
         assert_eq!(notes.patch("p.md", &tag, &edit).await.status, 200);
         assert_eq!(notes.get("p.md").await.text(), format!("😀 {unit}"));
     }

@@ -254,7 +254,7 @@ impl Handle {
             let has_news = batch.iter().any(|submission| core.would_change(submission));
             return if has_news { Err(failure) } else { Ok(Receipt::default()) };
         }
-        let is_admitted = self.admit(&core, batch)?;
+        let is_admitted = self.admit(core, batch)?;
         let mut taken = Taken::default();
         let merged = catch_unwind(AssertUnwindSafe(|| {
             let live = |owner: &Principal, client| self.readers.lock().live(owner, client, origin);

@@ -75,8 +75,8 @@ impl Plan {
 impl What {
     fn draw(draw: &mut ChaCha8Rng) -> Self {
         match draw.random_range(0..100) {
-            0..37 => Self::Edit(Kind::draw(draw), draw.next_u32(), draw.next_u32()),
-            37..40 => Self::Put(draw.next_u32()),
+            0..38 => Self::Edit(Kind::draw(draw), draw.next_u32(), draw.next_u32()),
+            38..40 => Self::Put(draw.next_u32()),
             40..58 => Self::Up(draw.random_range(1..=8)),
             58..76 => Self::Down(draw.random_range(1..=20)),
             76..85 => Self::Join,

@@ -115,8 +115,8 @@ impl App {
         let hooks = Hook::all(&config.webhooks)?;
         let metrics = Arc::new(Metrics::new());
         let auth = Auth::new(&config.auth(), &clock)?;
-        let tls = config.tls.as_ref().map(|files| Tls::load(files, clock.clone())).transpose()?;
-        let tls = tls.map(Arc::new);
+        let load = |files| Tls::load(files, clock.clone(), Arc::clone(&metrics));
+        let tls = config.tls.as_ref().map(load).transpose()?.map(Arc::new);
         let listener = bind(&config, &auth, tls.clone())?;
         let data_dir = config.data_dir()?;
         data::prepare(&data_dir)?;

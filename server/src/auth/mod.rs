@@ -22,6 +22,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use hyper::http::header;
 use hyper::http::request::Parts;
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::{Principal, VaultName, check_document_name};
@@ -351,11 +352,16 @@ impl Auth {
         let key = shared.ticket_key.get_or_init(ticket::Key::fresh);
         let credential = rules.credential_of(&carried, key);
         let standing = match &credential {
-            // Nobody knows yet whether it is good for anything; a page that sends it has it.
+            // Nobody knows yet whether it is good for anything.
             Credential::Asked(_) => None,
             credential => Some(rules.standing(credential, self.now_ms())),
         };
-        let is_shown = !matches!(credential, Credential::Absent | Credential::Unknown);
+        let is_shown = match &credential {
+            Credential::Absent | Credential::Unknown => false,
+            // Good for nothing where nobody will ask about it.
+            Credential::Asked(_) => asks_for_grant(request),
+            _ => true,
+        };
         match &standing {
             Some(Err(_)) if carried != Carried::None => self.failed(address),
             _ => {}
@@ -446,6 +452,11 @@ impl Auth {
         let key = self.0.ticket_key.get_or_init(ticket::Key::fresh);
         Ok(Ticket { token: key.sign(&content), expires_ms })
     }
+}
+
+/// Whether a request gets nothing without a grant: an upgrade, and whatever is about a vault.
+fn asks_for_grant(request: &Parts) -> bool {
+    request.headers.contains_key(header::UPGRADE) || request.uri.path().starts_with("/v1/vaults/")
 }
 
 #[cfg(test)]

@@ -219,3 +219,84 @@ fn an_origin_with_a_path_is_no_origin() {
         assert!(matches!(start(&config), Err(Error::BadOrigin(_))), "{origin}");
     }
 }
+
+#[test]
+fn a_token_that_somebody_else_knows_opens_no_page_that_nobody_asks_about() {
+    let callback = CallbackConfig {
+        url: "http://127.0.0.1:9/".to_owned(),
+        ..CallbackConfig::default()
+    };
+    let auth = auth(&Config { callback: Some(callback), ..on_loopback() });
+    let token = ("authorization", "Bearer whatever it is worth");
+    let admit = |path, headers: &[_]| auth.admit(&request(path, headers), LOCAL).map(drop);
+    let elsewhere = [("host", "evil.example"), ("origin", "http://evil.example"), token];
+    assert!(admit("/metrics", &elsewhere).is_err());
+    assert!(admit("/", &elsewhere).is_err());
+    assert!(admit("/v1/vaults", &elsewhere).is_err());
+    assert!(admit("/v1/vaults/a/files", &elsewhere).is_ok());
+    let upgrade = [elsewhere[0], elsewhere[1], token, ("upgrade", "websocket")];
+    assert!(admit("/room", &upgrade).is_ok());
+    assert!(admit("/metrics", &[("host", "localhost"), token]).is_ok());
+}
+
+#[test]
+fn wrong_tokens_from_one_address_are_slowed_down_and_right_ones_with_them() {
+    let rates = Rates { failures_per_address_per_min: 1, ..Rates::default() };
+    let auth = auth(&Config { rates, ..with_ada() });
+    let from = |token: &str, address: [u8; 4]| {
+        let value = format!("Bearer {token}");
+        let headers = [("host", "localhost"), ("authorization", &*value)];
+        auth.admit(&request("/", &headers), IpAddr::from(address)).map(drop)
+    };
+    let far = [192, 0, 2, 1];
+    for _ in 0..10 {
+        assert_eq!(from("wrong", far), Ok(()), "what it is worth is told later");
+    }
+    for token in ["wrong", SECRET] {
+        let denied = from(token, far).expect_err("too many");
+        assert_eq!(denied.refusal.code, Code::TooMany);
+        assert!(denied.retry_after.is_some());
+    }
+    assert_eq!(from(SECRET, [192, 0, 2, 2]), Ok(()), "another address");
+    assert_eq!(from("wrong", [127, 0, 0, 1]), Ok(()), "loopback");
+}
+
+#[test]
+fn requests_are_counted_by_address_and_by_user() {
+    let rates = Rates { requests_per_address_per_s: 1, ..Rates::default() };
+    let by_address = auth(&Config { rates, ..with_ada() });
+    let rates = Rates { requests_per_user_per_s: 1, ..Rates::default() };
+    let by_user = auth(&Config { rates, ..with_ada() });
+    let value = format!("Bearer {SECRET}");
+    let headers = [("host", "localhost"), ("authorization", &*value)];
+    let admitted = |auth: &Auth, address: [u8; 4], headers: &[_]| {
+        let admit = |_: &u8| auth.admit(&request("/", headers), IpAddr::from(address)).is_ok();
+        (0..30).filter(admit).count()
+    };
+    assert!((10..30).contains(&admitted(&by_address, [192, 0, 2, 1], &headers[..1])));
+    assert_eq!(admitted(&by_address, [127, 0, 0, 1], &headers), 30);
+    assert!((10..30).contains(&admitted(&by_user, [127, 0, 0, 1], &headers)));
+    assert_eq!(admitted(&by_user, [127, 0, 0, 1], &headers[..1]), 30, "without a token");
+}
+
+#[test]
+fn the_same_words_for_whoever_may_not_whatever_there_is() {
+    let mut config = with_ada();
+    config.users[0].vaults = serde_json::from_str(r#"["mine"]"#).expect("vaults");
+    let auth = auth(&config);
+    let value = format!("Bearer {SECRET}");
+    let headers = [("host", "localhost"), ("authorization", &*value)];
+    let caller = auth.admit(&request("/", &headers), LOCAL).expect("admitted");
+    let refused = |vault: &str, path: Option<&str>, least| {
+        let vault = vault.parse().expect("a name");
+        let grant = caller.grant(&vault, path, least);
+        futures::executor::block_on(grant).expect_err("not allowed")
+    };
+    let words = refused("other", None, Role::Read);
+    assert_eq!(words.code, Code::Forbidden);
+    assert_eq!(refused("other", Some("a"), Role::Read), words);
+    assert_eq!(refused("mine", Some("a"), Role::Write), words);
+    assert_eq!(refused("mine", None, Role::Admin), words);
+    let admin = futures::executor::block_on(caller.server_admin());
+    assert_eq!(admin.expect_err("a reader"), words);
+}

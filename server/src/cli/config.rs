@@ -6,15 +6,18 @@ mod print;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::settings::Settings;
-use super::{WRONG_USE, or_closed, paint, serve};
+use super::{WRONG_USE, WrongUse, or_closed, paint, serve};
 use crate::app;
 use crate::auth::Auth;
 use crate::config::risks::{Machine, risks};
 use crate::config::{Config, keys};
+use crate::relay::tls::Tls;
+use crate::time::Clock;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -92,7 +95,8 @@ fn check(settings: &Settings, is_json: bool) -> anyhow::Result<ExitCode> {
             writeln!(out, "{answer}")?;
             return Ok(ExitCode::from(WRONG_USE));
         }
-        Err(error) => return Err(error.into()),
+        // Whatever it is, the configuration names it.
+        Err(error) => return Err(WrongUse(error.to_string()).into()),
     };
     if is_json {
         let warnings = found.iter().map(|risk| json!({ "key": risk.key, "what": risk.what }));
@@ -115,6 +119,8 @@ fn check(settings: &Settings, is_json: bool) -> anyhow::Result<ExitCode> {
 /// Everything that `serve` refuses before it opens a file or a port.
 fn would_start(config: &Config) -> Result<(), app::Error> {
     serve::filter(&config.log)?;
-    Auth::check(&config.auth(), &crate::time::Clock::system())?;
+    let clock = Clock::system();
+    Auth::check(&config.auth(), &clock)?;
+    config.tls.as_ref().map(|files| Tls::load(files, clock, Arc::default())).transpose()?;
     Ok(())
 }

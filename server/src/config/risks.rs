@@ -57,6 +57,16 @@ pub fn risks(config: &Config, machine: Machine) -> Vec<Risk> {
     if let (true, Some(address)) = (config.allow_anonymous, elsewhere) {
         warn("allow_anonymous", format!("everyone who can reach {address} may read and write"));
     }
+    // Where proxies are named, one of them may be what others reach.
+    let is_plain = |it: &Address| it.tls == Some(false) || config.tls.is_none();
+    let plain = config.addresses().into_iter().find(|it| it.is_elsewhere() && is_plain(it));
+    if let (Some(address), true) = (plain, config.trusted_proxies.is_empty()) {
+        let what = format!(
+            "tokens and texts go to {address} as everybody on the way can read them; name a \
+             certificate, or listen on loopback behind a proxy that has one"
+        );
+        warn("tls", what);
+    }
     if let Ok(dir) = config.data_dir()
         && FLEETING.iter().any(|fleeting| dir.starts_with(Path::new(fleeting)))
     {

@@ -5,6 +5,7 @@
 //! addresses or anything else a client chooses: labels would grow without bound and leak content.
 
 pub mod http;
+pub mod listen;
 pub mod webhook;
 
 use std::sync::atomic::AtomicU64;
@@ -30,6 +31,8 @@ pub use vault::Vault;
 pub struct Metrics {
     /// Sockets and messages.
     pub relay: Relay,
+    /// Connections that did not come to a request, and the certificate.
+    pub listen: listen::Listen,
     /// Documents and what is submitted to them.
     pub document: Document,
     /// The journal and its folding into the store.
@@ -255,6 +258,7 @@ impl Metrics {
         names.add("http_requests", "HTTP requests answered, by status", http_requests.clone());
         Metrics {
             relay: relay(&mut names),
+            listen: listen::Listen::new(&mut names),
             document: document(&mut names),
             journal: journal(&mut names),
             vault: Vault::new(&mut names),

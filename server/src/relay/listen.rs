@@ -29,6 +29,7 @@ use super::stream::Stream;
 use super::tls::Tls;
 use crate::auth::forwarded::Forwarded;
 use crate::metrics::Metrics;
+use crate::metrics::listen::Unopened as Why;
 use crate::task::Group;
 use crate::time::Clock;
 
@@ -215,7 +216,8 @@ impl Listener {
     pub fn serve(self, service: Service, clock: Clock, metrics: Arc<Metrics>, tasks: &Group) {
         let Config { connections_max, connections_per_address_max, .. } = self.config;
         let server = Arc::new(Server {
-            caps: Caps::new(connections_max, connections_per_address_max, metrics),
+            caps: Caps::new(connections_max, connections_per_address_max, Arc::clone(&metrics)),
+            metrics,
             header_time_max: self.config.header_time_max,
             trusted: self.config.trusted_proxies,
             service,
@@ -271,6 +273,7 @@ impl Config {
 /// What all accept loops and connections share.
 struct Server {
     caps: Arc<Caps>,
+    metrics: Arc<Metrics>,
     header_time_max: Duration,
     trusted: Vec<Proxy>,
     service: Service,
@@ -291,6 +294,17 @@ enum Unopened {
     Full,
 }
 
+impl Unopened {
+    fn why(&self) -> Why {
+        match self {
+            Unopened::Untrusted => Why::Untrusted,
+            Unopened::Header(_) => Why::Header,
+            Unopened::Tls(_) => Why::Tls,
+            Unopened::Full => Why::Full,
+        }
+    }
+}
+
 impl Server {
     async fn accept(self: Arc<Self>, door: Arc<Door>, socket: Bound) {
         let mut is_failing = false;
@@ -309,6 +323,7 @@ impl Server {
                 Err(error) => {
                     // Once a spell: in a shortage this comes round twenty times a second.
                     if !is_failing {
+                        self.metrics.listen.accept_failures.inc();
                         tracing::warn!(%error, "cannot accept connections, trying on");
                     }
                     is_failing = true;
@@ -322,7 +337,9 @@ impl Server {
         let address_ip = address.map(|address| address.ip());
         let is_proxy = is_trusted(&self.trusted, address_ip);
         let counted = address_ip.filter(|_| !is_proxy);
-        let Some(permit) = self.caps.admit(counted) else { return };
+        let Some(permit) = self.caps.admit(counted) else {
+            return self.metrics.listen.not_opened(Why::Full);
+        };
         // A keystroke must not wait for the acknowledgement of the one before.
         if let Stream::Tcp(socket) = &stream
             && let Err(error) = socket.set_nodelay(true)
@@ -335,8 +352,14 @@ impl Server {
             let opening = server.open(&door, stream, address, permit);
             match server.clock.deadline(server.header_time_max, opening).await {
                 Ok(Ok((stream, peer, permit))) => server.connection(stream, peer, permit).await,
-                Ok(Err(error)) => tracing::debug!(%error, "a connection was not opened"),
-                Err(_) => tracing::debug!("a connection took too long to open"),
+                Ok(Err(error)) => {
+                    server.metrics.listen.not_opened(error.why());
+                    tracing::debug!(%error, "a connection was not opened");
+                }
+                Err(_) => {
+                    server.metrics.listen.not_opened(Why::Late);
+                    tracing::debug!("a connection took too long to open");
+                }
             }
         });
     }

@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::validity::Validity;
 use super::stream::Stream;
+use crate::metrics::Metrics;
 use crate::time::Clock;
 
 /// A certificate with fewer days left is worth a warning at each start and reload.
@@ -94,6 +95,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Tls {
     clock: Clock,
+    metrics: Arc<Metrics>,
     current: ArcSwap<ServerConfig>,
 }
 
@@ -102,9 +104,9 @@ impl Tls {
     ///
     /// # Errors
     /// See [`Error`]. A certificate that has expired is no error, but a warning in the log.
-    pub fn load(files: &Config, clock: Clock) -> Result<Tls, Error> {
-        let current = ArcSwap::from_pointee(read(files, &clock)?);
-        Ok(Tls { clock, current })
+    pub fn load(files: &Config, clock: Clock, metrics: Arc<Metrics>) -> Result<Tls, Error> {
+        let current = ArcSwap::from_pointee(read(files, &clock, &metrics)?);
+        Ok(Tls { clock, metrics, current })
     }
 
     /// Reads both files again, or others. Connections that stand keep what they have.
@@ -112,7 +114,7 @@ impl Tls {
     /// # Errors
     /// See [`Error`]; the certificate stays what it was.
     pub fn reload(&self, files: &Config) -> Result<(), Error> {
-        self.current.store(Arc::new(read(files, &self.clock)?));
+        self.current.store(Arc::new(read(files, &self.clock, &self.metrics)?));
         tracing::info!(cert_file = %files.cert_file.display(), "the certificate was read again");
         Ok(())
     }
@@ -128,7 +130,7 @@ impl Tls {
     }
 }
 
-fn read(files: &Config, clock: &Clock) -> Result<ServerConfig, Error> {
+fn read(files: &Config, clock: &Clock, metrics: &Metrics) -> Result<ServerConfig, Error> {
     let (cert_file, key_file) = (&files.cert_file, &files.key_file);
     let open = |key, path: &Path| {
         std::fs::read(path).map_err(|source| Error::Unreadable {
@@ -143,7 +145,8 @@ fn read(files: &Config, clock: &Clock) -> Result<ServerConfig, Error> {
     let first = certs.first().ok_or_else(|| {
         not_pem("tls.cert_file", cert_file, "certificate", &pem::Error::NoItemsFound)
     })?;
-    warn_about_time(first, cert_file, clock);
+    let validity = Validity::of(first);
+    warn_about_time(validity, cert_file, clock);
     let key = PrivateKeyDer::from_pem_slice(&open("tls.key_file", key_file)?)
         .map_err(|error| not_pem("tls.key_file", key_file, "private key", &error))?;
     let unusable = |why: rustls::Error| match why {
@@ -163,6 +166,8 @@ fn read(files: &Config, clock: &Clock) -> Result<ServerConfig, Error> {
     // A storm of reconnects is cheaper by tickets, which cost us no memory.
     config.ticketer = ring::Ticketer::new().map_err(unusable)?;
     config.send_tls13_tickets = 1;
+    let expiry_s = validity.map_or(0, |validity| validity.until_ms / 1000);
+    metrics.listen.certificate_expiry.set(expiry_s);
     Ok(config)
 }
 
@@ -170,9 +175,9 @@ fn not_pem(key: &'static str, path: &Path, wanted: &'static str, error: &pem::Er
     Error::NotPem { key, path: path.to_owned(), wanted, why: error.to_string() }
 }
 
-fn warn_about_time(certificate: &CertificateDer<'_>, file: &Path, clock: &Clock) {
+fn warn_about_time(validity: Option<Validity>, file: &Path, clock: &Clock) {
     let file = file.display();
-    let Some(Validity { from_ms, until_ms }) = Validity::of(certificate) else {
+    let Some(Validity { from_ms, until_ms }) = validity else {
         return tracing::warn!(%file, "the certificate does not say how long it is valid");
     };
     let now = clock.now_ms();

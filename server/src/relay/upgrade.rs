@@ -87,8 +87,8 @@ impl Upgrade {
     ///
     /// # Errors
     /// `NotFound` for paths that are no document, `TooLarge` for names over the limit, `Malformed`
-    /// for a broken handshake, `TryLater` over the connection caps, and what the request's [`Caller`]
-    /// is refused.
+    /// for a broken handshake, `TryLater` over the connection caps, and what the
+    /// request's [`Caller`] is refused.
     pub async fn answer<B>(&self, request: &mut Request<B>) -> Result<Response<()>, Refusal> {
         let (vault, document) = document_of(request.uri().path())?;
         let caller = request.extensions().get::<Caller>().cloned().ok_or(internal("no caller"))?;

@@ -24,7 +24,7 @@ fn files(dir: &TempDir, name: &str, until_year: i32) -> Config {
 }
 
 fn load(files: &Config) -> Result<Tls, Error> {
-    Tls::load(files, Clock::test(1_800_000_000_000).0)
+    Tls::load(files, Clock::test(1_800_000_000_000).0, Arc::default())
 }
 
 fn mistake(files: &Config) -> String {
@@ -55,7 +55,8 @@ fn a_mistake_in_the_files_is_told_with_what_to_do() {
 fn an_expired_certificate_is_read_all_the_same() {
     let dir = TempDir::new().expect("a directory");
     let files = files(&dir, "old", 2021);
-    load(&files).expect("a warning, no error");
+    let tls = load(&files).expect("a warning, no error");
+    assert_eq!(tls.metrics.listen.certificate_expiry.get(), 1_640_908_800);
     let pem = fs::read(&files.cert_file).expect("there");
     let der = CertificateDer::from_pem_slice(&pem).expect("PEM");
     let validity = Validity::of(&der).expect("dates");

@@ -46,7 +46,7 @@ async fn a_revoked_session_ends_within_a_second_and_another_never_notices() {
     assert!(is_served(&mut ada).await && is_served(&mut bob).await);
 
     running.configure(&user("ada", ADA, "write"));
-    assert_eq!(bob.end(Duration::from_secs(5)).await, Heard::Closed(4401));
+    assert_eq!(bob.end(Duration::from_secs(1)).await, Heard::Closed(4401));
     assert!(is_served(&mut ada).await, "the same socket");
     let answer = running.upgrade(&format!("/room?token={BOB}"), "").await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");

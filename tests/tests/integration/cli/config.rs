@@ -60,6 +60,7 @@ fn a_wrong_configuration_ends_with_2_and_says_what_is_wrong() {
         ("[limits]\nsession_idle_s = 1\n", "session_idle_s"),
         ("[log]\nlevel = \"=nonsense=\"\n", "log.level"),
         ("listen = [\n", "sheaf.toml"),
+        ("[tls]\ncert_file = \"/nowhere/c\"\nkey_file = \"/nowhere/k\"\n", "/nowhere/c"),
     ] {
         let file = private_file(dir.path(), "sheaf.toml", text);
         let checked = sheaf(&["config", "check", "--config", arg(&file)]).ends_with(2);

@@ -15,8 +15,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::time::Clock;
 
-/// Target of the spans that a collector of traces gets, and nothing else does. They are of the level
-/// `trace`, so that without a collector they cost one load of an atomic.
+/// Target of the spans that a collector of traces gets, and nothing else does. They are of the
+/// level `trace`, so that without a collector they cost one load of an atomic.
 pub const SPAN: &str = "sheaf_span";
 
 /// Tasks that are told to stop, and waited for, together. Clones name the same group.

@@ -1,4 +1,4 @@
-//! A receiver of webhooks on loopback: it takes everything and keeps it as it came.
+//! A receiver of webhooks, or of traces, on loopback: it takes everything and keeps it as it came.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 /// A delivery as it came.
 #[derive(Clone, Debug)]
 pub struct Delivery {
+    /// The request's path.
+    pub path: String,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
     /// Unparsed.
@@ -61,6 +63,11 @@ impl Receiver {
         Ok(Receiver { address, got })
     }
 
+    /// Where it listens, without a path.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Where it listens.
     pub fn url(&self) -> String {
         format!("http://{}/in", self.address)
@@ -77,6 +84,7 @@ fn serve(stream: TcpStream, got: &Mutex<Vec<Delivery>>) -> std::io::Result<()> {
     let mut writer = stream;
     loop {
         let mut headers = BTreeMap::new();
+        let mut path = String::new();
         loop {
             let mut line = String::new();
             if reader.read_line(&mut line)? == 0 {
@@ -87,13 +95,13 @@ fn serve(stream: TcpStream, got: &Mutex<Vec<Delivery>>) -> std::io::Result<()> {
                     headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
                 }
                 None if line.trim_end().is_empty() => break,
-                None => {}
+                None => path = line.split(' ').nth(1).unwrap_or_default().to_owned(),
             }
         }
         let length = headers.get("content-length").and_then(|length| length.parse().ok());
         let mut body = vec![0; length.unwrap_or(0)];
         reader.read_exact(&mut body)?;
-        got.lock().push(Delivery { headers, body });
+        got.lock().push(Delivery { path, headers, body });
         writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
     }
 }

@@ -24,7 +24,7 @@ use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::relay::budget::Budget;
 use crate::relay::session::{self, Limits, Relay};
-use crate::relay::upgrade::Opened;
+use crate::relay::upgrade::{self, Opened};
 use crate::store::{self, Store};
 use crate::task::{Group, SPAN, Shutdown};
 use crate::time::{Clock, Seed};
@@ -164,7 +164,12 @@ impl Core {
         let name = Name { vault, document: document.into() };
         let opened = session::Opened { stream, leftover, name, leash };
         let relay = Arc::clone(&self.relay);
-        let span = tracing::trace_span!(target: SPAN, "session", dialect = "y-websocket", close_code = Empty);
+        let span = tracing::trace_span!(
+            target: SPAN,
+            "session",
+            dialect = upgrade::DIALECT,
+            close_code = Empty
+        );
         let run = async move {
             session::run(relay, opened).await;
             drop(permit);

@@ -74,8 +74,7 @@ pub(super) fn service(
             };
             front.metrics.answer(response.status().as_u16());
             harden(&mut response);
-            tracing::Span::current()
-                .record("http.response.status_code", response.status().as_u16());
+            Span::current().record("http.response.status_code", response.status().as_u16());
             response
         };
         Box::pin(answer.instrument(span))

@@ -1,8 +1,8 @@
 //! Logs, and traces for a collector of OpenTelemetry when one is configured.
 //!
 //! `cli` starts it before the server and ends it after. Spans are those of the target `task::SPAN`
-//! and no others, and log lines never go to the collector. Never lets a token, a path or a document's
-//! name into a span: parts put words of their own and numbers into them.
+//! and no others, and log lines never go to the collector. Never lets a token, a path or a
+//! document's name into a span: parts put words of their own and numbers into them.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;

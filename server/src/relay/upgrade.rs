@@ -33,7 +33,7 @@ const VERSION: &str = "13";
 const KEY_BYTES: usize = 16;
 
 /// The framing that every session speaks.
-const DIALECT: &str = "y-websocket";
+pub const DIALECT: &str = "y-websocket";
 
 /// A WebSocket that has just been opened.
 #[derive(Debug)]

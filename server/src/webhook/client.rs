@@ -1,7 +1,7 @@
 //! One delivery over the network: a signed POST and what its answer means.
 //!
-//! Called by `teller`. Never follows a redirect, never takes a proxy from the environment, and never
-//! looks into an answer's body.
+//! Called by `teller`. Never follows a redirect, never takes a proxy from the environment, and
+//! never looks into an answer's body.
 
 use std::sync::Arc;
 use std::time::Duration;

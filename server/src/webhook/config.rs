@@ -65,8 +65,8 @@ pub struct HookConfig {
     pub retry_for_s: u64,
     /// Deliveries under way at the same time, those of one document never two.
     pub parallel_max: usize,
-    /// Session events kept for a receiver that does not take them; beyond it the oldest go. Document
-    /// events need no such bound: the feed keeps them.
+    /// Session events kept for a receiver that does not take them; beyond it the oldest go.
+    /// Document events need no such bound: the feed keeps them.
     pub session_events_max: usize,
     /// Headers that go with each delivery: `{ Authorization = "Bearer …" }`.
     #[schemars(with = "BTreeMap<String, String>", extend("writeOnly" = true))]

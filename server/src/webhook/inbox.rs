@@ -1,5 +1,5 @@
-//! What is handed to a webhook's task from outside: vaults whose feed has moved, session events that
-//! are stored.
+//! What is handed to a webhook's task from outside: vaults whose feed has moved, session events
+//! that are stored.
 //!
 //! Filled by `watch`, emptied by `teller`. Never holds more session events than the hook keeps.
 

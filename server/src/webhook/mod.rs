@@ -1,9 +1,9 @@
 //! Webhooks: what happens to documents and sessions, posted to the URLs of the configuration.
 //!
 //! `app` starts them with the vaults and the session events. They are readers like any other: of
-//! the feed by cursor, of session events through a stored outbox. Never loses an event of a document
-//! and never lets one receiver wait for another; what was told may be told again after a crash, with
-//! the same id.
+//! the feed by cursor, of session events through a stored outbox. Never loses an event of a
+//! document and never lets one receiver wait for another; what was told may be told again after a
+//! crash, with the same id.
 
 mod client;
 pub mod config;

@@ -1,5 +1,5 @@
-//! What one webhook still has to tell, and when: debouncing, order, retries. A pure function of what
-//! is put in and the times given: no clock, no network, no store.
+//! What one webhook still has to tell, and when: debouncing, order, retries. A pure function of
+//! what is put in and the times given: no clock, no network, no store.
 //!
 //! Driven by `teller`. Never holds more of a vault than fits one stored place: the feed keeps the
 //! rest, and has each document but once.
@@ -162,8 +162,8 @@ impl Queue {
         OPEN_MAX.saturating_sub(own).min(HELD_MAX.saturating_sub(held))
     }
 
-    /// Takes in what was read of a vault's feed: changes in order, each with whether its document is
-    /// new to the hook, and up to where that was.
+    /// Takes in what was read of a vault's feed: changes in order, each with whether its document
+    /// is new to the hook, and up to where that was.
     pub(super) fn read(
         &mut self,
         vault: &VaultName,

@@ -13,6 +13,7 @@ mod listen;
 mod network;
 mod stock;
 mod stored;
+mod telemetry;
 mod tidy;
 mod webhooks;
 mod wire;

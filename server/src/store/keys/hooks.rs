@@ -153,8 +153,8 @@ fn name(bytes: &[u8]) -> Option<VaultName> {
 }
 
 impl Place {
-    /// epoch u64, seq u64, known until u64, count u16; per change: document 16 bytes, seq u64, is_new u8,
-    /// failures u32, failing since u64. Numbers little-endian.
+    /// epoch u64, seq u64, known until u64, count u16; per change: document 16 bytes, seq u64,
+    /// is_new u8, failures u32, failing since u64. Numbers little-endian.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(26 + self.open.len() * 37);

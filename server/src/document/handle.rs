@@ -252,6 +252,9 @@ impl Handle {
         if let Some(failure) = self.prevented(batch) {
             // Nothing is merged, and reading goes on: only who wants to change something is told.
             let has_news = batch.iter().any(|submission| core.would_change(submission));
+            if has_news {
+                self.account.note_refused(failure);
+            }
             return if has_news { Err(failure) } else { Ok(Receipt::default()) };
         }
         let is_admitted = self.admit(core, batch)?;

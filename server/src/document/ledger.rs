@@ -1,9 +1,9 @@
 //! What each vault has: which names are taken, how many documents and bytes, and what changed.
 //!
-//! Job: give numbers to vaults, let a name be taken once, hold vaults to their quotas, and queue the
-//! documents whose log moved. Called by `registry` and `handle` on the way of every write, and by
-//! `vault`, which lists names and settles bodies. Never reads the store after the start, and never
-//! holds two entries of one document in its queue.
+//! Job: give numbers to vaults, let a name be taken once, hold vaults to their quotas, and queue
+//! the documents whose log moved. Called by `registry` and `handle` on the way of every write, and
+//! by `vault`, which lists names and settles bodies. Never reads the store after the start, and
+//! never holds two entries of one document in its queue.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
@@ -81,6 +81,8 @@ pub struct Account {
     refused: Counter,
     life: AtomicU8,
     bytes: AtomicU64,
+    /// End of the last record that changed a name: a load waits until the store has it.
+    fence: AtomicU64,
     names: Mutex<Names>,
 }
 
@@ -127,6 +129,7 @@ impl Ledger {
             refused: self.inner.refused.clone(),
             life: AtomicU8::new(life as u8),
             bytes: AtomicU64::new(0),
+            fence: AtomicU64::new(0),
             names: Mutex::default(),
         })
     }
@@ -241,6 +244,16 @@ impl Account {
         self.life.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// A record that ends here changes a name. Said before the name shows as changed.
+    pub fn raise_fence(&self, end: u64) {
+        self.fence.fetch_max(end, Ordering::AcqRel);
+    }
+
+    /// End of the last such record. Looked at after the name.
+    pub(super) fn fence(&self) -> u64 {
+        self.fence.load(Ordering::Acquire)
+    }
+
     /// Live documents.
     pub fn documents(&self) -> u64 {
         self.names.lock().paths.len() as u64
@@ -282,11 +295,14 @@ impl Account {
     /// Whether so many bytes more would go over the quota.
     pub(super) fn is_over(&self, bytes: usize) -> bool {
         let max = self.quota.vault_bytes_max;
-        let is_over = max > 0 && self.bytes() + bytes as u64 > max;
-        if is_over {
+        max > 0 && self.bytes() + bytes as u64 > max
+    }
+
+    /// Counts a write that was refused for a quota.
+    pub(super) fn note_refused(&self, failure: Failure) {
+        if failure == Failure::Quota {
             self.refused.inc();
         }
-        is_over
     }
 
     /// Whether there is a quota of bytes.
@@ -309,7 +325,7 @@ impl Account {
         }
         let max = self.quota.vault_documents_max;
         if max > 0 && names.paths.len() as u64 >= max {
-            self.refused.inc();
+            self.note_refused(Failure::Quota);
             return Err(Failure::Quota);
         }
         names.insert(doc, Arc::clone(path));

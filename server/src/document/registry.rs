@@ -359,8 +359,13 @@ impl Registry {
     /// The document of a name. The ledger knows names that the store does not have yet.
     fn find(&self, account: &Account, name: &str) -> Result<Option<DocId>, OpenError> {
         let Inner { store, shared, .. } = &*self.inner;
+        let due = account.find(name).map(|(_, doc)| doc);
+        // While a rename is folded, engine and witness tell different names for a moment.
+        if shared.journal.folded() < account.fence() {
+            shared.journal.wait_folded(account.fence()).map_err(|_| OpenError::Failed)?;
+        }
         let find = || store.find(account.number(), name).map_err(|error| failed(&error));
-        let (found, due) = (find()?, account.find(name).map(|(_, doc)| doc));
+        let found = find()?;
         if found == due {
             return Ok(found);
         }
@@ -407,7 +412,11 @@ impl Registry {
         let (mut shown, mut loaded) = (0, 0);
         let now_ms = self.inner.shared.clock.now_ms();
         let idle_ms = self.inner.config.unload_idle.as_millis() as u64;
-        for handle in self.handles().iter().filter(|handle| !handle.is_dropped()) {
+        for handle in &self.handles() {
+            if handle.is_dropped() {
+                self.forget(handle);
+                continue;
+            }
             shown += handle.tidy();
             self.checkpoint(handle, false);
             let is_idle = handle.reader_count() == 0 && now_ms >= handle.used_ms() + idle_ms;
@@ -419,6 +428,16 @@ impl Registry {
         metrics.bytes.set(self.live_bytes() as u64);
         metrics.loaded.set(loaded);
         metrics.awareness_entries.set(shown as i64);
+    }
+
+    /// Lets go of a handle that was dropped, when the store has all of it: nobody may come back.
+    fn forget(&self, handle: &Arc<Handle>) {
+        let is_folded = self.inner.shared.journal.folded() >= handle.end();
+        if let Some(_alone) = handle.try_checkpointing().filter(|_| is_folded)
+            && !handle.is_suspect()
+        {
+            self.remove(handle);
+        }
     }
 
     /// Unloads the document that nobody reads for the longest time. False if there is none.

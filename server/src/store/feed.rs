@@ -335,6 +335,8 @@ impl Store {
     /// # Errors
     /// What the engine reports.
     pub fn purge(&self) -> Result<(), Error> {
+        // A checkpoint that is being put would leave its keys behind.
+        let _alone = self.inner.thinning.lock();
         let markers = self.engine().scan(&meta::key(meta::DROPPED), None, usize::MAX)?;
         for (marker, _) in markers {
             let Some(vault) = meta::dropped_vault(&marker) else { continue };

@@ -95,7 +95,7 @@ impl Book {
         let (epoch, created) = facts.unwrap_or((epoch(now), now));
         let state = State {
             is_recorded,
-            is_gone: false,
+            is_gone: account.is_gone(),
             last: feed.seq,
             visible: feed.seq,
             items: HashMap::new(),

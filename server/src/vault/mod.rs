@@ -1,8 +1,8 @@
 //! Vaults: their files, and one feed of what changed.
 //!
 //! Job: say what is in a vault, create and delete vaults, move and delete files, settle bodies and
-//! give each durable change its seq. Called by the edges and by services that follow the feed. Never
-//! shows a change before it is durable, and never touches the CRDT library.
+//! give each durable change its seq. Called by the edges and by services that follow the feed.
+//! Never shows a change before it is durable, and never touches the CRDT library.
 
 mod book;
 mod error;
@@ -124,6 +124,10 @@ impl Vaults {
         }
         let mut books = self.inner.books.write();
         let new = || Arc::new(Book::new(Arc::clone(account), self.registry().stamp()));
+        if account.is_gone() {
+            // Deleted since it was looked up: nothing is kept, and nothing of it is written.
+            return new();
+        }
         Arc::clone(books.entry(account.number()).or_insert_with(new))
     }
 
@@ -303,6 +307,7 @@ impl Vaults {
             let (kind, renamed) = (journal::Kind::Deleted, Some((path, mark.epoch)));
             let entry = Entry { kind, doc: doc.doc, item, renamed, by: by.name() };
             let committed = book.commit(&mut state, self.registry(), entry)?;
+            book.account().raise_fence(committed.1.end);
             book.account().remove(doc.doc, path);
             Ok(committed)
         };
@@ -343,9 +348,12 @@ impl Vaults {
             let (kind, renamed) = (journal::Kind::Moved, Some((from, mark.epoch)));
             let entry = Entry { kind, doc: doc.doc, item, renamed, by: by.name() };
             let names = (doc.doc, from, &target.document);
-            let renamed =
-                book.account().rename(names, || book.commit(&mut state, self.registry(), entry));
-            renamed.map_err(|refused| match refused {
+            let renamed = book.account().rename(names, || {
+                let committed = book.commit(&mut state, self.registry(), entry)?;
+                book.account().raise_fence(committed.1.end);
+                Ok(committed)
+            });
+            renamed.map_err(|refused: Result<_, Failure>| match refused {
                 Ok(path) => Error::PathTaken { path },
                 Err(failure) => failure.into(),
             })

@@ -222,10 +222,8 @@ fn an_origin_with_a_path_is_no_origin() {
 
 #[test]
 fn a_token_that_somebody_else_knows_opens_no_page_that_nobody_asks_about() {
-    let callback = CallbackConfig {
-        url: "http://127.0.0.1:9/".to_owned(),
-        ..CallbackConfig::default()
-    };
+    let callback =
+        CallbackConfig { url: "http://127.0.0.1:9/".to_owned(), ..CallbackConfig::default() };
     let auth = auth(&Config { callback: Some(callback), ..on_loopback() });
     let token = ("authorization", "Bearer whatever it is worth");
     let admit = |path, headers: &[_]| auth.admit(&request(path, headers), LOCAL).map(drop);

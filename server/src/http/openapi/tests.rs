@@ -9,7 +9,7 @@ use crate::http::table;
 const UNDESCRIBED: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
 
 fn described() -> BTreeSet<String> {
-    let document: serde_json::Value = serde_json::from_str(&TEXT).expect("JSON");
+    let document: Value = serde_json::from_str(&TEXT).expect("JSON");
     let mut found = BTreeSet::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for method in item.as_object().expect("operations").keys() {
@@ -41,7 +41,7 @@ fn every_route_and_method_is_described_and_nothing_else() {
 
 #[test]
 fn every_operation_has_an_id_of_its_own_and_a_summary() {
-    let document: serde_json::Value = serde_json::from_str(&TEXT).expect("JSON");
+    let document: Value = serde_json::from_str(&TEXT).expect("JSON");
     let mut ids = BTreeSet::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("operations") {
@@ -54,7 +54,7 @@ fn every_operation_has_an_id_of_its_own_and_a_summary() {
 
 #[test]
 fn every_reference_leads_to_a_schema() {
-    let document: serde_json::Value = serde_json::from_str(&TEXT).expect("JSON");
+    let document: Value = serde_json::from_str(&TEXT).expect("JSON");
     let text = document.to_string();
     for (at, _) in text.match_indices("\"$ref\":\"#/components/schemas/") {
         let rest = &text[at + "\"$ref\":\"#/components/schemas/".len()..];

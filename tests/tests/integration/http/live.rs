@@ -92,7 +92,7 @@ async fn a_put_reaches_those_who_type_as_a_small_edit_and_their_carets_stay() {
     assert_eq!(ada.text(), text);
     let caret = text.find("line 1500").expect("it is there") as u32 + 5;
     let root = ada.doc.get_or_insert_text("content");
-    let sticky = root.sticky_index(&mut ada.doc.transact_mut(), caret, Assoc::After);
+    let sticky = root.sticky_index(&ada.doc.transact(), caret, Assoc::After);
     let sticky = sticky.expect("inside the text");
 
     let changed = text.replace("This is line 70 of", "This was, once upon a time, line 70 of");

@@ -3,7 +3,7 @@
 //! Used by `documents`. Never builds a path by hand: the parts of a name are escaped one by one.
 
 use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use serde::Deserialize;
 use sheaf_protocol::ids::VaultName;
 
@@ -109,6 +109,10 @@ impl Remote {
                     value.map_err(|_| Failure::Condition(format!("{etag:?} is no state")))?;
                 headers.insert(IF_MATCH, value);
             }
+        }
+        if text.is_empty() {
+            // Without it the client sends no length, and a PUT that announces no body is refused.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let ask = Ask { headers, text: Some(text), ..Ask::default() };
         let response = self.ask(Method::PUT, path, ask).await?;

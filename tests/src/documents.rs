@@ -10,7 +10,7 @@ use sheaf_protocol::frame::{self, Message};
 use sheaf_protocol::ids::{Principal, VaultName};
 use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
-use sheaf_server::document::author::{Author, WriteError};
+use sheaf_server::document::author::{Author, OnlyIf, WriteError};
 use sheaf_server::document::awareness::Clocks;
 use sheaf_server::document::handle::{Handle, Name, Shared};
 use sheaf_server::document::ledger::Ledger;
@@ -20,6 +20,7 @@ use sheaf_server::document::registry::{Config, Registry};
 use sheaf_server::document::snapshot::Content;
 use sheaf_server::document::submission::{Failure, Submission};
 use sheaf_server::document::tail::Chunk;
+use sheaf_server::document::turns::Work;
 use sheaf_server::journal::{self, Journal};
 use sheaf_server::metrics::Metrics;
 use sheaf_server::store::Store;
@@ -115,6 +116,7 @@ impl Site {
             ledger: Ledger::default(),
             text_root: Arc::from("content"),
             seed: Seed::fixed(self.start_ms),
+            work: Work::default(),
         };
         let config = Config {
             unload_idle: Duration::ZERO,
@@ -336,8 +338,8 @@ impl Documents<'_> {
         let name = if number.is_multiple_of(2) { "ada" } else { "ben" };
         let principal = Principal::Named(name.into());
         let by = Author { principal: &principal, may_relay: false };
-        let if_n = number.is_multiple_of(3).then_some(snapshot.n);
-        match self.handle().put_text(by, &text, if_n) {
+        let only_if = number.is_multiple_of(3).then_some(OnlyIf::At(snapshot.n));
+        match self.handle().put_text(by, &text, only_if) {
             Ok(_) => assert_eq!(self.handle().text("content").unwrap_or_default(), text),
             Err(WriteError::Failed(Failure::Dropped)) => return false,
             Err(WriteError::NotText { .. }) => {}

@@ -19,6 +19,7 @@ use crate::document::awareness;
 use crate::document::handle::{Name, Shared};
 use crate::document::ledger::Ledger;
 use crate::document::registry::{self, Registry};
+use crate::document::turns::Work;
 use crate::http;
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
@@ -96,6 +97,7 @@ impl Core {
             text_root: config.documents.text_root.as_str().into(),
             seed: *seed,
             ledger: Ledger::new(config.quota, metrics.vault.quota_refusals.clone()),
+            work: Work::default(),
         };
         let documents = registry::Config {
             unload_idle: Duration::from_secs(config.limits.unload_idle_s),

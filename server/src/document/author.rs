@@ -49,6 +49,15 @@ pub struct Author<'a> {
     pub may_relay: bool,
 }
 
+/// On what a write depends; looked at under the lock under which it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnlyIf {
+    /// The document does not exist yet. One that was made empty has no entries and exists.
+    New,
+    /// It has so many entries.
+    At(u64),
+}
+
 /// What a write came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
@@ -58,6 +67,8 @@ pub struct Written {
     pub end: u64,
     /// Something was written.
     pub has_changed: bool,
+    /// There was no document before it.
+    pub is_created: bool,
 }
 
 /// Why a write changed nothing.
@@ -141,8 +152,7 @@ struct Base {
 impl Handle {
     /// Makes the document's text this one, by the edits that lead from what it is to it; what
     /// others typed meanwhile stays. A document that nobody has written yet exists afterwards, also
-    /// with an empty text. `if_n`: only if it has so many entries; `Some(0)`: only if it is new.
-    /// Blocks the thread.
+    /// with an empty text. Blocks the thread.
     ///
     /// # Errors
     /// See [`WriteError`]; nothing has changed then.
@@ -150,12 +160,12 @@ impl Handle {
         &self,
         by: Author<'_>,
         text: &str,
-        if_n: Option<u64>,
+        only_if: Option<OnlyIf>,
     ) -> Result<Written, WriteError> {
         check_size(text.len())?;
         let until = self.shared.clock.now() + DIFF_TIME_MAX;
         let until = Until::new(&self.shared.clock, until);
-        self.edit(by, if_n, &|old| Ok(diff::steps(old, text, until)))
+        self.edit(by, only_if, &|old| Ok(diff::steps(old, text, until)))
     }
 
     /// Applies edits to the text, all or none, if it has exactly `if_n` entries. Blocks the thread.
@@ -173,17 +183,24 @@ impl Handle {
         if edits.len() > PLACES_MAX {
             return Err(Refusal::too_large(0, "too many edits at once").into());
         }
-        self.edit(by, Some(if_n), &|old| edit::steps(old, edits, unit).map_err(WriteError::from))
+        let only_if = Some(OnlyIf::At(if_n));
+        self.edit(by, only_if, &|old| edit::steps(old, edits, unit).map_err(WriteError::from))
     }
 
     /// Submits an update as it is: the whole of it is taken, or nothing. Blocks the thread.
     ///
     /// # Errors
     /// See [`WriteError`]; nothing has changed then.
-    pub fn post_update(&self, by: Author<'_>, update: &[u8]) -> Result<Written, WriteError> {
+    pub fn post_update(
+        &self,
+        by: Author<'_>,
+        update: &[u8],
+        only_if: Option<OnlyIf>,
+    ) -> Result<Written, WriteError> {
         check_size(update.len())?;
         let update = scan::update(update)?;
         let mut core = self.core();
+        self.check(&core, only_if)?;
         // It may hold other people's blocks too, as an answer to a state vector does.
         let source = Source::Step2;
         let plan = core.state().plan(&update, source)?;
@@ -198,15 +215,15 @@ impl Handle {
     fn edit<'t>(
         &self,
         by: Author<'_>,
-        if_n: Option<u64>,
+        only_if: Option<OnlyIf>,
         steps: &dyn Fn(&str) -> Result<Vec<Step<'t>>, WriteError>,
     ) -> Result<Written, WriteError> {
         let mut authors = self.authors.lock();
         for _ in 0..DRAWS_MAX {
-            let base = self.base(&mut authors, by.principal, if_n)?;
+            let base = self.base(&mut authors, by.principal, only_if)?;
             let edited = catch_unwind(AssertUnwindSafe(|| self.edit_fork(&base, steps)));
             let update = edited.map_err(|_| self.encode_broke())??;
-            if let Some(written) = self.submit_fork(by, &base, update.as_deref(), if_n)? {
+            if let Some(written) = self.submit_fork(by, &base, update.as_deref(), only_if)? {
                 return Ok(written);
             }
             authors.ids.remove(by.principal);
@@ -235,10 +252,10 @@ impl Handle {
         &self,
         authors: &mut Authors,
         who: &Principal,
-        if_n: Option<u64>,
+        only_if: Option<OnlyIf>,
     ) -> Result<Base, WriteError> {
         let mut core = self.core();
-        self.check_n(&core, if_n)?;
+        self.check(&core, only_if)?;
         let client = authors.id(who, &core);
         let clock = core.clock(u64::from(client));
         let encoded = catch_unwind(AssertUnwindSafe(|| core.whole()));
@@ -247,14 +264,16 @@ impl Handle {
         Ok(Base { state, client, clock })
     }
 
-    fn check_n(&self, core: &Core, if_n: Option<u64>) -> Result<(), WriteError> {
+    fn check(&self, core: &Core, only_if: Option<OnlyIf>) -> Result<(), WriteError> {
         if self.is_dropped() {
             return Err(self.ended().into());
         }
-        match if_n {
-            Some(n) if n != core.n() => Err(WriteError::Stale { n: core.n() }),
-            _ => Ok(()),
-        }
+        let is_met = match only_if {
+            None => true,
+            Some(OnlyIf::New) => !core.is_created(),
+            Some(OnlyIf::At(n)) => n == core.n(),
+        };
+        if is_met { Ok(()) } else { Err(WriteError::Stale { n: core.n() }) }
     }
 
     /// Hands in what was edited in a fork. `None`: somebody else has taken the client id.
@@ -263,10 +282,10 @@ impl Handle {
         by: Author<'_>,
         base: &Base,
         update: Option<&[u8]>,
-        if_n: Option<u64>,
+        only_if: Option<OnlyIf>,
     ) -> Result<Option<Written>, WriteError> {
         let mut core = self.core();
-        self.check_n(&core, if_n)?;
+        self.check(&core, only_if)?;
         let Some(update) = update else { return self.create(&mut core, by).map(Some) };
         if core.clock(u64::from(base.client)) != base.clock {
             return Ok(None);
@@ -290,7 +309,7 @@ impl Handle {
             self.admit_new()?;
             self.write(core, by.principal, &Taken::default())?;
         }
-        Ok(Written { n: core.n(), end: self.end(), has_changed: is_new })
+        Ok(Written { n: core.n(), end: self.end(), has_changed: is_new, is_created: is_new })
     }
 
     fn submit_alone(
@@ -299,7 +318,7 @@ impl Handle {
         by: Author<'_>,
         submission: Submission<'_>,
     ) -> Result<Written, WriteError> {
-        let before = core.n();
+        let (before, was_created) = (core.n(), core.is_created());
         let Author { principal, may_relay } = by;
         // Nobody waits here for an owner's session: it counts as asked.
         let by = Submitter { principal, may_relay, asked: None };
@@ -307,7 +326,9 @@ impl Handle {
         if let Some(refusal) = receipt.refusal {
             return Err(refusal.into());
         }
-        Ok(Written { n: core.n(), end: self.end(), has_changed: core.n() > before })
+        let n = core.n();
+        let is_created = !was_created && core.is_created();
+        Ok(Written { n, end: self.end(), has_changed: n > before, is_created })
     }
 }
 

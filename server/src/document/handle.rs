@@ -25,6 +25,7 @@ use super::merge::{Core, Taken};
 use super::owners::Submitter;
 use super::readers::{Gathered, Outlet, ReaderId, Readers};
 use super::submission::{Failure, Receipt, Submission};
+use super::turns::{Work, Writers};
 use crate::journal::payload::Refused;
 use crate::journal::{Journal, Kind, Record};
 use crate::metrics::{Metrics, Outcome};
@@ -62,6 +63,8 @@ pub struct Shared {
     pub seed: Seed,
     /// What each vault has.
     pub ledger: Ledger,
+    /// How much long work is done at once.
+    pub work: Work,
 }
 
 /// A live document.
@@ -76,6 +79,10 @@ pub struct Handle {
     /// Who writes without a session, one at a time: a client id must not be used in two forks at
     /// once.
     pub(super) authors: Mutex<Authors>,
+    /// They wait here for each other, where that takes no thread.
+    pub(super) writers: Writers,
+    /// The count of entries, for those who look without the lock.
+    pub(super) n: AtomicU64,
     /// End of the document's last journal record: durable and folded are compared with it.
     pub(super) end: AtomicU64,
     pub(super) is_dropped: AtomicBool,
@@ -114,7 +121,7 @@ impl Handle {
         let readers = Mutex::new(Readers::new(Arc::clone(&shared.awareness)));
         let authors = Mutex::new(Authors::new(key, &shared.seed));
         let used_ms = AtomicU64::new(shared.clock.now_ms());
-        let is_created = core.is_created();
+        let (is_created, n) = (core.is_created(), core.n());
         if is_created {
             account.charge(key.doc, core.stored_bytes(), 0);
         }
@@ -125,6 +132,8 @@ impl Handle {
             checkpointing: Mutex::new(()),
             readers,
             authors,
+            writers: Writers::default(),
+            n: AtomicU64::new(n),
             end: AtomicU64::new(0),
             is_dropped: AtomicBool::new(false),
             ended: AtomicU8::new(0),
@@ -307,6 +316,7 @@ impl Handle {
         match self.shared.journal.append(&records) {
             Ok(appended) => {
                 core.written(taken, appended.start, author);
+                self.n.store(core.n(), Ordering::Release);
                 self.end.store(appended.end, Ordering::Release);
                 self.note_written(taken.updates.iter().map(|update| update.len()).sum());
                 Ok(())

@@ -22,15 +22,20 @@ use super::handle::Name;
 use super::submission::Failure;
 use crate::store::{self, Store};
 
-/// Vaults known at once; any name that is asked for takes a place until the process ends.
+/// Vaults known at once. A name that was only asked for takes a place as long as somebody uses it,
+/// and then until the place is wanted.
 const VAULTS_MAX: usize = 65_536;
+
+/// What is kept of a deleted document beside its log: head, item, row of the feed, witness.
+const TOMBSTONE_BYTES: u64 = 1_024;
 
 /// How much a vault may hold; over it the code is `quota_exceeded`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quota {
-    /// Bytes of all live documents of one vault, as stored: each with its history since the last
-    /// checkpoint. A write that would go beyond is refused. 0: no quota.
+    /// Bytes of all documents of one vault, as stored: each with its history since the last
+    /// checkpoint. A deleted one stays charged, and 1 KiB for its tombstone, because its log is
+    /// kept until the vault is deleted. A write that would go beyond is refused. 0: no quota.
     pub vault_bytes_max: u64,
     /// Live documents of one vault. The first write to one more is refused. 0: no quota.
     pub vault_documents_max: u64,
@@ -149,9 +154,17 @@ impl Ledger {
             return Some(Arc::clone(account));
         }
         if vaults.by_name.len() >= VAULTS_MAX {
-            return None;
+            // Else anybody who may read could use up all places. New references are made under
+            // this lock alone, from the one in the map or from one that is counted.
+            let is_used = |account: &Arc<Account>| {
+                account.life() != Life::Asked as u8 || Arc::strong_count(account) > 1
+            };
+            vaults.by_name.retain(|_, account| is_used(account));
+            if vaults.by_name.len() >= VAULTS_MAX {
+                return None;
+            }
         }
-        vaults.last += 1;
+        vaults.last = vaults.last.checked_add(1)?;
         let account = self.account(name.clone(), VaultNo(vaults.last), Life::Asked);
         vaults.by_name.insert(name.clone(), Arc::clone(&account));
         Some(account)
@@ -259,7 +272,7 @@ impl Account {
         self.names.lock().paths.len() as u64
     }
 
-    /// Bytes of the live documents, as stored.
+    /// Bytes of the documents, as stored, with those of deleted ones: what the quota counts.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -352,7 +365,21 @@ impl Account {
         Ok(done)
     }
 
-    /// Frees a document's name and gives back its bytes.
+    /// Frees the name of a document that was deleted with so many bytes stored. They stay charged,
+    /// or who writes and deletes would fill the disk below any quota.
+    pub fn bury(&self, doc: DocId, path: &str, bytes: u64) {
+        let mut names = self.names.lock();
+        names.forget(path);
+        let charged = names.documents.remove(&doc).map_or(0, |(_, charged)| charged);
+        self.bytes.fetch_add((bytes + TOMBSTONE_BYTES).wrapping_sub(charged), Ordering::Relaxed);
+    }
+
+    /// Charges what is kept of a document that was deleted before.
+    pub fn charge_buried(&self, bytes: u64) {
+        self.add(bytes + TOMBSTONE_BYTES);
+    }
+
+    /// Frees the name of a document that was not written after all, and gives back its bytes.
     pub fn remove(&self, doc: DocId, path: &str) {
         let mut names = self.names.lock();
         names.forget(path);

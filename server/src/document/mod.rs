@@ -21,6 +21,7 @@ pub mod snapshot;
 pub mod state;
 pub mod submission;
 pub mod tail;
+pub mod turns;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

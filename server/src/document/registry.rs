@@ -326,7 +326,7 @@ impl Registry {
         let account = match ledger.get(name) {
             Some(account) => account,
             None if !self.inner.config.auto_create => return Err(OpenError::NoVault),
-            None => ledger.get_or_new(name).ok_or(OpenError::Full)?,
+            None => self.place(name).ok_or(OpenError::Full)?,
         };
         let may_be = account.is_live() || self.inner.config.auto_create;
         if account.is_closed() || !may_be { Err(OpenError::NoVault) } else { Ok(account) }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -69,9 +70,9 @@ pub struct Present {
 }
 
 impl Handle {
-    /// The document's count of entries.
+    /// The document's count of entries. Waits for nobody: a write that is under way is not in it.
     pub fn n(&self) -> u64 {
-        self.core().n()
+        self.n.load(Ordering::Acquire)
     }
 
     /// The document's text.

@@ -58,6 +58,9 @@ pub enum Failure {
     /// A quota of its vault is used up.
     #[error("a quota of the vault is used up")]
     Quota,
+    /// Too many others wait to write into it.
+    #[error("too many writes of this document wait already")]
+    Busy,
     /// It would be a new file at a path that another has, or may be taken for.
     #[error("the path is taken by another file")]
     PathTaken,
@@ -72,6 +75,7 @@ impl Failure {
             Failure::Deleted | Failure::VaultDeleted => Code::NotFound,
             Failure::Moved => Code::Restart,
             Failure::Quota => Code::QuotaExceeded,
+            Failure::Busy => Code::TryLater,
             Failure::PathTaken => Code::PathTaken,
         }
     }
@@ -86,6 +90,7 @@ impl Failure {
             Failure::Moved => "the document was moved",
             Failure::VaultDeleted => "the vault was deleted",
             Failure::Quota => "a quota of the vault is used up",
+            Failure::Busy => "too many writes of this document wait already",
             Failure::PathTaken => "the path is taken by another file",
         }
     }

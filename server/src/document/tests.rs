@@ -19,6 +19,7 @@ use super::state::State;
 use super::state::tests::{BREAKS, typed};
 use super::submission::{Failure, Receipt, Submission};
 use super::tail::{Chunk, Framing};
+use super::turns::Work;
 use super::{awareness, load};
 use crate::journal::{self, Journal, Kind, Record};
 use crate::metrics::Metrics;
@@ -57,6 +58,7 @@ impl Ground {
             live_bytes: Arc::default(),
             text_root: Arc::from("content"),
             seed: Seed::fixed(1),
+            work: Work::default(),
         };
         let unload_idle = Duration::from_secs(60);
         let config =

@@ -10,6 +10,7 @@ use sheaf_protocol::ids::DocId;
 
 use super::ask::Ask;
 use super::error::Error;
+use crate::document::author::OnlyIf;
 
 /// What the tag of the JSON form of a document ends in: two forms of one state are two
 /// representations, which a cache must not take for each other.
@@ -88,28 +89,27 @@ impl Conditions {
         }
     }
 
-    /// Checks a write against what is there now; gives the n that it depends on, 0 for a document
-    /// that must not exist.
+    /// Checks a write against what is there now; gives what it depends on.
     ///
     /// # Errors
     /// `PreconditionFailed` with the current tag.
-    pub fn check_write(&self, now: Option<State>) -> Result<Option<u64>, Error> {
-        let mut if_n = None;
+    pub fn check_write(&self, now: Option<State>) -> Result<Option<OnlyIf>, Error> {
+        let mut only_if = None;
         match (&self.if_match, now) {
             (None, _) | (Some(Tags::Any), Some(_)) => {}
             (Some(Tags::List(tags)), Some(state)) if has_strong(tags, state) => {
-                if_n = Some(state.n);
+                only_if = Some(OnlyIf::At(state.n));
             }
             (Some(_), now) => return Err(failed(now)),
         }
         match (&self.if_none_match, now) {
             (None, _) => {}
-            (Some(Tags::Any), None) => if_n = Some(0),
+            (Some(Tags::Any), None) => only_if = Some(OnlyIf::New),
             (Some(Tags::List(tags)), Some(state)) if !has_weak(tags, &state.tag()) => {}
             (Some(Tags::List(_)), None) => {}
             (Some(_), now) => return Err(failed(now)),
         }
-        Ok(if_n)
+        Ok(only_if)
     }
 
     /// Whether a reader already holds the representation with this tag.

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use warp::Reply;
 use warp::reply::Response;
 
+use super::condition::State;
 use crate::document::author::WriteError;
 use crate::document::registry::OpenError;
 use crate::document::snapshot::ReadError;
@@ -137,7 +138,9 @@ impl From<vault::Error> for Error {
     fn from(error: vault::Error) -> Error {
         let details = match &error {
             vault::Error::PathTaken { path } => json!({ "path": **path }),
-            vault::Error::Stale { n } => json!({ "n": n }),
+            vault::Error::Stale { doc, n } => {
+                json!({ "etag": State { doc: *doc, n: *n }.tag() })
+            }
             // Text: the numbers of an epoch are beyond what JavaScript holds.
             vault::Error::CursorExpired { epoch, horizon, seq } => {
                 json!({ "epoch": epoch.to_string(), "horizon": horizon, "seq": seq })

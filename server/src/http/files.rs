@@ -215,7 +215,7 @@ pub(super) async fn read(state: State, ask: Ask) -> Result<Response, Error> {
         seal(response.headers_mut(), &tag);
         return Ok(response);
     }
-    if wants_roots { roots(&handle) } else { text(&handle) }
+    if wants_roots { roots(&handle).await } else { text(&handle).await }
 }
 
 /// As [`read`], without the body.
@@ -262,7 +262,8 @@ async fn meta(state: &State, place: &Place) -> Result<Response, Error> {
     Ok(warp::reply::json(&FileForm::Meta(info)).into_response())
 }
 
-fn text(handle: &Arc<Handle>) -> Result<Response, Error> {
+async fn text(handle: &Arc<Handle>) -> Result<Response, Error> {
+    let _work = handle.work().await;
     let snapshot = task::block(|| handle.snapshot())?;
     let text = match snapshot.content {
         Content::Empty => String::new(),
@@ -277,7 +278,8 @@ fn text(handle: &Arc<Handle>) -> Result<Response, Error> {
     Ok(response)
 }
 
-fn roots(handle: &Arc<Handle>) -> Result<Response, Error> {
+async fn roots(handle: &Arc<Handle>) -> Result<Response, Error> {
+    let _work = handle.work().await;
     let (n, roots) = task::block(|| handle.roots())?;
     let roots = serde_json::from_value(Value::Object(roots)).map_err(|_| Refusal {
         code: Code::Internal,

@@ -21,7 +21,6 @@ use super::files::seal;
 use super::route::Route;
 use super::writing::{self, Absent, Done};
 use crate::auth::Role;
-use crate::document::author::WriteError;
 use crate::document::handle::Handle;
 use crate::task;
 
@@ -101,6 +100,7 @@ async fn read(state: State, ask: Ask) -> Result<Response, Error> {
         seal(response.headers_mut(), &now.tag());
         return Ok(response);
     }
+    let _work = handle.work().await;
     let (n, bytes) = task::block(|| handle.encode_since(vector.as_deref()))?;
     let mut response = Response::new(bytes.into());
     let headers = response.headers_mut();
@@ -145,20 +145,15 @@ async fn submit(state: State, ask: Ask) -> Result<Response, Error> {
     ask.query(&[])?;
     let conditions = Conditions::of(&ask)?;
     let update = ask.bytes(&state, state.text_bytes_max).await?;
-    let write = |handle: &Handle, if_n: Option<u64>| {
-        let n = handle.n();
-        if if_n.is_some_and(|wanted| wanted != n) {
-            return Err(WriteError::Stale { n });
-        }
-        handle.post_update(writing::author(&grant), &update)
-    };
+    let write =
+        |handle: &Handle, only_if| handle.post_update(writing::author(&grant), &update, only_if);
     let done = writing::change(&state, &place, &conditions, Absent::Made, write).await?;
-    let Done { handle, written, is_new } = done;
+    let Done { handle, written } = done;
     handle.durable(written.end).await?;
     let now = condition::State { doc: handle.key().doc, n: written.n };
     let result = UpdateResult { n: now.n, etag: now.tag(), changed: written.has_changed };
     let mut response = warp::reply::json(&result).into_response();
-    if is_new {
+    if written.is_created {
         *response.status_mut() = StatusCode::CREATED;
     }
     let tag = HeaderValue::try_from(result.etag).expect("an id, a number and quotes are legal");

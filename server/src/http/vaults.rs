@@ -30,7 +30,7 @@ pub struct VaultInfo {
     pub created_ms: u64,
     /// How many files it has.
     pub files: u64,
-    /// How much they hold together, in bytes.
+    /// How much is stored of them, and of deleted ones, in bytes: what the quota counts.
     pub bytes: u64,
     /// The number of its latest change.
     pub seq: u64,

@@ -10,6 +10,7 @@ use hyper::http::{HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::ids::DocId;
 use utoipa::ToSchema;
 use warp::Reply;
 use warp::reply::Response;
@@ -20,7 +21,7 @@ use super::condition::{self, Conditions};
 use super::error::{Error, Problem};
 use super::files::FileInfo;
 use crate::auth::{Grant, Role};
-use crate::document::author::{Author, WriteError, Written};
+use crate::document::author::{Author, OnlyIf, WriteError, Written};
 use crate::document::edit::{Edit, Unit};
 use crate::document::handle::Handle;
 use crate::document::submission::Failure;
@@ -98,7 +99,7 @@ pub(super) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
     ask.query(&[])?;
     let conditions = Conditions::of(&ask)?;
     let text = ask.text(&state, state.text_bytes_max).await?;
-    let write = |handle: &Handle, if_n| handle.put_text(author(&grant), &text, if_n);
+    let write = |handle: &Handle, only_if| handle.put_text(author(&grant), &text, only_if);
     let done = change(&state, &place, &conditions, Absent::Made, write).await?;
     answer(&state, &place, done).await
 }
@@ -135,8 +136,10 @@ pub(super) async fn patch(state: State, ask: Ask) -> Result<Response, Error> {
     let conditions = Conditions::of(&ask)?;
     conditions.check_names_state()?;
     let Patch { unit, edits } = ask.json(&state).await?;
-    let write = |handle: &Handle, if_n: Option<u64>| {
-        let n = if_n.expect("a state is named, and it is the current one");
+    let write = |handle: &Handle, only_if: Option<OnlyIf>| {
+        let Some(OnlyIf::At(n)) = only_if else {
+            return Err(WriteError::Stale { n: handle.n() });
+        };
         handle.patch_text(author(&grant), &edits, unit, n)
     };
     let done = change(&state, &place, &conditions, Absent::Missed, write).await?;
@@ -172,9 +175,9 @@ pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> 
     ask.caller.grant(&place.vault, Some(to), Role::Write).await?;
     let conditions = Conditions::of(&ask)?;
     let handle = state.vaults.open(&place.vault, &place.path).await?;
-    let if_n = conditions.check_write(Some(state_of(&handle)))?;
+    let only_if = at(&conditions, &handle)?;
     let Place { vault, path, .. } = &place;
-    state.vaults.move_file(vault, path, to, &grant.principal, if_n).await?;
+    state.vaults.move_file(vault, path, to, &grant.principal, only_if).await?;
     let file = task::block(|| state.vaults.file(vault, to))?;
     Ok(warp::reply::json(&FileInfo::from(file)).into_response())
 }
@@ -202,10 +205,10 @@ pub(super) async fn delete(state: State, ask: Ask) -> Result<Response, Error> {
     ask.query(&[])?;
     let conditions = Conditions::of(&ask)?;
     let handle = state.vaults.open(&place.vault, &place.path).await?;
-    let if_n = conditions.check_write(Some(state_of(&handle)))?;
+    let only_if = at(&conditions, &handle)?;
     drop(handle);
     let Place { vault, path, .. } = &place;
-    state.vaults.delete_file(vault, path, &grant.principal, if_n).await?;
+    state.vaults.delete_file(vault, path, &grant.principal, only_if).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -224,8 +227,6 @@ pub(super) struct Done {
     pub handle: Arc<Handle>,
     /// What came of it.
     pub written: Written,
-    /// Whether there was none before.
-    pub is_new: bool,
 }
 
 /// On whose behalf a write is made.
@@ -242,18 +243,21 @@ pub(super) async fn change<F>(
     write: F,
 ) -> Result<Done, Error>
 where
-    F: Fn(&Handle, Option<u64>) -> Result<Written, WriteError>,
+    F: Fn(&Handle, Option<OnlyIf>) -> Result<Written, WriteError>,
 {
     for _ in 0..TRIES {
         let before = existing(state, place, absent).await?;
-        let if_n = conditions.check_write(before.as_deref().map(state_of))?;
-        let is_new = before.is_none();
+        let only_if = conditions.check_write(before.as_deref().map(state_of))?;
         let handle = match before {
             Some(handle) => handle,
             None => make(state, place).await?,
         };
-        match task::block(|| write(&handle, if_n)) {
-            Ok(written) => return Ok(Done { handle, written, is_new }),
+        let written = {
+            let _turn = handle.turn().await?;
+            task::block(|| write(&handle, only_if))
+        };
+        match written {
+            Ok(written) => return Ok(Done { handle, written }),
             Err(WriteError::Failed(Failure::Dropped)) => {}
             Err(WriteError::Stale { n }) => {
                 let doc = handle.key().doc;
@@ -285,13 +289,19 @@ async fn make(state: &State, place: &Place) -> Result<Arc<Handle>, Error> {
     Ok(state.vaults.open_or_create(&place.vault, &place.path).await?)
 }
 
+/// The document and its state that moving or deleting depends on.
+fn at(conditions: &Conditions, handle: &Handle) -> Result<Option<(DocId, u64)>, Error> {
+    let now = state_of(handle);
+    Ok(conditions.check_write(Some(now))?.map(|_| (now.doc, now.n)))
+}
+
 fn state_of(handle: &Handle) -> condition::State {
     condition::State { doc: handle.key().doc, n: handle.n() }
 }
 
 /// Waits until the write is durable and listed, and tells what came of it.
 async fn answer(state: &State, place: &Place, done: Done) -> Result<Response, Error> {
-    let Done { handle, written, is_new } = done;
+    let Done { handle, written } = done;
     handle.durable(written.end).await?;
     let version = state.vaults.settle(&place.vault, &place.path).await?;
     let size = task::block(|| state.vaults.file(&place.vault, &place.path))?.size;
@@ -302,11 +312,11 @@ async fn answer(state: &State, place: &Place, done: Done) -> Result<Response, Er
         version,
         etag: now.tag(),
         size,
-        created: is_new,
+        created: written.is_created,
         changed: written.has_changed,
     };
     let mut response = warp::reply::json(&result).into_response();
-    if is_new {
+    if written.is_created {
         *response.status_mut() = StatusCode::CREATED;
     }
     let headers = response.headers_mut();

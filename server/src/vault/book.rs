@@ -145,11 +145,14 @@ impl Book {
         !is_current || state.wrong.contains(&doc)
     }
 
-    /// Bytes each live item was charged with.
+    /// Charges the vault with the bytes of all items, deleted ones too.
     pub(super) fn charge_all(&self) {
         let state = self.state.lock();
-        for (doc, item) in state.items.iter().filter(|(_, item)| !item.is_deleted) {
-            self.account.charge(*doc, item.bytes, 0);
+        for (doc, item) in &state.items {
+            match item.is_deleted {
+                true => self.account.charge_buried(item.bytes),
+                false => self.account.charge(*doc, item.bytes, 0),
+            }
         }
     }
 

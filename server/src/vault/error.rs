@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use sheaf_protocol::error::Code;
+use sheaf_protocol::ids::DocId;
 use sheaf_protocol::vault::BadPath;
 
 use crate::document::registry::OpenError;
@@ -27,9 +28,11 @@ pub enum Error {
     /// No file can have this path.
     #[error(transparent)]
     BadPath(#[from] BadPath),
-    /// The document is not at the count of entries that was named.
+    /// The path has another document than was named, or it has another count of entries.
     #[error("the document is at {n}")]
     Stale {
+        /// The document that is there.
+        doc: DocId,
         /// Where it is.
         n: u64,
     },

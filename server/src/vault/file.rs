@@ -21,7 +21,7 @@ pub struct Vault {
     pub created_ms: u64,
     /// Live files.
     pub files: u64,
-    /// Bytes of all live documents, as stored.
+    /// Bytes of all documents, as stored, with what is kept of deleted ones.
     pub bytes: u64,
     /// The highest visible seq.
     pub seq: u64,

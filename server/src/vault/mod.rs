@@ -16,7 +16,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sheaf_protocol::ids::{DocKey, Principal, VaultName, VaultNo};
+use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName, VaultNo};
 use sheaf_protocol::vault::check_path;
 use tokio::sync::watch;
 
@@ -174,7 +174,7 @@ impl Vaults {
     /// `Full`; `NoVault` while one of this name is being deleted; `Failed` when the journal takes
     /// no writes.
     pub async fn create(&self, name: &VaultName, by: &Principal) -> Result<bool, Error> {
-        let account = self.registry().ledger().get_or_new(name).ok_or(Error::Full)?;
+        let account = self.registry().place(name).ok_or(Error::Full)?;
         if account.is_closed() {
             return Err(Error::NoVault);
         }
@@ -285,7 +285,7 @@ impl Vaults {
     }
 
     /// Deletes a file; durable when it returns its seq. Its sessions are closed with 4404.
-    /// `if_n`: only if the document's count of entries is this.
+    /// `only_if`: only if the path has this document still, with so many entries.
     ///
     /// # Errors
     /// `NoVault`; `NoFile`; `Stale`; `Open`; `Failed`, and then everything is as before.
@@ -294,21 +294,21 @@ impl Vaults {
         name: &VaultName,
         path: &str,
         by: &Principal,
-        if_n: Option<u64>,
+        only_if: Option<(DocId, u64)>,
     ) -> Result<u64, Error> {
         let book = self.live(name)?;
         let name = address(name, path);
         let commit = |doc: DocKey, mark: &Mark| {
-            check_n(mark, if_n)?;
+            check(doc.doc, mark, only_if)?;
             let mut state = book.state();
             let mut item = tombstone(state.current(doc.doc), (Arc::clone(&name.document), doc.doc));
-            item.n = mark.n;
+            (item.n, item.bytes) = (mark.n, mark.bytes);
             self.sign(&mut item, by);
             let (kind, renamed) = (journal::Kind::Deleted, Some((path, mark.epoch)));
             let entry = Entry { kind, doc: doc.doc, item, renamed, by: by.name() };
             let committed = book.commit(&mut state, self.registry(), entry)?;
             book.account().raise_fence(committed.1.end);
-            book.account().remove(doc.doc, path);
+            book.account().bury(doc.doc, path, mark.bytes);
             Ok(committed)
         };
         let seq = self.end_document(&book, (&name, Failure::Deleted), commit).await?;
@@ -317,7 +317,7 @@ impl Vaults {
     }
 
     /// Gives a file another path; durable when it returns the seq. The id stays, and sessions of
-    /// the old path are closed with 1012. `if_n` as for `delete_file`.
+    /// the old path are closed with 1012. `only_if` as for `delete_file`.
     ///
     /// # Errors
     /// As `delete_file`; `BadPath`; `PathTaken`.
@@ -327,20 +327,24 @@ impl Vaults {
         from: &str,
         to: &str,
         by: &Principal,
-        if_n: Option<u64>,
+        only_if: Option<(DocId, u64)>,
     ) -> Result<u64, Error> {
         let book = self.live(name)?;
         check_path(to)?;
         let (name, target) = (address(name, from), address(name, to));
         if from == to {
             let handle = self.open_existing(&name).await?;
-            check_n(&handle.mark(), if_n)?;
+            let mark = {
+                let _work = self.shared().work.begin().await;
+                handle.mark()
+            };
+            check(handle.key().doc, &mark, only_if)?;
             return self.settle_now(&name).await;
         }
         // What was written before the move is in its item: it gets no other change.
         self.settle_now(&name).await?;
         let commit = |doc: DocKey, mark: &Mark| {
-            check_n(mark, if_n)?;
+            check(doc.doc, mark, only_if)?;
             let mut state = book.state();
             let mut item = state.current(doc.doc).cloned().ok_or(Error::NoFile)?;
             item.path = Arc::clone(&target.document);
@@ -378,6 +382,7 @@ impl Vaults {
         for _ in 0..OPEN_ATTEMPTS {
             let handle = self.open_existing(name).await?;
             let mut committed = 0;
+            let work = self.shared().work.begin().await;
             let is_ended = task::block(|| {
                 handle.end_as(why, |mark| {
                     let (seq, appended) = commit(handle.key(), mark)?;
@@ -385,6 +390,7 @@ impl Vaults {
                     Ok::<_, Error>(appended)
                 })
             })?;
+            drop(work);
             if is_ended {
                 self.durable(handle.end()).await?;
                 self.publish(book);
@@ -424,9 +430,10 @@ fn address(vault: &VaultName, path: &str) -> Name {
     Name { vault: vault.clone(), document: path.into() }
 }
 
-fn check_n(mark: &Mark, if_n: Option<u64>) -> Result<(), Error> {
-    match if_n {
-        Some(n) if n != mark.n => Err(Error::Stale { n: mark.n }),
+/// Another document of the same path may have as many entries: both are compared.
+fn check(doc: DocId, mark: &Mark, only_if: Option<(DocId, u64)>) -> Result<(), Error> {
+    match only_if {
+        Some(wanted) if wanted != (doc, mark.n) => Err(Error::Stale { doc, n: mark.n }),
         _ => Ok(()),
     }
 }

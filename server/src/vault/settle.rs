@@ -206,7 +206,11 @@ impl Vaults {
         let book = self.live(&name.vault)?;
         for _ in 0..READS_MAX {
             let handle = self.registry().open_existing(name).await?.ok_or(Error::NoFile)?;
-            match self.settle_handle(&book, &handle)? {
+            let settled = {
+                let _work = self.shared().work.begin().await;
+                self.settle_handle(&book, &handle)?
+            };
+            match settled {
                 Settled::Done { seq, end } => {
                     self.durable(end).await?;
                     self.publish(&book);
@@ -280,8 +284,13 @@ impl Vaults {
         }
         let item = tombstone(state.current(doc.doc), (head.name.into(), doc.doc));
         let (kind, renamed) = (Kind::Settled, None);
+        let bytes = item.bytes;
         let entry = Entry { kind, doc: doc.doc, item, renamed, by: None };
-        book.commit(&mut state, self.registry(), entry).map(|(_, appended)| Some(appended.end))
+        let (_, appended) = book.commit(&mut state, self.registry(), entry)?;
+        if !is_right {
+            book.account().charge_buried(bytes);
+        }
+        Ok(Some(appended.end))
     }
 }
 
@@ -293,7 +302,7 @@ pub(super) fn tombstone(before: Option<&Item>, (path, doc): (Arc<str>, DocId)) -
         body: Body::Empty,
         is_deleted: true,
         size: 0,
-        bytes: 0,
+        bytes: before.map_or(0, |item| item.bytes),
         hash: None,
         updated: before.map_or(doc.0, |item| item.updated),
         author: None,

@@ -184,9 +184,9 @@ fn a_deleted_file_is_a_tombstone_and_made_anew_is_another() {
         let mut world = World::new();
         world.settled("a.md", "x").await;
         let (id, handle) = (world.id("a.md"), world.handle("a.md").await);
-        let stale = world.vaults.delete_file(&home(), "a.md", &NOBODY, Some(7)).await;
-        assert_eq!(stale, Err(Error::Stale { n: 1 }));
-        assert_eq!(world.vaults.delete_file(&home(), "a.md", &NOBODY, Some(1)).await, Ok(2));
+        let delete = async |n| world.vaults.delete_file(&home(), "a.md", &NOBODY, n).await;
+        assert_eq!(delete(Some((id, 7))).await, Err(Error::Stale { doc: id, n: 1 }));
+        assert_eq!(delete(Some((id, 1))).await, Ok(2));
         assert_eq!(handle.ended(), Failure::Deleted);
         assert_eq!(write(&handle, 99, "late"), Err(Failure::Deleted));
         assert_eq!(world.feed(1), [(2, "a.md".to_owned(), true)]);
@@ -200,6 +200,27 @@ fn a_deleted_file_is_a_tombstone_and_made_anew_is_another() {
         let world = world.restart();
         assert_eq!(world.feed(1), [(2, "a.md".to_owned(), true), (3, "a.md".to_owned(), false)]);
         assert_eq!(world.text("a.md").await.as_deref(), Some("new"));
+    });
+}
+
+#[test]
+fn a_file_made_anew_is_not_the_one_that_was_to_be_deleted_or_moved() {
+    run(async {
+        let mut world = World::new();
+        world.settled("a.md", "old").await;
+        let old = world.id("a.md");
+        world.vaults.delete_file(&home(), "a.md", &NOBODY, Some((old, 1))).await.unwrap();
+        world.settled("a.md", "new").await;
+        let doc = world.id("a.md");
+        let stale = Err(Error::Stale { doc, n: 1 });
+        let (vaults, was) = (world.vaults.clone(), Some((old, 1)));
+        assert_eq!(vaults.delete_file(&home(), "a.md", &NOBODY, was).await, stale);
+        for to in ["b.md", "a.md"] {
+            assert_eq!(vaults.move_file(&home(), "a.md", to, &NOBODY, was).await, stale);
+        }
+        assert_eq!(world.text("a.md").await.as_deref(), Some("new"));
+        let now = Some((doc, 1));
+        assert!(vaults.move_file(&home(), "a.md", "b.md", &NOBODY, now).await.is_ok());
     });
 }
 
@@ -418,7 +439,7 @@ async fn follow(vaults: &Vaults, done: &CancellationToken) -> Vec<(u64, String)>
 #[test]
 fn quotas_hold_for_every_writer() {
     run(async {
-        let quota = Quota { vault_documents_max: 2, vault_bytes_max: 200 };
+        let quota = Quota { vault_documents_max: 2, vault_bytes_max: 1_300 };
         let mut world = World::with_quota(quota);
         world.settled("a.md", "x").await;
         world.settled("b.md", "x").await;
@@ -430,6 +451,7 @@ fn quotas_hold_for_every_writer() {
         assert_eq!(world.text("c.md").await.as_deref(), Some("x"));
         assert_eq!(world.ground.shared.metrics.vault.quota_refusals.get(), 2);
         let bytes = world.vaults.get(&home()).unwrap().bytes;
+        assert!(bytes > 1_024, "what is kept of the deleted one is charged");
         let world = world.restart();
         assert_eq!(world.vaults.get(&home()).unwrap().bytes, bytes);
     });

@@ -13,7 +13,7 @@ use super::super::{WrongUse, environment};
 use super::documents::{Condition, Entry, Failure, Read, Written};
 use crate::app::{self, Ambient};
 use crate::config::{Config, Sources};
-use crate::document::author::{Author, WriteError};
+use crate::document::author::{Author, OnlyIf, WriteError};
 use crate::document::handle::Handle;
 use crate::document::snapshot::Content;
 use crate::document::submission::Failure as Broken;
@@ -34,7 +34,7 @@ pub(super) struct Kept {
 impl From<vault::Error> for Failure {
     fn from(error: vault::Error) -> Failure {
         match error {
-            vault::Error::Stale { n } => Failure::Condition(format!("the document is at {n}")),
+            vault::Error::Stale { n, .. } => Failure::Condition(format!("the document is at {n}")),
             vault::Error::Failed(_) | vault::Error::Full => Failure::Final(error.into()),
             error => Failure::Refused(error.to_string()),
         }
@@ -113,19 +113,19 @@ impl Kept {
                 Err(vault::Error::NoFile | vault::Error::NoVault) => None,
                 Err(error) => return Err(error.into()),
             };
-            let if_n = check(condition, before.as_deref())?;
-            let is_new = before.is_none();
+            let only_if = check(condition, before.as_deref())?;
             let handle = match before {
                 Some(handle) => handle,
                 None => self.vaults().open_or_create(&self.vault, path).await?,
             };
             let by = Author { principal: &Principal::Anonymous, may_relay: true };
-            match task::block(|| handle.put_text(by, text, if_n)) {
+            match task::block(|| handle.put_text(by, text, only_if)) {
                 Ok(written) => {
                     handle.durable(written.end).await.map_err(broken)?;
                     self.vaults().settle(&self.vault, path).await?;
                     let etag = state(&handle, written.n);
-                    return Ok(Written { is_new, has_changed: written.has_changed, etag });
+                    let (is_new, has_changed) = (written.is_created, written.has_changed);
+                    return Ok(Written { is_new, has_changed, etag });
                 }
                 Err(WriteError::Failed(Broken::Dropped)) => {}
                 Err(WriteError::Failed(error)) => return Err(broken(error)),
@@ -152,12 +152,12 @@ impl Kept {
     }
 }
 
-/// The count of entries that the condition comes down to.
-fn check(condition: &Condition, now: Option<&Handle>) -> Result<Option<u64>, Failure> {
+/// What the condition comes down to.
+fn check(condition: &Condition, now: Option<&Handle>) -> Result<Option<OnlyIf>, Failure> {
     let told = |what: &str| Err(Failure::Condition(what.to_owned()));
     match (condition, now) {
         (Condition::None, _) => Ok(None),
-        (Condition::New, None) => Ok(Some(0)),
+        (Condition::New, None) => Ok(Some(OnlyIf::New)),
         (Condition::New, Some(_)) => told("there is such a document already"),
         (Condition::State(_), None) => told("there is no such document"),
         (Condition::State(etag), Some(handle)) => {
@@ -165,7 +165,7 @@ fn check(condition: &Condition, now: Option<&Handle>) -> Result<Option<u64>, Fai
             if state(handle, n).trim_matches('"') != etag {
                 return told("the document is in another state");
             }
-            Ok(Some(n))
+            Ok(Some(OnlyIf::At(n)))
         }
     }
 }

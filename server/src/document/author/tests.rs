@@ -127,7 +127,7 @@ fn what_was_typed_meanwhile_stays() {
         let written = document.submit_fork(by(&ada), &base, Some(&update), None);
         assert_eq!(written.expect("submitted").map(|written| written.n), Some(3));
         assert_eq!(text(&document), "1\ntwo\ntyped three\n");
-        let stale = document.submit_fork(by(&ada), &base, Some(&update), Some(1));
+        let stale = document.submit_fork(by(&ada), &base, Some(&update), Some(OnlyIf::At(1)));
         assert_eq!(stale.err(), Some(WriteError::Stale { n: 3 }));
     });
 }
@@ -138,11 +138,14 @@ fn a_write_for_another_version_changes_nothing() {
         let world = World::new();
         let document = world.open("d").await;
         let ada = named("ada");
-        assert!(document.put_text(by(&ada), "x", Some(1)).is_err(), "there is nothing yet");
-        document.put_text(by(&ada), "x", Some(0)).expect("new");
+        assert!(
+            document.put_text(by(&ada), "x", Some(OnlyIf::At(1))).is_err(),
+            "there is nothing yet"
+        );
+        document.put_text(by(&ada), "x", Some(OnlyIf::New)).expect("new");
         for n in [0, 2, u64::MAX] {
             let stale = Err(WriteError::Stale { n: 1 });
-            assert_eq!(document.put_text(by(&ada), "y", Some(n)), stale);
+            assert_eq!(document.put_text(by(&ada), "y", Some(OnlyIf::At(n))), stale);
             let edits = [Edit::Delete { at: 0, len: 1 }];
             assert_eq!(document.patch_text(by(&ada), &edits, Unit::Utf8, n), stale);
         }
@@ -156,11 +159,11 @@ fn the_same_text_writes_nothing_and_an_empty_one_makes_the_document() {
         let world = World::new();
         let document = world.open("d").await;
         let ada = named("ada");
-        let made = document.put_text(by(&ada), "", Some(0)).expect("made");
+        let made = document.put_text(by(&ada), "", Some(OnlyIf::New)).expect("made");
         assert!(made.has_changed && made.n == 0);
         assert!(!document.put_text(by(&ada), "", None).expect("put").has_changed);
         document.put_text(by(&ada), "same", None).expect("put");
-        let again = document.put_text(by(&ada), "same", Some(1)).expect("put");
+        let again = document.put_text(by(&ada), "same", Some(OnlyIf::At(1))).expect("put");
         assert_eq!((again.n, again.has_changed), (1, false));
         let none = document.patch_text(by(&ada), &[], Unit::Utf16, 1).expect("nothing to do");
         assert!(!none.has_changed);
@@ -325,7 +328,7 @@ fn an_update_is_taken_whole_or_not_at_all() {
         let document = world.open("d").await;
         let ada = named("ada");
         let parts = typed(7, &["one ", "two "]);
-        let gap = document.post_update(by(&ada), &parts[1]).expect_err("a gap");
+        let gap = document.post_update(by(&ada), &parts[1], None).expect_err("a gap");
         assert!(matches!(gap, WriteError::Refused(Refusal { code: Code::GapLeftOpen, .. })));
         let doc = replica(8);
         let content = doc.get_or_insert_text("content");
@@ -336,14 +339,14 @@ fn an_update_is_taken_whole_or_not_at_all() {
             apply(&doc, &parts[1]);
             edited(&doc, |txn| content.insert(txn, content.len(txn), "end"))
         };
-        assert!(document.post_update(by(&ada), &half).is_err());
+        assert!(document.post_update(by(&ada), &half, None).is_err());
         assert_eq!((document.n(), document.text("content")), (0, None));
-        document.post_update(by(&ada), &parts[0]).expect("taken");
-        let again = document.post_update(by(&ada), &parts[0]).expect("known");
+        document.post_update(by(&ada), &parts[0], None).expect("taken");
+        let again = document.post_update(by(&ada), &parts[0], None).expect("known");
         assert!(!again.has_changed);
         let whole = doc.transact().encode_diff_v1(&StateVector::default());
-        assert!(document.post_update(by(&ada), &whole).expect("taken").has_changed);
-        let bad = document.post_update(by(&ada), &[1, 2, 3]).expect_err("no update");
+        assert!(document.post_update(by(&ada), &whole, None).expect("taken").has_changed);
+        let bad = document.post_update(by(&ada), &[1, 2, 3], None).expect_err("no update");
         assert!(matches!(bad, WriteError::Refused(Refusal { code: Code::Malformed, .. })));
     });
 }
@@ -362,12 +365,12 @@ fn an_id_in_use_is_not_continued_by_an_update_of_somebody_else() {
         let first = scan::update(&parts[0]).expect("scans");
         let first = Submission { source: Source::Update, update: first };
         document.submit(Some(reader), of_ada, &[first]).expect("taken");
-        let foreign = document.post_update(by(&ben), &parts[1]).expect_err("hers");
+        let foreign = document.post_update(by(&ben), &parts[1], None).expect_err("hers");
         assert!(matches!(foreign, WriteError::Refused(Refusal { code: Code::ForeignId, .. })));
         let admin = Author { principal: &ben, may_relay: true };
-        document.post_update(admin, &parts[1]).expect("relayed");
+        document.post_update(admin, &parts[1], None).expect("relayed");
         document.leave(reader);
-        document.post_update(by(&ben), &parts[2]).expect("she is gone");
+        document.post_update(by(&ben), &parts[2], None).expect("she is gone");
         assert_eq!(document.text("content").as_deref(), Some("one two three "));
     });
 }
@@ -398,5 +401,62 @@ fn a_write_to_a_document_that_left_memory_says_so() {
         let dropped = WriteError::Failed(Failure::Dropped);
         assert_eq!(document.put_text(by(&named("ada")), "x", None), Err(dropped));
         assert!(document.snapshot().is_err() && document.roots().is_err());
+    });
+}
+
+/// Runs the same write on as many threads, each behind one barrier.
+fn race(
+    write: impl Fn() -> Result<Written, WriteError> + Sync,
+) -> Vec<Result<Written, WriteError>> {
+    const WRITERS: usize = 4;
+    let start = std::sync::Barrier::new(WRITERS);
+    std::thread::scope(|threads| {
+        let one = || {
+            start.wait();
+            write()
+        };
+        let all: Vec<_> = (0..WRITERS).map(|_| threads.spawn(one)).collect();
+        all.into_iter().map(|one| one.join().expect("no panic")).collect()
+    })
+}
+
+/// Of those that raced one made the document, and the others were told that it exists.
+fn check_one_made(all: &[Result<Written, WriteError>]) {
+    let made = all.iter().flatten().filter(|written| written.is_created).count();
+    let stale = all.iter().filter(|one| matches!(one, Err(WriteError::Stale { .. }))).count();
+    assert_eq!((made, stale), (1, all.len() - 1), "{all:?}");
+}
+
+#[test]
+fn of_two_that_seed_a_document_at_once_one_is_refused_and_nothing_is_doubled() {
+    run(async {
+        let world = World::new();
+        for round in 0..20 {
+            let document = world.open(&format!("d{round}")).await;
+            let ids = std::sync::atomic::AtomicU64::new(1);
+            let ada = named("ada");
+            let all = race(|| {
+                let id = ids.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                document.post_update(by(&ada), &typed(id, &["seed"])[0], Some(OnlyIf::New))
+            });
+            check_one_made(&all);
+            assert_eq!(text(&document), "seed");
+        }
+    });
+}
+
+#[test]
+fn of_many_that_make_an_empty_document_one_made_it() {
+    run(async {
+        let world = World::new();
+        for round in 0..20 {
+            let document = world.open(&format!("d{round}")).await;
+            let ada = named("ada");
+            check_one_made(&race(|| document.put_text(by(&ada), "", Some(OnlyIf::New))));
+            let again = document.put_text(by(&ada), "x", Some(OnlyIf::New));
+            assert_eq!(again, Err(WriteError::Stale { n: 0 }), "empty, and there");
+            let written = document.put_text(by(&ada), "x", None).expect("put");
+            assert!(!written.is_created);
+        }
     });
 }

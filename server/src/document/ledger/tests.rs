@@ -49,6 +49,42 @@ fn bytes_of_documents_that_come_and_go_add_up() {
 }
 
 #[test]
+fn names_that_were_only_asked_for_do_not_keep_others_out() {
+    let (ledger, account) = ledger();
+    let ask = |number: usize| ledger.get_or_new(&format!("asked{number}").parse().unwrap());
+    let used: Vec<_> = (1..VAULTS_MAX).map(|number| ask(number).unwrap()).collect();
+    assert!(ask(VAULTS_MAX).is_none(), "all are in use");
+    let kept = Arc::clone(&used[0]);
+    drop(used);
+    let late = ask(VAULTS_MAX).unwrap();
+    assert!(late.number() > kept.number());
+    assert_eq!(ask(1).unwrap().number(), kept.number(), "it is in use still");
+    assert_eq!(ledger.get(account.name()).unwrap().number(), account.number(), "it exists");
+    assert!(ask(2).unwrap().number() > late.number(), "a number is given once");
+}
+
+#[test]
+fn what_is_kept_of_a_deleted_document_stays_charged() {
+    let quota = Quota { vault_bytes_max: 3_000, vault_documents_max: 0 };
+    let ledger = Ledger::new(quota, Counter::default());
+    let account = ledger.get_or_new(&VaultName::default()).unwrap();
+    account.begin();
+    let mut deleted = 0;
+    while !account.is_over(100) {
+        account.admit(doc(deleted), &"a".into(), false).unwrap();
+        account.add(100);
+        account.bury(doc(deleted), "a", 100);
+        account.keep(doc(deleted), 100);
+        deleted += 1;
+        assert_eq!(account.bytes(), deleted * (100 + TOMBSTONE_BYTES));
+    }
+    assert_eq!(deleted, 3, "who writes and deletes comes to an end");
+    let again = ledger.get_or_new(&"again".parse().unwrap()).unwrap();
+    (0..deleted).for_each(|_| again.charge_buried(100));
+    assert_eq!(again.bytes(), account.bytes(), "also after a start");
+}
+
+#[test]
 fn a_name_is_taken_once_and_an_alias_only_by_rooms() {
     let (_, account) = ledger();
     account.admit(doc(1), &"Äpfel/1".into(), true).unwrap();

@@ -52,10 +52,10 @@ fn a_list_of_tags_is_read_as_the_grammar_says() {
 fn if_match_wants_exactly_the_state_and_never_by_a_weak_tag() {
     let (now, before) = (state(7), state(6));
     let tag = now.tag();
-    assert_eq!(of(Some(&tag), None).check_write(Some(now)), Ok(Some(7)));
+    assert_eq!(of(Some(&tag), None).check_write(Some(now)), Ok(Some(OnlyIf::At(7))));
     let list = format!("{}, {tag}", before.tag());
-    assert_eq!(of(Some(&list), None).check_write(Some(now)), Ok(Some(7)));
-    assert_eq!(of(Some(&now.roots_tag()), None).check_write(Some(now)), Ok(Some(7)));
+    assert_eq!(of(Some(&list), None).check_write(Some(now)), Ok(Some(OnlyIf::At(7))));
+    assert_eq!(of(Some(&now.roots_tag()), None).check_write(Some(now)), Ok(Some(OnlyIf::At(7))));
     assert_eq!(of(Some("*"), None).check_write(Some(now)), Ok(None));
     for stale in [before.tag(), format!("W/{tag}"), "\"other\"".to_owned()] {
         assert_eq!(of(Some(&stale), None).check_write(Some(now)), Err(failed(Some(now))));
@@ -67,7 +67,7 @@ fn if_match_wants_exactly_the_state_and_never_by_a_weak_tag() {
 #[test]
 fn if_none_match_makes_a_write_create_only() {
     let now = state(7);
-    assert_eq!(of(None, Some("*")).check_write(None), Ok(Some(0)));
+    assert_eq!(of(None, Some("*")).check_write(None), Ok(Some(OnlyIf::New)));
     assert_eq!(of(None, Some("*")).check_write(Some(now)), Err(failed(Some(now))));
     assert_eq!(of(None, Some("\"x\"")).check_write(Some(now)), Ok(None));
     assert_eq!(of(None, Some("\"x\"")).check_write(None), Ok(None));

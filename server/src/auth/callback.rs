@@ -203,6 +203,13 @@ impl Callback {
         asking.await
     }
 
+    /// Whether it has let somebody in with `token` lately, anywhere.
+    pub(super) fn has_let_in(&self, token: &Secret) -> bool {
+        let token = Digest::of(token.reveal().as_bytes()).bytes();
+        let is_good = |slot: &Slot| matches!(slot, Slot::Said(Ok(_), _));
+        self.known.lock().iter().any(|(known, slot)| known.token == token && is_good(slot))
+    }
+
     /// The request itself, shared by all who wait; it leaves its answer for those who come later.
     fn put(
         &self,

@@ -27,10 +27,15 @@ pub struct Forwarded {
 
 impl Forwarded {
     /// Reads the headers of a request that comes from a trusted proxy: those beginning with
-    /// `X-Forwarded-`, or `Forwarded` (RFC 7239) where those are absent.
+    /// `X-Forwarded-`, or `Forwarded` (RFC 7239) where all of those are absent. A proxy that sets
+    /// one kind passes the other on as the client sent it.
     #[must_use]
     pub fn of(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Forwarded {
-        let mut told = standard(headers, &is_trusted);
+        let has_own = headers.keys().any(|name| name.as_str().starts_with("x-forwarded-"));
+        if !has_own {
+            return standard(headers, &is_trusted);
+        }
+        let mut told = Forwarded::default();
         let hops: Vec<Option<IpAddr>> = words(headers, &FOR).map(address).collect();
         if !hops.is_empty() {
             told.client = nearest(hops, &is_trusted);

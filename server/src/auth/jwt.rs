@@ -149,6 +149,8 @@ pub enum Error {
 /// The keys, and what a token must say.
 pub(super) struct Keys {
     keys: Vec<Key>,
+    /// Of what decides what a proved token is worth.
+    judging: [u8; 32],
     config: JwtConfig,
 }
 
@@ -186,6 +188,13 @@ impl JwtConfig {
         self.keys.iter().any(|key| key.secret.is_some())
     }
 
+    /// A hash of all that decides what a proved token is worth, besides its times.
+    fn judging(&self) -> [u8; 32] {
+        let JwtConfig { issuer, audience, claims, default_vaults, default_role, .. } = self;
+        let all = (issuer, audience, claims, default_vaults, default_role);
+        Sha256::digest(serde_json::to_vec(&all).expect("plain data")).into()
+    }
+
     /// The files that are read, to be watched.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let keys = self.keys.iter().flat_map(|key| [&key.secret_file, &key.public_key_file]);
@@ -206,7 +215,8 @@ impl Keys {
         if keys.len() > KEYS_MAX {
             return Err(Error::TooMany);
         }
-        Ok((!keys.is_empty()).then(|| Keys { keys, config: config.clone() }))
+        let judging = config.judging();
+        Ok((!keys.is_empty()).then(|| Keys { keys, judging, config: config.clone() }))
     }
 
     /// The claims of a token that one of the keys has signed. What they say is not looked at yet.
@@ -232,8 +242,20 @@ impl Keys {
         })
     }
 
+    /// What a ticket remembers of the key that its maker's token was signed with, and of how that
+    /// token was judged. In hex.
+    pub(super) fn backing(&self, print: &[u8; 32]) -> String {
+        let hash = Sha256::new_with_prefix(print).chain_update(self.judging).finalize();
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether such a token would still be judged so.
+    pub(super) fn backs(&self, backing: &str) -> bool {
+        self.keys.iter().any(|key| self.backing(&key.print) == backing)
+    }
+
     /// Whether a key is still taken.
-    pub(super) fn has(&self, is: impl Fn(&[u8; 32]) -> bool) -> bool {
+    fn has(&self, is: impl Fn(&[u8; 32]) -> bool) -> bool {
         self.keys.iter().any(|key| is(&key.print))
     }
 
@@ -414,7 +436,9 @@ fn web_key(value: &Value) -> Option<Key> {
     let decoding = DecodingKey::from_jwk(&jwk).ok().filter(|key| {
         !is_shared || key.try_get_as_bytes().is_ok_and(|key| key.len() >= SECRET_BYTES_MIN)
     })?;
-    let material = value.to_string();
+    // What else stands there (`use`, `x5t`, `key_ops`) may come and go without another key.
+    let material = ["kty", "crv", "x", "y", "k"].map(|name| value.get(name));
+    let material = serde_json::to_string(&material).expect("plain data");
     is_for.then(|| Key::of(jwk.common.key_id, algorithm, decoding, material.as_bytes()))
 }
 

@@ -5,6 +5,7 @@
 
 pub mod callback;
 pub mod caller;
+mod error;
 pub mod forwarded;
 pub mod jwt;
 mod rate;
@@ -31,16 +32,21 @@ use tokio::sync::broadcast;
 use self::callback::{Callback, CallbackConfig};
 pub use self::caller::Caller;
 use self::caller::{Credential, Standing};
+pub use self::error::Error;
 use self::jwt::JwtConfig;
-use self::rate::{Meter, Rate};
+use self::rate::{Meter, Once, Rate};
 pub use self::role::{Grant, Role};
 use self::roster::Roster;
 pub use self::roster::{Caps, Leash, Session, SessionEvent, SessionFacts};
 use self::site::Site;
 pub use self::ticket::{Ticket, TicketAsk};
-use self::token::Carried;
+use self::token::{Carried, Digest};
 use self::users::{User, UserConfig};
 use crate::time::Clock;
+
+/// One wrong token counts once in this time for each network: `wrong` is a rate by the minute.
+const GUESS_PERIOD: Duration = Duration::from_secs(60);
+const TOO_WRONG: &str = "too many wrong tokens from this address";
 
 /// What `auth` needs to know.
 #[derive(Clone, Debug, Default)]
@@ -49,12 +55,17 @@ pub struct Config {
     pub users: Vec<UserConfig>,
     /// Whether a request without a token may write, wherever it comes from.
     pub allow_anonymous: bool,
-    /// Host names, besides loopback, by which a request without a token may address us.
+    /// Host names, besides loopback, by which a request without a token may address us: with
+    /// users or `allow_anonymous`.
     pub hosts: Vec<String>,
     /// Origins, besides our own and loopback, whose pages may connect.
     pub origins: Vec<String>,
     /// Where the server listens.
     pub listen: Vec<SocketAddr>,
+    /// Where metrics and administration are served to other machines.
+    pub admin_elsewhere: Option<SocketAddr>,
+    /// Whether a proxy is trusted, and so expected.
+    pub has_proxies: bool,
     /// Tokens that somebody else signs.
     pub jwt: JwtConfig,
     /// A server that is asked about tokens that are not known here.
@@ -76,65 +87,6 @@ pub struct Rates {
     pub sessions_per_vault_per_s: u64,
     /// Wrong tokens from one address, not applied on loopback.
     pub failures_per_address_per_min: u64,
-}
-
-/// Why the server must not start with this configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Would be open to the network without anyone having said so.
-    #[error(
-        "refusing to serve {0} to the network without authentication. Make a token with `sheaf \
-         token new` and add what it prints to the configuration file:\n\n    [[users]]\n    \
-         name = \"me\"\n    token_hash = \"sha256:…\"\n    role = \"admin\"\n\nor serve everyone \
-         who can reach the address: --allow-anonymous"
-    )]
-    OpenElsewhere(SocketAddr),
-    /// A token that can be guessed is no token.
-    #[error("the token of user {name:?} is shorter than {min} bytes; make one with: \
-             sheaf token new", min = token::BYTES_MIN)]
-    ShortToken {
-        /// Whose.
-        name: Arc<str>,
-    },
-    /// A user that nobody could be.
-    #[error("user {name:?} has no token; make one with: sheaf token new")]
-    NoToken {
-        /// Whose.
-        name: Arc<str>,
-    },
-    /// A user who may do nothing, or who is told in two ways.
-    #[error(
-        "user {name:?} needs a role (read, write or admin), with vaults and paths if they are \
-         limited, or a list of grants instead; and a list of paths names at least one"
-    )]
-    NoRole {
-        /// Whose.
-        name: Arc<str>,
-    },
-    /// A name that could not be shown, or told from another.
-    #[error("{name:?} is no name for a user: 1 to 128 bytes without control characters")]
-    BadName {
-        /// Which.
-        name: Arc<str>,
-    },
-    /// Two users of one name or with one token could not be told apart.
-    #[error("user {name:?} shares its name or a token with an earlier one; give it its own")]
-    Twice {
-        /// Whose.
-        name: Arc<str>,
-    },
-    /// Keys that cannot be used.
-    #[error(transparent)]
-    Jwt(#[from] jwt::Error),
-    /// A callback that cannot be asked.
-    #[error(transparent)]
-    Callback(#[from] callback::Error),
-    /// The key that tickets are signed with.
-    #[error("cannot use ticket.key in the data directory: {0}")]
-    TicketKey(std::io::Error),
-    /// An origin that no browser would send.
-    #[error("{0:?} is no origin; write it as in https://notes.example.org, without a path")]
-    BadOrigin(String),
 }
 
 /// The configuration as requests are held against it. Replaced as a whole.
@@ -179,9 +131,16 @@ impl Rules {
         let callback = callback.transpose()?.map(Arc::new);
         let has_tokens = !config.users.is_empty() || jwt.is_some() || callback.is_some();
         let is_closed = has_tokens || config.allow_anonymous;
+        let has_hosts = !config.hosts.is_empty();
         let elsewhere = config.listen.iter().find(|address| !address.ip().is_loopback());
         if let (false, Some(address)) = (is_closed, elsewhere) {
             return Err(Error::OpenElsewhere(*address));
+        }
+        // A proxy may send neither a foreign `Host` nor a forwarding header: then everyone who
+        // reaches it would look like this machine.
+        let published = [("trusted_proxies", config.has_proxies), ("hosts", has_hosts)];
+        if let (false, Some((key, _))) = (is_closed, published.iter().find(|(_, is)| *is)) {
+            return Err(Error::OpenBehindProxy(key));
         }
         let mut users: Vec<User> = Vec::new();
         for user in &config.users {
@@ -227,9 +186,17 @@ impl Denied {
     }
 }
 
+/// What was bound at the start, whatever the configuration says since.
+#[derive(Debug)]
+struct Doors {
+    listen: Vec<SocketAddr>,
+    admin_elsewhere: Option<SocketAddr>,
+}
+
 #[derive(Debug)]
 struct Shared {
     rules: ArcSwap<Rules>,
+    doors: Doors,
     roster: Arc<Roster>,
     clock: Clock,
     ticket_key: OnceLock<ticket::Key>,
@@ -237,6 +204,8 @@ struct Shared {
     by_user: Meter<Arc<str>>,
     by_vault: Meter<VaultName>,
     wrong: Meter<IpAddr>,
+    /// By network and the digest of the token.
+    guesses: Once<(IpAddr, [u8; 32])>,
 }
 
 /// Knows the users, the rule for pages from elsewhere and every live session. Shared by all edges;
@@ -258,8 +227,10 @@ impl Auth {
     /// # Errors
     /// See [`Error`]; each says what to do.
     pub fn new(config: &Config, clock: &Clock) -> Result<Auth, Error> {
+        let (listen, admin_elsewhere) = (config.listen.clone(), config.admin_elsewhere);
         Ok(Auth(Arc::new(Shared {
             rules: ArcSwap::from_pointee(Rules::new(config, clock)?),
+            doors: Doors { listen, admin_elsewhere },
             roster: Arc::default(),
             clock: clock.clone(),
             ticket_key: OnceLock::new(),
@@ -267,6 +238,7 @@ impl Auth {
             by_user: Meter::new(clock),
             by_vault: Meter::new(clock),
             wrong: Meter::new(clock),
+            guesses: Once::new(clock),
         })))
     }
 
@@ -286,10 +258,20 @@ impl Auth {
     /// those whose role is another one hear of it, and the others notice nothing.
     ///
     /// # Errors
-    /// See [`Error`]; then everything stays as it was.
+    /// See [`Error`]; then everything stays as it was. `WouldOpen` for a configuration without
+    /// users on a server that was closed: a file that was emptied must not open it, and whether it
+    /// may be open depends on doors that only a start looks at.
     pub fn replace(&self, config: &Config) -> Result<(), Error> {
-        let mut rules = Rules::new(config, &self.0.clock)?;
+        let doors = &self.0.doors;
+        let listen = config.listen.iter().chain(&doors.listen).copied().collect();
+        let mut rules = Rules::new(&Config { listen, ..config.clone() }, &self.0.clock)?;
         let old = self.0.rules.load_full();
+        if rules.is_open_on_loopback && !old.is_open_on_loopback {
+            return Err(Error::WouldOpen);
+        }
+        if let (true, Some(address)) = (rules.allow_anonymous, doors.admin_elsewhere) {
+            return Err(Error::AdminElsewhere(address));
+        }
         let is_like = |(new, old): (&Arc<Callback>, &Arc<Callback>)| new.is_like(old);
         let is_same_callback =
             rules.callback.as_ref().zip(old.callback.as_ref()).is_some_and(is_like);
@@ -344,11 +326,6 @@ impl Auth {
             site::check_not_forwarded(&request.headers)?;
         }
         let carried = token::of_request(request);
-        if let (Some(network), false) = (network, carried == Carried::None) {
-            // Before the token is looked at, or the limit would tell a right one from a wrong one.
-            let too_fast = Denied::too_fast("too many wrong tokens from this address");
-            shared.wrong.check(&network, rules.limits.wrong).map_err(too_fast)?;
-        }
         let key = shared.ticket_key.get_or_init(ticket::Key::fresh);
         let credential = rules.credential_of(&carried, key);
         let standing = match &credential {
@@ -363,8 +340,12 @@ impl Auth {
             _ => true,
         };
         match &standing {
-            Some(Err(_)) if carried != Carried::None => self.failed(address),
-            _ => {}
+            // A right one passes whatever others showed: an office has one address.
+            Some(Err(_)) if carried != Carried::None => {
+                self.failed(address, carried.digest()).map_err(Denied::too_fast(TOO_WRONG))?;
+            }
+            Some(_) => {}
+            None => self.check_asking(&rules, &credential, network)?,
         }
         if is_shown && standing.as_ref().is_none_or(Result::is_ok) {
             rules.site.check_with_token(request)?;
@@ -378,14 +359,35 @@ impl Auth {
         Ok(Caller::new(self.clone(), credential, address.to_canonical()))
     }
 
-    /// Somebody has shown a token that is not good.
-    fn failed(&self, address: IpAddr) {
+    /// After too many wrong tokens from an address, the callback is asked about those alone that it
+    /// has called good: somebody else's tokens may be short enough to be guessed.
+    fn check_asking(
+        &self,
+        rules: &Rules,
+        credential: &Credential,
+        network: Option<IpAddr>,
+    ) -> Result<(), Denied> {
+        let (Credential::Asked(token), Some(network)) = (credential, network) else {
+            return Ok(());
+        };
+        let Err(wait) = self.0.wrong.check(&network, rules.limits.wrong) else { return Ok(()) };
+        let is_known = rules.callback.as_ref().is_some_and(|callback| callback.has_let_in(token));
+        if is_known { Ok(()) } else { Err(Denied::too_fast(TOO_WRONG)(wait)) }
+    }
+
+    /// Somebody has shown a token that is not good. Each counts once in a while for its network: a
+    /// stale tab shows the same one for ever, and guesses nothing.
+    fn failed(&self, address: IpAddr, digest: Digest) -> Result<(), Duration> {
         let address = address.to_canonical();
         tracing::warn!(%address, "Authentication failed: Invalid token from {address}");
-        if let Some(network) = rate::network(address) {
-            // The next one is refused if this was one too many.
-            let _ = self.0.wrong.take(network, self.rules().limits.wrong);
+        let Some(network) = rate::network(address) else { return Ok(()) };
+        let guess = (network, digest.bytes());
+        if self.0.guesses.is_counted(&guess) {
+            return Ok(());
         }
+        self.0.wrong.take(network, self.rules().limits.wrong)?;
+        self.0.guesses.counted(guess, GUESS_PERIOD);
+        Ok(())
     }
 
     /// Enters a session into the list of those that live, as long as its leash does.

@@ -74,6 +74,37 @@ impl<K: Eq + Hash> Meter<K> {
     }
 }
 
+/// Events that were counted already: the same one counts once in a while.
+#[derive(Debug)]
+pub(super) struct Once<K> {
+    clock: Clock,
+    until: Mutex<HashMap<K, Moment>>,
+}
+
+impl<K: Eq + Hash> Once<K> {
+    pub(super) fn new(clock: &Clock) -> Once<K> {
+        Once { clock: clock.clone(), until: Mutex::default() }
+    }
+
+    /// Whether it was counted in the last `period`.
+    pub(super) fn is_counted(&self, key: &K) -> bool {
+        let now = self.clock.now();
+        self.until.lock().get(key).is_some_and(|until| *until > now)
+    }
+
+    /// It has been counted now. With too many kept it is forgotten, and counts again.
+    pub(super) fn counted(&self, key: K, period: Duration) {
+        let now = self.clock.now();
+        let mut until = self.until.lock();
+        if until.len() >= KEYS_MAX {
+            until.retain(|_, until| *until > now);
+        }
+        if until.len() < KEYS_MAX {
+            until.insert(key, now + period);
+        }
+    }
+}
+
 /// What counts as one address: one of IPv4, one /64 of IPv6. None on loopback, which is not
 /// limited.
 pub(super) fn network(address: IpAddr) -> Option<IpAddr> {

@@ -227,12 +227,12 @@ impl<'a> What<'a> {
         }
     }
 
-    /// As the callback is told.
+    /// As the callback is told: a prefix is asked about as the whole vault, because a document may
+    /// be named as the prefix is written.
     pub(super) fn path(&self) -> Option<&str> {
         match self {
-            What::Vault => None,
+            What::Vault | What::Under(_) => None,
             What::Path(path) => Some(path),
-            What::Under(prefix) => Some(&prefix.path),
         }
     }
 }

@@ -22,6 +22,7 @@ use sheaf_protocol::ids::{Principal, VaultName};
 use tokio::sync::broadcast;
 
 use super::caller::{Caller, Known};
+use super::rate;
 use super::role::{Grant, Role};
 use crate::time::Clock;
 
@@ -35,7 +36,7 @@ pub struct Caps {
     pub per_principal_max: usize,
     /// In one vault.
     pub per_vault_max: usize,
-    /// From one address; loopback is not counted.
+    /// From one address (IPv6: one /64); loopback is not counted.
     pub per_address_max: usize,
 }
 
@@ -93,13 +94,21 @@ pub enum SessionEvent {
 /// A change that reaches a session: another role, or the end.
 type Change = Result<Grant, Refusal>;
 
+/// What a session was told. Under one lock, so that of two changes the later one stays.
+struct Told {
+    /// As last said; the role of the [`Session`] is that of its beginning.
+    role: Role,
+    /// Not yet heard.
+    change: Option<Change>,
+    /// It was told to end: nothing after that counts.
+    is_over: bool,
+}
+
 struct Entry {
     session: Session,
-    /// What the session was last told; the role of `session` is that of its beginning.
-    role: Mutex<Role>,
+    told: Mutex<Told>,
     /// None for a session that nobody can take anything from: in tests.
     caller: Option<Caller>,
-    change: Mutex<Option<Change>>,
     /// The callback is another one: it must be asked.
     is_doubtful: AtomicBool,
     waker: AtomicWaker,
@@ -108,9 +117,8 @@ struct Entry {
 impl Entry {
     fn new(session: Session, caller: Option<Caller>) -> Entry {
         Entry {
-            role: Mutex::new(session.role),
+            told: Mutex::new(Told { role: session.role, change: None, is_over: false }),
             caller,
-            change: Mutex::default(),
             is_doubtful: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             session,
@@ -118,19 +126,41 @@ impl Entry {
     }
 
     fn shown(&self) -> Session {
-        Session { role: *self.role.lock(), ..self.session.clone() }
+        Session { role: self.told.lock().role, ..self.session.clone() }
+    }
+
+    /// By the rules of now, if they tell without asking anybody.
+    fn known(&self) -> Option<Result<Known, Refusal>> {
+        self.caller.as_ref()?.known(&self.session.vault, &self.session.document)
     }
 
     fn tell(&self, change: Change) {
-        if let Ok(grant) = &change {
-            let mut role = self.role.lock();
-            if *role == grant.role {
-                return;
-            }
-            *role = grant.role;
+        self.told.lock().take(change, &self.waker);
+    }
+
+    /// Tells what the rules of now say, or `otherwise` where somebody else must. They are looked at
+    /// under the lock: who comes later has looked later. False if there is nothing to tell.
+    fn judge(&self, otherwise: Option<Change>) -> bool {
+        let mut told = self.told.lock();
+        let known = self.known().map(|known| known.map(|known| known.grant));
+        let Some(change) = known.or(otherwise) else { return false };
+        told.take(change, &self.waker);
+        true
+    }
+}
+
+impl Told {
+    fn take(&mut self, change: Change, waker: &AtomicWaker) {
+        if self.is_over {
+            return;
         }
-        *self.change.lock() = Some(change);
-        self.waker.wake();
+        match &change {
+            Ok(grant) if grant.role == self.role => return,
+            Ok(grant) => self.role = grant.role,
+            Err(_) => self.is_over = true,
+        }
+        self.change = Some(change);
+        waker.wake();
     }
 }
 
@@ -213,14 +243,9 @@ impl Roster {
     /// Holds every session against new rules. Those whose grant did not change are not woken.
     pub(super) fn review(&self, is_other_callback: bool) {
         for entry in self.entries() {
-            let Some(caller) = &entry.caller else { continue };
-            match caller.known(&entry.session.vault, &entry.session.document) {
-                Some(known) => entry.tell(known.map(|known| known.grant)),
-                None if is_other_callback => {
-                    entry.is_doubtful.store(true, Ordering::Release);
-                    entry.waker.wake();
-                }
-                None => {}
+            if !entry.judge(None) && is_other_callback {
+                entry.is_doubtful.store(true, Ordering::Release);
+                entry.waker.wake();
             }
         }
     }
@@ -256,7 +281,8 @@ impl Table {
         if count(self.per_vault.get(vault)) >= caps.per_vault_max {
             return too_many("too many sessions in this vault");
         }
-        if count(self.per_address.get(&address)) >= caps.per_address_max {
+        let network = rate::network(address);
+        if network.is_some_and(|it| count(self.per_address.get(&it)) >= caps.per_address_max) {
             return too_many("too many sessions from this address");
         }
         Ok(())
@@ -265,8 +291,8 @@ impl Table {
     fn count(&mut self, session: &Session) {
         *self.per_principal.entry(session.principal.clone()).or_default() += 1;
         *self.per_vault.entry(session.vault.clone()).or_default() += 1;
-        if !session.address.is_loopback() {
-            *self.per_address.entry(session.address).or_default() += 1;
+        if let Some(network) = rate::network(session.address) {
+            *self.per_address.entry(network).or_default() += 1;
         }
     }
 
@@ -381,7 +407,7 @@ impl Leash {
     /// What the session may do now.
     #[must_use]
     pub fn grant(&self) -> Grant {
-        Grant { principal: self.entry.session.principal.clone(), role: *self.entry.role.lock() }
+        Grant { principal: self.entry.session.principal.clone(), role: self.entry.told.lock().role }
     }
 
     /// Ready with the new grant when the role has changed, or with why the session must end.
@@ -394,26 +420,32 @@ impl Leash {
             }
             while let Poll::Ready(answer) = pull.poll(cx, entry) {
                 let is_over = answer.is_err();
-                entry.tell(answer);
+                entry.judge(Some(answer));
                 if is_over {
                     break;
                 }
             }
         }
-        match entry.change.lock().take() {
+        let change = entry.told.lock().change.take();
+        match change {
             Some(change) => Poll::Ready(change),
             None => Poll::Pending,
         }
     }
 
     fn follow(&mut self, caller: Caller, clock: Clock) -> Result<(), Refusal> {
-        let Session { vault, document, .. } = &self.entry.session;
         let grant = self.grant();
-        let (last, must_ask) = match caller.known(vault, document) {
-            Some(known) => (known?, false),
-            None => (Known { grant, expires_ms: None, again_ms: None }, true),
+        let (last, must_ask) = {
+            let mut told = self.entry.told.lock();
+            let known = match self.entry.known() {
+                Some(known) => (known?, false),
+                None => (Known { grant, expires_ms: None, again_ms: None }, true),
+            };
+            told.role = known.0.grant.role;
+            // A reload that found us in the table already has said no more than this.
+            told.change.take_if(|change| change.is_ok());
+            known
         };
-        *self.entry.role.lock() = last.grant.role;
         if must_ask || last.again_ms.is_some() {
             let mut pull = Box::new(Pull { caller, clock, last, step: Step::Rest });
             if must_ask {

@@ -15,6 +15,11 @@ fn on_loopback() -> Config {
     Config { listen: vec![([127, 0, 0, 1], 1234).into()], ..Config::default() }
 }
 
+/// Open because somebody said so.
+fn anyone() -> Config {
+    Config { allow_anonymous: true, ..on_loopback() }
+}
+
 fn with_ada() -> Config {
     Config { users: vec![UserConfig::new("ada", SECRET, Role::Read)], ..on_loopback() }
 }
@@ -96,7 +101,7 @@ fn a_token_comes_in_a_header_or_in_the_query() {
 
 #[test]
 fn a_host_name_that_is_not_ours_is_refused() {
-    let auth = auth(&Config { hosts: vec!["Notes.example.org".to_owned()], ..on_loopback() });
+    let auth = auth(&Config { hosts: vec!["Notes.example.org".to_owned()], ..anyone() });
     for ours in [
         "localhost",
         "LOCALHOST:1234",
@@ -133,7 +138,7 @@ fn a_page_from_elsewhere_is_refused() {
     let auth = auth(&Config {
         hosts: vec!["notes.example.org".to_owned()],
         origins: vec!["https://app.example.org".to_owned()],
-        ..on_loopback()
+        ..anyone()
     });
     let from = |origin| refused(&auth, &[("host", "notes.example.org"), ("origin", origin)]);
     for known in [
@@ -237,26 +242,41 @@ fn a_token_that_somebody_else_knows_opens_no_page_that_nobody_asks_about() {
     assert!(admit("/metrics", &[("host", "localhost"), token]).is_ok());
 }
 
-#[test]
-fn wrong_tokens_from_one_address_are_slowed_down_and_right_ones_with_them() {
+/// A server that takes ten wrong tokens from an address, and what it says to one more token.
+fn few_failures() -> impl Fn(&str, [u8; 4]) -> Result<(), Denied> {
     let rates = Rates { failures_per_address_per_min: 1, ..Rates::default() };
     let auth = auth(&Config { rates, ..with_ada() });
-    let from = |token: &str, address: [u8; 4]| {
+    move |token, address| {
         let value = format!("Bearer {token}");
         let headers = [("host", "localhost"), ("authorization", &*value)];
         auth.admit(&request("/", &headers), IpAddr::from(address)).map(drop)
-    };
+    }
+}
+
+#[test]
+fn wrong_tokens_from_one_address_are_slowed_down() {
+    let from = few_failures();
     let far = [192, 0, 2, 1];
-    for _ in 0..10 {
-        assert_eq!(from("wrong", far), Ok(()), "what it is worth is told later");
+    for n in 0..10 {
+        assert_eq!(from(&format!("wrong {n}"), far), Ok(()), "what it is worth is told later");
     }
-    for token in ["wrong", SECRET] {
-        let denied = from(token, far).expect_err("too many");
-        assert_eq!(denied.refusal.code, Code::TooMany);
-        assert!(denied.retry_after.is_some());
+    let denied = from("another", far).expect_err("too many");
+    assert_eq!(denied.refusal.code, Code::TooMany);
+    assert!(denied.retry_after.is_some());
+    assert_eq!(from(SECRET, far), Ok(()), "a right one passes");
+    assert_eq!(from("another", [192, 0, 2, 2]), Ok(()), "another address");
+    assert_eq!(from("another", [127, 0, 0, 1]), Ok(()), "loopback");
+}
+
+#[test]
+fn two_stale_tabs_do_not_lock_their_office_out() {
+    let from = few_failures();
+    let office = [192, 0, 2, 1];
+    for _ in 0..100 {
+        assert_eq!((from("stale one", office), from("stale two", office)), (Ok(()), Ok(())));
     }
-    assert_eq!(from(SECRET, [192, 0, 2, 2]), Ok(()), "another address");
-    assert_eq!(from("wrong", [127, 0, 0, 1]), Ok(()), "loopback");
+    assert_eq!(from(SECRET, office), Ok(()));
+    assert_eq!(from("a typing error", office), Ok(()), "there is room for others' mistakes");
 }
 
 #[test]
@@ -297,4 +317,54 @@ fn the_same_words_for_whoever_may_not_whatever_there_is() {
     assert_eq!(refused("mine", None, Role::Admin), words);
     let admin = futures::executor::block_on(caller.server_admin());
     assert_eq!(admin.expect_err("a reader"), words);
+}
+
+#[test]
+fn a_reload_never_opens_a_server_that_was_closed() {
+    let elsewhere = Config { listen: vec![([0, 0, 0, 0], 1234).into()], ..with_ada() };
+    for started in [elsewhere, with_ada()] {
+        let auth = auth(&started);
+        for emptied in [on_loopback(), Config::default()] {
+            assert!(auth.replace(&emptied).is_err());
+            assert!(!auth.is_open());
+            assert_eq!(worth(&auth, None).expect_err("closed").code, Code::Unauthorised);
+            assert!(worth(&auth, Some(SECRET)).is_ok(), "the old rules stay");
+        }
+    }
+    let auth = auth(&with_ada());
+    let error = auth.replace(&on_loopback()).expect_err("no users");
+    assert!(error.to_string().contains("restart"), "{error}");
+    let everybody = Config { allow_anonymous: true, ..on_loopback() };
+    auth.replace(&everybody).expect("said in so many words");
+    assert!(auth.replace(&on_loopback()).is_err(), "writers do not become administrators");
+}
+
+#[test]
+fn a_reload_that_allows_everybody_looks_at_the_admin_listener_that_was_bound() {
+    let admin_elsewhere = Some(([0, 0, 0, 0], 9464).into());
+    let auth = auth(&Config { admin_elsewhere, ..with_ada() });
+    let everybody = Config { allow_anonymous: true, ..with_ada() };
+    assert!(matches!(auth.replace(&everybody), Err(Error::AdminElsewhere(_))));
+    assert!(!auth.is_open());
+}
+
+#[test]
+fn an_open_server_stays_open_over_a_reload() {
+    let auth = auth(&on_loopback());
+    auth.replace(&on_loopback()).expect("as before");
+    assert!(auth.is_open());
+    let elsewhere = Config { listen: vec![([0, 0, 0, 0], 1234).into()], ..Config::default() };
+    assert!(matches!(auth.replace(&elsewhere), Err(Error::OpenElsewhere(_))));
+}
+
+#[test]
+fn a_server_that_is_set_up_for_a_proxy_does_not_start_open() {
+    let named = Config { hosts: vec!["notes.example.org".to_owned()], ..on_loopback() };
+    let proxied = Config { has_proxies: true, ..on_loopback() };
+    for published in [named, proxied] {
+        let error = start(&published).expect_err("open to whoever comes through the proxy");
+        assert!(error.to_string().contains("[[users]]"), "{error}");
+        assert!(start(&Config { allow_anonymous: true, ..published.clone() }).is_ok());
+        assert!(start(&Config { users: with_ada().users, ..published }).is_ok());
+    }
 }

@@ -91,7 +91,7 @@ pub(super) enum Maker {
     /// A user, and a hash of the hash of the token it had.
     #[serde(rename = "u")]
     User(String, String),
-    /// The key that signed its JWT.
+    /// A hash of the key that signed its JWT and of how [jwt] judged it.
     #[serde(rename = "j")]
     Jwt(String),
 }

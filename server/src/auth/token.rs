@@ -190,6 +190,16 @@ pub(super) enum Carried<'a> {
     TooLong,
 }
 
+impl Carried<'_> {
+    /// Of the token; all that are too long are one.
+    pub(super) fn digest(&self) -> Digest {
+        match self {
+            Carried::Token(token) => Digest::of(token.as_bytes()),
+            Carried::None | Carried::TooLong => Digest::of(b""),
+        }
+    }
+}
+
 /// The token of a request: `Authorization: Bearer`, else the query parameter `token`, which is the
 /// only way an old y-websocket client has, else a WebSocket subprotocol. An empty one counts as
 /// none.

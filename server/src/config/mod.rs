@@ -9,6 +9,7 @@ pub mod risks;
 pub mod watch;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -330,6 +331,8 @@ impl Config {
             hosts: self.hosts.clone(),
             origins: self.origins.clone(),
             listen: self.all_addresses().iter().filter_map(Address::tcp).collect(),
+            admin_elsewhere: self.admin_elsewhere(),
+            has_proxies: !self.trusted_proxies.is_empty(),
             caps: Caps {
                 per_principal_max: self.limits.sessions_per_user_max,
                 per_vault_max: self.limits.sessions_per_vault_max,
@@ -344,6 +347,12 @@ impl Config {
                 failures_per_address_per_min: self.limits.rate_failures_per_address_per_min,
             },
         }
+    }
+
+    /// The first address of `admin_listen` that other machines can reach.
+    #[must_use]
+    pub fn admin_elsewhere(&self) -> Option<SocketAddr> {
+        self.admin_listen.iter().flatten().filter(|it| it.is_elsewhere()).find_map(Address::tcp)
     }
 
     fn all_addresses(&self) -> Vec<Address> {

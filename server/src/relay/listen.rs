@@ -373,14 +373,17 @@ impl Server {
         mut permit: Permit,
     ) -> Result<(Stream, Peer, Arc<Permit>), Unopened> {
         let mut hop = address.map(|address| address.ip());
+        let mut is_shared = is_trusted(&self.trusted, hop);
         if door.has_proxy_header {
             if !is_trusted(&self.trusted, hop) {
                 return Err(Unopened::Untrusted);
             }
+            // A header that names nobody says nothing of who wrote the requests behind it.
+            is_shared = false;
             if let Some(client) = proxy::read(&mut stream).await? {
                 let client = client.ip().to_canonical();
                 hop = Some(client);
-                let is_shared = is_trusted(&self.trusted, hop);
+                is_shared = is_trusted(&self.trusted, hop);
                 if !is_shared && !permit.belongs_to(client) {
                     return Err(Unopened::Full);
                 }
@@ -393,7 +396,7 @@ impl Server {
         let peer = Peer {
             address,
             client: hop.map_or(Ipv4Addr::LOCALHOST.into(), |hop| hop.to_canonical()),
-            is_shared: is_trusted(&self.trusted, hop),
+            is_shared,
             listener: door.kind,
             is_tls: door.tls.is_some(),
             permit: (!permit.is_overflow()).then(|| Arc::clone(&permit)),

@@ -54,3 +54,11 @@ fn of_host_and_protocol_the_last_value_counts() {
     assert_eq!((found.host.as_deref(), found.is_tls), (Some("a.b"), Some(true)));
     assert_eq!(told(&[]), Forwarded::default());
 }
+
+#[test]
+fn one_kind_of_header_silences_the_other() {
+    let forged = ("forwarded", "for=203.0.113.9;host=evil.example;proto=https");
+    let found = told(&[forged, ("x-forwarded-for", "192.0.2.1")]);
+    assert_eq!(found.client, "192.0.2.1".parse().ok());
+    assert_eq!((found.host, found.is_tls), (None, None), "a client's own, passed on");
+}

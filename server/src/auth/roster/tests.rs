@@ -265,3 +265,38 @@ async fn sessions_are_capped_by_user_vault_and_address() {
         assert!(enter(&auth, ADA, "c").await.is_ok());
     }
 }
+
+#[tokio::test]
+async fn a_session_that_was_told_to_end_ends_whatever_is_said_after() {
+    let (auth, _clock, _hand) = start(&both());
+    let mut ada = Watched::enter(&auth, ADA).await;
+    let mut bob = Watched::enter(&auth, BOB).await;
+    assert!(auth.kick(ada.leash.id()));
+    let mut weaker = both();
+    for user in &mut weaker.users {
+        user.role = Some(Role::Read);
+    }
+    auth.replace(&weaker).expect("right");
+    assert_eq!(ada.code(), Some(Code::Forbidden), "not merely a reader");
+    assert_eq!(bob.poll().expect("told").expect("here").role, Role::Read);
+    auth.replace(&both()).expect("right");
+    assert_eq!(ada.poll(), None, "told once");
+}
+
+#[tokio::test]
+async fn sessions_of_one_ipv6_network_are_counted_together() {
+    let caps = Caps { per_principal_max: 9, per_vault_max: 9, per_address_max: 1 };
+    let (auth, _clock, _hand) = start(&Config { caps, ..both() });
+    let enter = async |address: &str| {
+        let request = Request::get("/").header("authorization", format!("Bearer {ADA}"));
+        let request = request.header("host", "localhost").body(()).expect("legal");
+        let address = address.parse().expect("an address");
+        let caller = auth.admit(&request.into_parts().0, address).expect("admitted");
+        let vault = VaultName::default();
+        let grant = caller.grant(&vault, Some("a"), Role::Read).await?;
+        caller.enter(&vault, "a", "y-websocket", grant)
+    };
+    let _first = enter("2001:db8::1").await.expect("one");
+    assert_eq!(enter("2001:db8::2").await.expect_err("the same").code, Code::TooMany);
+    assert!(enter("2001:db8:0:1::1").await.is_ok(), "another /64");
+}

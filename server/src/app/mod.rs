@@ -140,6 +140,7 @@ impl App {
             about: Arc::new(about),
             clock: clock.clone(),
             tasks: edges.clone(),
+            is_admin_elsewhere: config.admin_elsewhere().is_some(),
             text_bytes_max: config.limits.message_bytes_max,
         };
         let routes = front::Routes::new(&state, config.admin_listen.is_some());

@@ -4,20 +4,53 @@
 //! the server: a configuration that is wrong is told, and the old one stays.
 
 use std::future::pending;
+use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::supervisor::Supervisor;
 use crate::app::App;
 use crate::config::watch::Watch;
-use crate::config::{Config, Sources};
+use crate::config::{self, Config, Sources};
 use crate::relay::tls;
 use crate::time::Clock;
 
-/// Follows the configuration for as long as it is polled.
-pub(super) async fn follow(app: &App, sources: &Sources, clock: &Clock, supervisor: &Supervisor) {
+/// Rounds of watching what the configuration names, while it names other files each time.
+const ROUNDS_MAX: usize = 3;
+
+/// A configuration, with its files watched since before they were read: no change is missed.
+pub(super) struct Watched {
+    pub(super) config: Config,
+    pub(super) watch: Option<Watch>,
+}
+
+impl Watched {
+    /// Watches, then reads; again where what was read names other files.
+    pub(super) fn load(sources: &Sources) -> Result<Watched, config::Error> {
+        let mut files: Vec<_> = sources.file.iter().cloned().collect();
+        let mut round = 0;
+        loop {
+            let watch = watch(files.clone());
+            let config = Config::load(sources)?;
+            let named = named(&config, sources);
+            round += 1;
+            if named == files || round == ROUNDS_MAX {
+                return Ok(Watched { config, watch });
+            }
+            files = named;
+        }
+    }
+}
+
+/// Follows the configuration for as long as it is polled. `watch` is of the one that is in force.
+pub(super) async fn follow(
+    app: &App,
+    sources: &Sources,
+    mut watch: Option<Watch>,
+    clock: &Clock,
+    supervisor: &Supervisor,
+) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return pending().await };
-    let mut watch = watch(&app.config(), sources);
     loop {
         let changed = async {
             match &mut watch {
@@ -30,11 +63,13 @@ pub(super) async fn follow(app: &App, sources: &Sources, clock: &Clock, supervis
             () = changed => {}
         }
         supervisor.reloading();
-        match Config::load(sources).map(|config| app.reload(config)) {
-            Ok(Ok(())) => watch = self::watch(&app.config(), sources),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the configuration was not taken: the old one stays");
-            }
+        match Watched::load(sources) {
+            Ok(read) => match app.reload(read.config) {
+                Ok(()) => watch = read.watch,
+                Err(error) => {
+                    tracing::error!(%error, "the configuration was not taken: the old one stays");
+                }
+            },
             Err(error) => {
                 tracing::error!(%error, "the configuration was not read again: the old one stays");
             }
@@ -43,10 +78,13 @@ pub(super) async fn follow(app: &App, sources: &Sources, clock: &Clock, supervis
     }
 }
 
-fn watch(config: &Config, sources: &Sources) -> Option<Watch> {
+/// Every file that a configuration is made of.
+fn named(config: &Config, sources: &Sources) -> Vec<PathBuf> {
     let certificate = config.tls.iter().flat_map(tls::Config::files);
-    let files = sources.file.iter().chain(config.jwt.files()).chain(certificate);
-    let files: Vec<_> = files.cloned().collect();
+    sources.file.iter().chain(config.jwt.files()).chain(certificate).cloned().collect()
+}
+
+fn watch(files: Vec<PathBuf>) -> Option<Watch> {
     if files.is_empty() {
         return None;
     }
@@ -57,3 +95,6 @@ fn watch(config: &Config, sources: &Sources) -> Option<Watch> {
         })
         .ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use super::settings::Settings;
 use super::supervisor::Supervisor;
 use crate::app::telemetry::Telemetry;
 use crate::app::{Ambient, App, Stopped};
+use crate::config::watch::Watch;
 use crate::config::{self, Config, Log, Sources, keys};
 use crate::relay::listen::Kind;
 use crate::task;
@@ -34,14 +35,15 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = arguments.settings.load()?;
+    let sources = arguments.settings.sources();
+    let reload::Watched { config, watch } = reload::Watched::load(&sources)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let filter = filter(&config.log)?;
     let telemetry =
         Telemetry::start(&config.telemetry, filter, config.log.format, runtime.handle())?;
     task::log_panics_without_message();
     raise_descriptor_limit(config.limits.connections_max);
-    let done = runtime.block_on(until_told(config, &arguments.settings.sources()));
+    let done = runtime.block_on(until_told(config, &sources, watch));
     telemetry.end();
     done?;
     Ok(ExitCode::SUCCESS)
@@ -59,7 +61,11 @@ fn help() -> String {
     help
 }
 
-async fn until_told(config: Config, sources: &Sources) -> anyhow::Result<()> {
+async fn until_told(
+    config: Config,
+    sources: &Sources,
+    watch: Option<Watch>,
+) -> anyhow::Result<()> {
     // Before anything starts: a signal during the start must not be lost.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -73,7 +79,7 @@ async fn until_told(config: Config, sources: &Sources) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
         () = supervisor.feed(&clock) => {}
-        () = reload::follow(&app, sources, &clock, &supervisor) => {}
+        () = reload::follow(&app, sources, watch, &clock, &supervisor) => {}
     }
     supervisor.stopping();
     tracing::info!("stopping; a second signal ends it at once");

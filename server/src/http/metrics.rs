@@ -18,7 +18,10 @@ pub fn routes() -> Vec<Route> {
     vec![Route::at("/metrics", "metrics").on_admin(Method::GET, render)]
 }
 
-async fn render(state: State, _ask: Ask) -> Result<impl Reply, Error> {
+async fn render(state: State, ask: Ask) -> Result<impl Reply, Error> {
+    if state.is_admin_elsewhere {
+        ask.caller.server_admin().await?;
+    }
     state.metrics.ready.set(i64::from(state.health.check_ready().is_ok()));
     state.health.refresh(&state.metrics);
     Ok(with_header(state.metrics.text(), "content-type", CONTENT_TYPE))

@@ -59,6 +59,8 @@ pub struct State {
     pub clock: Clock,
     /// The tasks behind streams; they end when it stops.
     pub tasks: Group,
+    /// Whether other machines reach the operator's listener: then metrics take an administrator.
+    pub is_admin_elsewhere: bool,
     /// Bytes of one text or update.
     pub text_bytes_max: usize,
 }

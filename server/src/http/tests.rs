@@ -63,6 +63,7 @@ async fn ask(health: &Arc<Switch>, mut request: Request<String>) -> Answer {
         about: Arc::new(status::About::new(&clock, dir.path(), 1 << 30)),
         clock,
         tasks,
+        is_admin_elsewhere: false,
         text_bytes_max: 1 << 20,
     };
     request.extensions_mut().insert(Caller::anyone());

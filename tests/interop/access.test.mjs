@@ -67,17 +67,23 @@ test('a stock provider carries it in the query or as a subprotocol', async (t) =
     })
     await until(() => provider.synced, 'synced')
     provider.destroy()
+    // Its awareness keeps a timer, and so the process, until its document goes.
+    doc.destroy()
   }
 })
 
 test('a stock provider stops for good when its token is taken away', async (t) => {
   const { server, configure } = await guarded(t)
-  const provider = new WebsocketProvider(server.ws, 'room', new Y.Doc(), {
+  const doc = new Y.Doc()
+  const provider = new WebsocketProvider(server.ws, 'room', doc, {
     WebSocketPolyfill: WebSocket,
     disableBc: true,
     params: { token: TOKEN }
   })
-  t.after(() => provider.destroy())
+  t.after(() => {
+    provider.destroy()
+    doc.destroy()
+  })
   const codes = []
   provider.on('connection-close', (event) => codes.push(event?.code))
   await until(() => provider.synced, 'synced')

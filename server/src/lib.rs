@@ -9,6 +9,7 @@ pub mod config;
 pub mod document;
 pub mod http;
 pub mod journal;
+pub mod memory;
 pub mod metrics;
 pub mod relay;
 pub mod store;

@@ -22,8 +22,8 @@ use crate::document::registry::{self, Registry};
 use crate::document::turns::Work;
 use crate::http;
 use crate::journal::{self, Journal};
+use crate::memory::Budget;
 use crate::metrics::Metrics;
-use crate::relay::budget::Budget;
 use crate::relay::session::{self, Limits, Relay};
 use crate::relay::upgrade::{self, Opened};
 use crate::store::{self, Store};
@@ -158,6 +158,11 @@ impl Core {
         };
         self.webhooks = Some(Webhooks::start(hooks, basis, &self.telling)?);
         Ok(())
+    }
+
+    /// The memory for what is large and on its way.
+    pub(super) fn memory(&self) -> Budget {
+        self.relay.budget.clone()
     }
 
     /// Takes an opened WebSocket and starts its session.

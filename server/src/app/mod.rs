@@ -57,6 +57,9 @@ pub enum Error {
     /// It would be open to those it should not be open to.
     #[error(transparent)]
     Auth(#[from] auth::Error),
+    /// Telemetry cannot be.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::Error),
     /// What is kept cannot be opened.
     #[error(transparent)]
     Kept(#[from] core::Error),
@@ -141,6 +144,7 @@ impl App {
             clock: clock.clone(),
             tasks: edges.clone(),
             is_admin_elsewhere: config.admin_elsewhere().is_some(),
+            memory: core.memory(),
             text_bytes_max: config.limits.message_bytes_max,
         };
         let routes = front::Routes::new(&state, config.admin_listen.is_some());

@@ -95,7 +95,8 @@ impl Caller {
         &self.credential
     }
 
-    /// Enters a session that this caller opens into the list of those that live.
+    /// Enters a session that this caller opens into the list of those that live. Without a name of
+    /// a document it is about the whole vault, as a reader of the feed is.
     ///
     /// # Errors
     /// `TooMany` over the caps on sessions.
@@ -156,6 +157,35 @@ impl Caller {
         least: Role,
     ) -> Result<Grant, Refusal> {
         self.granted(vault, &What::of(path), least).await
+    }
+
+    /// Whether the caller may do `least` to a document or a vault: for listings and answers that
+    /// leave out what it may not see. A no is no attempt, so it is not logged.
+    ///
+    /// # Errors
+    /// `Unauthorised` without a valid token where one is needed, `Unavailable` if nobody could be
+    /// asked.
+    pub async fn may(
+        &self,
+        vault: &VaultName,
+        path: Option<&str>,
+        least: Role,
+    ) -> Result<bool, Refusal> {
+        let what = path.map_or(What::Vault, |path| What::Path(Cow::Borrowed(path)));
+        match self.standing(Some((vault, path))).await {
+            Ok(standing) => {
+                let role = reach::role_in(&standing.rules, vault, &what);
+                Ok(role.is_some_and(|role| role >= least))
+            }
+            Err(Refusal { code: Code::Forbidden, .. }) => Ok(false),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Whether somebody else must be asked about every single vault.
+    #[must_use]
+    pub fn is_asked_about(&self) -> bool {
+        matches!(&*self.credential, Credential::Asked(_))
     }
 
     async fn granted(
@@ -233,7 +263,7 @@ impl Caller {
         if let Some(known) = self.known(&vault, &document) {
             return known;
         }
-        let standing = self.standing(Some((&vault, Some(&document)))).await;
+        let standing = self.standing(Some((&vault, what_of(&document).path()))).await;
         let now_ms = self.auth.now_ms();
         let callback = self.auth.rules().callback.clone().ok_or_else(not_valid)?;
         let again_ms = now_ms.saturating_add(callback.recheck().as_millis() as u64);
@@ -253,6 +283,15 @@ impl Caller {
             }
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// Whether the caller may make tickets at all: to be asked before anything of it is read.
+    ///
+    /// # Errors
+    /// `Unauthorised` without a valid token, `Forbidden` for a ticket's holder and whoever the
+    /// callback let in.
+    pub fn check_makes_tickets(&self) -> Result<(), Refusal> {
+        self.maker().map(drop)
     }
 
     /// On whose authority a ticket of this caller would stand, and until when at most.
@@ -294,7 +333,7 @@ impl Caller {
 
 impl Known {
     fn of(standing: Standing, vault: &VaultName, document: &str) -> Result<Known, Refusal> {
-        let what = What::Path(Cow::Borrowed(document));
+        let what = what_of(document);
         let role = reach::role_in(&standing.rules, vault, &what).ok_or(FORBIDDEN)?;
         let grant = Grant { principal: standing.principal, role };
         Ok(Known { grant, expires_ms: standing.expires_ms, again_ms: standing.expires_ms })
@@ -311,6 +350,11 @@ impl Standing {
             expires_ms: said.expires_ms,
         }
     }
+}
+
+/// What a session is about: a document, or the vault where none is named.
+fn what_of(document: &str) -> What<'_> {
+    if document.is_empty() { What::Vault } else { What::Path(Cow::Borrowed(document)) }
 }
 
 impl Rules {

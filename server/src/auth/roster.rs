@@ -51,7 +51,7 @@ impl Default for Caps {
 pub struct SessionFacts {
     /// The vault it joins.
     pub vault: VaultName,
-    /// The document's name.
+    /// The document's name; empty for a session about the whole vault.
     pub document: Arc<str>,
     /// The client's.
     pub address: IpAddr,
@@ -68,7 +68,7 @@ pub struct Session {
     pub id: u64,
     /// The vault.
     pub vault: VaultName,
-    /// The document's name.
+    /// The document's name; empty for a session about the whole vault.
     pub document: Arc<str>,
     /// On whose behalf.
     pub principal: Principal,
@@ -82,7 +82,8 @@ pub struct Session {
     pub since_ms: u64,
 }
 
-/// Somebody came or went.
+/// Somebody came to a document or left it. Readers of the feed join nothing: of them there is no
+/// event.
 #[derive(Clone, Debug)]
 pub enum SessionEvent {
     /// A session was opened.
@@ -216,8 +217,7 @@ impl Roster {
         // By the rules of now: a reload that came before we were in the table has missed us.
         leash.follow(caller.clone(), clock.clone()).inspect_err(|_| self.leave(&leash.entry))?;
         leash.roster = roster;
-        // Nobody need listen.
-        let _ = self.events.send(SessionEvent::Joined(leash.entry.shown()));
+        self.announce(&leash.entry, SessionEvent::Joined);
         Ok(leash)
     }
 
@@ -259,7 +259,14 @@ impl Roster {
         if table.sessions.remove(&entry.session.id).is_some() {
             table.uncount(&entry.session);
             drop(table);
-            let _ = self.events.send(SessionEvent::Left(entry.shown()));
+            self.announce(entry, SessionEvent::Left);
+        }
+    }
+
+    fn announce(&self, entry: &Entry, event: fn(Session) -> SessionEvent) {
+        if !entry.session.document.is_empty() {
+            // Nobody need listen.
+            let _ = self.events.send(event(entry.shown()));
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::config::risks::{Machine, risks};
 use crate::config::{Config, keys};
 use crate::relay::tls::Tls;
 use crate::time::Clock;
+use crate::webhook::config::Hook;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -120,6 +121,8 @@ fn check(settings: &Settings, is_json: bool) -> anyhow::Result<ExitCode> {
 fn would_start(config: &Config) -> Result<(), app::Error> {
     serve::filter(&config.log)?;
     let clock = Clock::system();
+    Hook::all(&config.webhooks)?;
+    config.telemetry.check()?;
     Auth::check(&config.auth(), &clock)?;
     config.tls.as_ref().map(|files| Tls::load(files, clock, Arc::default())).transpose()?;
     Ok(())

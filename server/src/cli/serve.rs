@@ -61,11 +61,7 @@ fn help() -> String {
     help
 }
 
-async fn until_told(
-    config: Config,
-    sources: &Sources,
-    watch: Option<Watch>,
-) -> anyhow::Result<()> {
+async fn until_told(config: Config, sources: &Sources, watch: Option<Watch>) -> anyhow::Result<()> {
     // Before anything starts: a signal during the start must not be lost.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -156,7 +156,7 @@ pub struct Limits {
     pub rate_failures_per_address_per_min: u64,
     /// One message. At most the bound of the wire, 16 MiB.
     pub message_bytes_max: usize,
-    /// Bytes of messages read and not yet applied, all sessions together.
+    /// Bytes of messages read and not yet applied, and of large bodies over HTTP, all together.
     pub pending_bytes_max: usize,
     /// Time for a request's head to arrive.
     pub header_timeout_s: u64,

@@ -21,12 +21,10 @@ use super::State;
 use super::body::{self, Chunks};
 use super::error::Error;
 use crate::auth::{Caller, Grant, Role};
+use crate::memory::Permit;
 
 /// A body that nobody has read yet.
 pub type Body = Arc<Mutex<Option<Chunks>>>;
-
-/// A JSON body; the largest is a list of edits.
-const JSON_BYTES_MAX: usize = 4 << 20;
 
 /// A request.
 pub struct Ask {
@@ -37,6 +35,8 @@ pub struct Ask {
     captured: Vec<String>,
     query: String,
     body: Body,
+    /// For the body, as long as the request is worked on.
+    permit: Mutex<Option<Permit>>,
 }
 
 /// The place of a file, as the path of a request gives it.
@@ -73,7 +73,7 @@ impl Ask {
         query: String,
         body: Body,
     ) -> Ask {
-        Ask { caller, headers, captured, query, body }
+        Ask { caller, headers, captured, query, body, permit: Mutex::default() }
     }
 
     /// The `place`-th name in the route's pattern, decoded.
@@ -131,7 +131,10 @@ impl Ask {
     pub async fn bytes(&self, state: &State, bytes_max: usize) -> Result<Bytes, Error> {
         self.check_not_encoded()?;
         let chunks = self.body.lock().take().expect("a handler reads its body once");
-        body::read(&self.headers, chunks, bytes_max, &state.clock).await
+        let State { clock, memory, .. } = state;
+        let read = body::read(&self.headers, chunks, bytes_max, clock, memory).await?;
+        *self.permit.lock() = read.permit;
+        Ok(read.bytes)
     }
 
     /// The body as text.
@@ -153,13 +156,16 @@ impl Ask {
         })
     }
 
-    /// The body as the JSON of a `T`.
+    /// The body as the JSON of a `T`, at most `bytes_max`.
     ///
     /// # Errors
     /// As [`Ask::bytes`]; `Malformed` with line and column.
-    pub async fn json<T: DeserializeOwned>(&self, state: &State) -> Result<T, Error> {
+    pub async fn json<T>(&self, state: &State, bytes_max: usize) -> Result<T, Error>
+    where
+        T: DeserializeOwned,
+    {
         self.check_charset()?;
-        let bytes = self.bytes(state, JSON_BYTES_MAX).await?;
+        let bytes = self.bytes(state, bytes_max).await?;
         serde_json::from_slice(&bytes).map_err(|error| {
             let details = json!({ "line": error.line(), "column": error.column() });
             Error::new(Code::Malformed, format!("the body is not as wanted: {error}"), details)

@@ -1,7 +1,7 @@
-//! Bodies of requests, read under a bound and in time.
+//! Bodies: of requests, read under a bound and in time; of answers, as long as they are sent.
 //!
-//! Called by the handlers that take one, after they know that the caller may send it. Never holds
-//! more than the bound it is given.
+//! Called by the handlers that take or give one, after they know that the caller may. Never holds
+//! more than the bound it is given, and nothing large without a permit for its memory.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use serde_json::json;
 use sheaf_protocol::error::{Code, Refusal};
 
 use super::error::Error;
+use crate::memory::{Budget, Permit};
 use crate::time::Clock;
 
 /// What every body gets, and the rate that gives a large one more: half a megabit a second, below
@@ -20,20 +21,33 @@ use crate::time::Clock;
 const TIME: Duration = Duration::from_secs(10);
 const BYTES_PER_SECOND: u64 = 64 * 1024;
 
+/// Bytes that a body has without a permit: most are smaller.
+pub const PERMIT_FREE_BYTES: usize = 64 << 10;
+
 /// A body as it comes in.
 pub type Chunks = BoxStream<'static, Result<Bytes, warp::Error>>;
+
+/// A body that is here as a whole.
+#[derive(Debug)]
+pub struct Read {
+    /// All of it.
+    pub bytes: Bytes,
+    /// To be kept as long as anything of it is.
+    pub permit: Option<Permit>,
+}
 
 /// Reads a body to its end.
 ///
 /// # Errors
 /// `TooLarge` over `bytes_max` (by the announced length before anything is read), `Timeout` when
-/// the time is over, `Malformed` when the body breaks off.
+/// the time is over, `Malformed` when the body breaks off, `TryLater` without memory for it.
 pub async fn read(
     headers: &HeaderMap,
     chunks: Chunks,
     bytes_max: usize,
     clock: &Clock,
-) -> Result<Bytes, Error> {
+    memory: &Budget,
+) -> Result<Read, Error> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let announced = announced.and_then(|length| length.parse::<u64>().ok());
     if announced.is_some_and(|length| length > bytes_max as u64) {
@@ -41,15 +55,16 @@ pub async fn read(
     }
     let bytes = announced.unwrap_or(bytes_max as u64);
     let time = TIME + Duration::from_secs(bytes / BYTES_PER_SECOND);
-    let all = collect(chunks, bytes_max);
+    let all = collect(chunks, bytes_max, memory);
     clock.deadline(time, all).await.unwrap_or_else(|_| {
         let what = "the request's body did not come in time";
         Err(Refusal { code: Code::Timeout, at: 0, what }.into())
     })
 }
 
-async fn collect(mut chunks: Chunks, bytes_max: usize) -> Result<Bytes, Error> {
+async fn collect(mut chunks: Chunks, bytes_max: usize, memory: &Budget) -> Result<Read, Error> {
     let mut all = BytesMut::new();
+    let mut permit = None;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| {
             Error::from(Refusal::malformed(all.len(), "the request's body broke off"))
@@ -57,9 +72,44 @@ async fn collect(mut chunks: Chunks, bytes_max: usize) -> Result<Bytes, Error> {
         if all.len() + chunk.len() > bytes_max {
             return Err(too_large(bytes_max));
         }
+        // As it comes, not as it is announced: a promise alone takes nothing from others.
+        cover(memory, &mut permit, all.len() + chunk.len())?;
         all.extend_from_slice(&chunk);
     }
-    Ok(all.freeze())
+    Ok(Read { bytes: all.freeze(), permit })
+}
+
+/// What is sent, with the permit for its memory.
+struct Sent<T> {
+    content: T,
+    _permit: Option<Permit>,
+}
+
+impl<T: AsRef<[u8]>> AsRef<[u8]> for Sent<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.content.as_ref()
+    }
+}
+
+/// The body of an answer, which has its memory until it is sent or given up.
+///
+/// # Errors
+/// `TryLater` without memory for it.
+pub fn sent<T>(memory: &Budget, content: T) -> Result<Bytes, Error>
+where
+    T: AsRef<[u8]> + Send + 'static,
+{
+    let mut permit = None;
+    cover(memory, &mut permit, content.as_ref().len())?;
+    Ok(Bytes::from_owner(Sent { content, _permit: permit }))
+}
+
+fn cover(memory: &Budget, permit: &mut Option<Permit>, bytes: usize) -> Result<(), Error> {
+    if bytes <= PERMIT_FREE_BYTES || memory.try_cover(permit, bytes) {
+        return Ok(());
+    }
+    let what = "the server has no memory left for a body of this size now";
+    Err(Refusal { code: Code::TryLater, at: 0, what }.into())
 }
 
 fn too_large(bytes_max: usize) -> Error {

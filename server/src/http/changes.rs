@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use sheaf_protocol::error::Refusal;
 use sheaf_protocol::ids::VaultName;
 use utoipa::ToSchema;
-use warp::Reply;
 use warp::reply::Response;
 
 use super::State;
@@ -136,9 +135,7 @@ async fn changes(state: State, ask: Ask) -> Result<Response, Error> {
         }
         page => page,
     };
-    let mut response = warp::reply::json(&page).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, super::NO_STORE);
-    Ok(response)
+    Ok(super::unstored(&page))
 }
 
 /// The page of the feed that a reader asks for.

@@ -1,16 +1,19 @@
 //! A vault's feed as server-sent events.
 //!
 //! Called by `changes`. One task follows the feed for each reader and hands it a page at a time:
-//! with a reader that does not read, it stands still. Never holds more than one page for a reader,
-//! and never outlives its grant by more than a few seconds.
+//! with a reader that does not read, it stands still. It is a session as any other: listed, counted
+//! and ended with its grant. Never holds more than one page for a reader, and never outlives what
+//! its leash says.
 
+use std::convert::Infallible;
 use std::fmt::Write;
+use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
 use hyper::http::{HeaderValue, header};
-use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::error::Refusal;
 use tokio::sync::{mpsc, watch};
 use warp::Reply;
 use warp::reply::Response;
@@ -19,33 +22,35 @@ use super::State;
 use super::ask::Ask;
 use super::changes::{self, ChangePage, Reading};
 use super::error::Error;
-use crate::auth::{Caller, Grant, Role};
+use crate::auth::{Grant, Leash};
 
 /// A sign of life, so that proxies do not take a quiet stream for a dead one.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
-/// How often the grant is looked at again.
-const GRANT_EVERY: Duration = Duration::from_secs(3);
+/// What a reader of the feed speaks, in the list of sessions.
+const DIALECT: &str = "feed";
 /// What a reader waits before it connects again, in milliseconds.
 const RETRY: &str = "retry: 2000\n\n";
 
 /// Answers with the stream.
 ///
 /// # Errors
-/// Those of the first page: a cursor that has expired is told as any error.
+/// Those of the first page: a cursor that has expired is told as any error. `TooMany` over the caps
+/// on sessions.
 pub(super) fn answer(
     state: State,
     ask: &Ask,
-    _grant: Grant,
+    grant: Grant,
     reading: Reading,
 ) -> Result<Response, Error> {
     let first = changes::page(&state, &reading)?;
     let seq = state.vaults.watch(&reading.vault)?;
+    let leash = ask.caller.enter(&reading.vault, "", DIALECT, grant)?;
     let (sender, receiver) = mpsc::channel::<Bytes>(1);
     let tasks = state.tasks.clone();
-    let reader = Reader { state, caller: ask.caller.clone(), reading, sender, seq };
-    tasks.spawn("feed", reader.run(first));
+    let reader = Reader { state, reading, sender, seq };
+    tasks.spawn("feed", reader.run(first, leash));
     let chunks = stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|chunk| (Ok::<_, std::convert::Infallible>(chunk), receiver))
+        receiver.recv().await.map(|chunk| (Ok::<_, Infallible>(chunk), receiver))
     });
     let mut response = warp::reply::stream(chunks).into_response();
     let headers = response.headers_mut();
@@ -58,7 +63,6 @@ pub(super) fn answer(
 /// One reader of the stream.
 struct Reader {
     state: State,
-    caller: Caller,
     reading: Reading,
     /// Holds one chunk; the next is made when that is taken.
     sender: mpsc::Sender<Bytes>,
@@ -74,13 +78,15 @@ enum End {
 }
 
 impl Reader {
-    async fn run(mut self, first: ChangePage) {
+    async fn run(mut self, first: ChangePage, mut leash: Leash) {
         let readers = self.state.metrics.http.feed_readers.clone();
         readers.inc();
         let stopping = self.state.tasks.stopping().clone();
         let ended = tokio::select! {
             biased;
             () = stopping.cancelled() => End::Quiet,
+            // Before the feed each time, however much there is to read.
+            refusal = let_go(&mut leash) => End::Told(refusal.into()),
             ended = self.follow(first) => ended,
         };
         if let End::Told(error) = ended {
@@ -97,7 +103,7 @@ impl Reader {
         }
     }
 
-    async fn read_on(&mut self, first: ChangePage) -> Result<std::convert::Infallible, End> {
+    async fn read_on(&mut self, first: ChangePage) -> Result<Infallible, End> {
         self.send(RETRY.to_owned()).await?;
         let mut page = first;
         loop {
@@ -115,7 +121,6 @@ impl Reader {
     /// Until the feed goes beyond where the reader is; signs of life meanwhile.
     async fn wait(&mut self) -> Result<(), End> {
         let clock = self.state.clock.clone();
-        let mut comment_at = clock.now() + COMMENT_EVERY;
         loop {
             let since = self.reading.since.seq;
             tokio::select! {
@@ -125,36 +130,23 @@ impl Reader {
                     return Ok(());
                 }
                 () = self.sender.closed() => return Err(End::Quiet),
-                () = clock.sleep(GRANT_EVERY) => {}
+                () = clock.sleep(COMMENT_EVERY) => {}
             }
-            self.check_grant().await?;
-            if clock.now() >= comment_at {
-                self.send(":\n\n".to_owned()).await?;
-                comment_at = clock.now() + COMMENT_EVERY;
-            }
+            self.send(":\n\n".to_owned()).await?;
         }
     }
 
     /// Hands over a chunk when the one before has been taken.
     async fn send(&mut self, chunk: String) -> Result<(), End> {
-        loop {
-            tokio::select! {
-                place = self.sender.reserve() => {
-                    place.map_err(|_| End::Quiet)?.send(chunk.into());
-                    return Ok(());
-                }
-                () = self.state.clock.sleep(GRANT_EVERY) => {}
-            }
-            self.check_grant().await?;
-        }
+        self.sender.send(chunk.into()).await.map_err(|_| End::Quiet)
     }
+}
 
-    async fn check_grant(&self) -> Result<(), End> {
-        match self.caller.grant(&self.reading.vault, None, Role::Read).await {
-            Ok(_) => Ok(()),
-            // Whoever decides cannot be asked at the moment; this passes.
-            Err(Refusal { code: Code::Unavailable, .. }) => Ok(()),
-            Err(refusal) => Err(End::Told(refusal.into())),
+/// Why the session must end, when it must. Another role is none: whoever is here may read.
+async fn let_go(leash: &mut Leash) -> Refusal {
+    loop {
+        if let Err(refusal) = poll_fn(|cx| leash.poll_change(cx)).await {
+            return refusal;
         }
     }
 }

@@ -4,13 +4,12 @@
 //! out as plain text in a sandbox.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use hyper::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sheaf_protocol::error::{Code, Refusal};
-use sheaf_protocol::ids::VaultName;
+use sheaf_protocol::ids::{DocId, VaultName};
 use sheaf_protocol::vault::check_path;
 use utoipa::ToSchema;
 use warp::Reply;
@@ -18,13 +17,15 @@ use warp::reply::Response;
 
 use super::State;
 use super::ask::{Ask, Place};
+use super::body;
 use super::condition::{self, Conditions};
 use super::error::{Error, Problem};
 use super::route::Route;
 use super::writing;
 use crate::auth::Role;
 use crate::document::handle::Handle;
-use crate::document::snapshot::Content;
+use crate::document::snapshot::{Content, ReadError};
+use crate::document::submission::Failure;
 use crate::task;
 use crate::vault::{File, Kind};
 
@@ -157,14 +158,14 @@ async fn list(state: State, ask: Ask) -> Result<impl Reply, Error> {
     // A folder's grant covers no names that somebody could read as leading out of it.
     let is_shown = |file: &File| is_whole || check_path(&file.path).is_ok();
     let files = page.items.into_iter().filter(is_shown).map(FileInfo::from).collect();
-    Ok(warp::reply::json(&FileList { files, next: page.next.map(|next| next.to_string()) }))
+    Ok(super::unstored(&FileList { files, next: page.next.map(|next| next.to_string()) }))
 }
 
 /// Whether the caller may list a whole vault; if not, a folder that it may read will do.
 async fn check_listing(ask: &Ask, vault: &VaultName, prefix: &str) -> Result<bool, Error> {
     if prefix.ends_with('/') {
         ask.caller.grant_under(vault, prefix, Role::Read).await?;
-        return Ok(ask.caller.grant(vault, None, Role::Read).await.is_ok());
+        return Ok(ask.caller.may(vault, None, Role::Read).await == Ok(true));
     }
     ask.caller.grant(vault, None, Role::Read).await?;
     Ok(true)
@@ -205,17 +206,10 @@ pub(super) async fn read(state: State, ask: Ask) -> Result<Response, Error> {
     let conditions = Conditions::of(&ask)?;
     let wants_roots = query.is_on("roots")? || prefers_json(&ask.headers);
     if query.is_on("meta")? {
-        return meta(&state, &place).await;
+        return meta(&state, &place, &conditions).await;
     }
-    let handle = state.vaults.open(&place.vault, &place.path).await?;
-    let now = condition::State { doc: handle.key().doc, n: handle.n() };
-    let tag = if wants_roots { now.roots_tag() } else { now.tag() };
-    if conditions.check_read(now, &tag)? {
-        let mut response = StatusCode::NOT_MODIFIED.into_response();
-        seal(response.headers_mut(), &tag);
-        return Ok(response);
-    }
-    if wants_roots { roots(&handle).await } else { text(&handle).await }
+    let wanted = Wanted { state: &state, place: &place, conditions: &conditions };
+    if wants_roots { roots(&wanted).await } else { text(&wanted).await }
 }
 
 /// As [`read`], without the body.
@@ -253,42 +247,98 @@ pub(super) enum FileForm {
     Roots(Roots),
 }
 
-async fn meta(state: &State, place: &Place) -> Result<Response, Error> {
+async fn meta(state: &State, place: &Place, conditions: &Conditions) -> Result<Response, Error> {
     let file = task::block(|| state.vaults.file(&place.vault, &place.path))?;
     let handle = state.vaults.open(&place.vault, &place.path).await?;
-    let mut info = FileInfo::from(file);
-    // The listing may be a moment behind; what is to be changed may not.
-    info.etag = condition::State { doc: handle.key().doc, n: handle.n() }.tag();
-    Ok(warp::reply::json(&FileForm::Meta(info)).into_response())
+    let now = condition::State { doc: handle.key().doc, n: handle.n() };
+    let mut response = if conditions.check_read(now, &now.tag())? {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        seal(response.headers_mut(), &now.tag());
+        response
+    } else {
+        // The listing may be a moment behind; what is to be changed may not.
+        let info = FileInfo { etag: now.tag(), ..FileInfo::from(file) };
+        warp::reply::json(&FileForm::Meta(info)).into_response()
+    };
+    response.headers_mut().insert(header::CACHE_CONTROL, super::NO_STORE);
+    Ok(response)
 }
 
-async fn text(handle: &Arc<Handle>) -> Result<Response, Error> {
-    let _work = handle.work().await;
-    let snapshot = task::block(|| handle.snapshot())?;
+/// A document that somebody wants to read, in some form.
+pub(super) struct Wanted<'a> {
+    pub state: &'a State,
+    pub place: &'a Place,
+    pub conditions: &'a Conditions,
+}
+
+/// What came of reading.
+pub(super) enum Fetched<T> {
+    /// The caller holds this state already; the answer that says so.
+    Held(Response),
+    /// What was read of this document.
+    Read(DocId, T),
+}
+
+impl Wanted<'_> {
+    /// Opens the document and reads it; opens it again, once, if it left memory in between.
+    pub(super) async fn fetch<T, R>(
+        &self,
+        tag: fn(condition::State) -> String,
+        read: R,
+    ) -> Result<Fetched<T>, Error>
+    where
+        R: Fn(&Handle) -> Result<T, ReadError>,
+    {
+        let mut is_again = false;
+        loop {
+            let handle = self.state.vaults.open(&self.place.vault, &self.place.path).await?;
+            let now = condition::State { doc: handle.key().doc, n: handle.n() };
+            if self.conditions.check_read(now, &tag(now))? {
+                let mut response = StatusCode::NOT_MODIFIED.into_response();
+                seal(response.headers_mut(), &tag(now));
+                return Ok(Fetched::Held(response));
+            }
+            let _work = handle.work().await;
+            match task::block(|| read(&handle)) {
+                Err(ReadError::Failed(Failure::Dropped)) if !is_again => is_again = true,
+                read => return Ok(Fetched::Read(now.doc, read?)),
+            }
+        }
+    }
+}
+
+async fn text(wanted: &Wanted<'_>) -> Result<Response, Error> {
+    let read = |handle: &Handle| Ok(handle.snapshot()?);
+    let (doc, snapshot) = match wanted.fetch(condition::State::tag, read).await? {
+        Fetched::Held(response) => return Ok(response),
+        Fetched::Read(doc, snapshot) => (doc, snapshot),
+    };
     let text = match snapshot.content {
         Content::Empty => String::new(),
         Content::Text { text, .. } => text,
         Content::Other { root } => return Err(Error::not_text(&root)),
     };
-    let mut response = text.into_response();
+    let mut response = Response::new(body::sent(&wanted.state.memory, text)?.into());
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    let now = condition::State { doc: handle.key().doc, n: snapshot.n };
-    seal(response.headers_mut(), &now.tag());
+    seal(response.headers_mut(), &condition::State { doc, n: snapshot.n }.tag());
     Ok(response)
 }
 
-async fn roots(handle: &Arc<Handle>) -> Result<Response, Error> {
-    let _work = handle.work().await;
-    let (n, roots) = task::block(|| handle.roots())?;
-    let roots = serde_json::from_value(Value::Object(roots)).map_err(|_| Refusal {
-        code: Code::Internal,
-        at: 0,
-        what: "a root is shown in another shape",
-    })?;
-    let mut response = warp::reply::json(&FileForm::Roots(roots)).into_response();
-    let now = condition::State { doc: handle.key().doc, n };
-    seal(response.headers_mut(), &now.roots_tag());
+async fn roots(wanted: &Wanted<'_>) -> Result<Response, Error> {
+    let read = |handle: &Handle| Ok(handle.roots()?);
+    let (doc, (n, roots)) = match wanted.fetch(condition::State::roots_tag, read).await? {
+        Fetched::Held(response) => return Ok(response),
+        Fetched::Read(doc, read) => (doc, read),
+    };
+    let misshapen =
+        |_| Refusal { code: Code::Internal, at: 0, what: "a root is shown in another shape" };
+    let roots: Roots = serde_json::from_value(Value::Object(roots)).map_err(misshapen)?;
+    let json = serde_json::to_vec(&FileForm::Roots(roots)).map_err(misshapen)?;
+    let mut response = Response::new(body::sent(&wanted.state.memory, json)?.into());
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    seal(response.headers_mut(), &condition::State { doc, n }.roots_tag());
     Ok(response)
 }
 

@@ -26,14 +26,16 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use hyper::http::HeaderValue;
+use hyper::http::{HeaderValue, header};
+use serde::Serialize;
 use sheaf_protocol::error::Refusal;
-use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
+use warp::{Filter, Reply};
 
 use self::route::{Audience, Route};
 use crate::auth::Auth;
+use crate::memory::Budget;
 use crate::metrics::Metrics;
 use crate::task::Group;
 use crate::time::Clock;
@@ -41,6 +43,12 @@ use crate::vault::Vaults;
 
 /// For answers that are right only now.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// An answer of JSON that is right only now, and tells what not everybody may know.
+fn unstored(content: &impl Serialize) -> Response {
+    let reply = warp::reply::json(content);
+    warp::reply::with_header(reply, header::CACHE_CONTROL, NO_STORE).into_response()
+}
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -61,6 +69,8 @@ pub struct State {
     pub tasks: Group,
     /// Whether other machines reach the operator's listener: then metrics take an administrator.
     pub is_admin_elsewhere: bool,
+    /// Memory for large bodies, shared with the sessions.
+    pub memory: Budget,
     /// Bytes of one text or update.
     pub text_bytes_max: usize,
 }

@@ -3,19 +3,22 @@
 //! For operators and for backends that let browsers in. Never shows a token but the ticket it was
 //! asked for.
 
-use hyper::http::{Method, StatusCode, header};
+use hyper::http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::VaultName;
 use utoipa::ToSchema;
 use warp::Reply;
-use warp::reply::{Response, with_header, with_status};
+use warp::reply::{Response, with_status};
 
 use super::State;
 use super::ask::Ask;
 use super::error::{Error, Problem};
 use super::route::Route;
 use crate::auth::{Role, Session, TicketAsk};
+
+/// What a ticket shall be good for, in bytes: four short names and a path of 1,024.
+const WANTED_BYTES_MAX: usize = 16 << 10;
 
 /// What somebody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -29,14 +32,14 @@ pub enum Rights {
     Admin,
 }
 
-/// A session: one client at one document.
+/// A session: one client at one document, or one reader of a vault's feed.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SessionInfo {
     /// Its number, to close it with.
     pub id: u64,
     /// The vault.
     pub vault: String,
-    /// The document's path.
+    /// The document's path; empty for a reader of the feed.
     pub document: String,
     /// Whose it is, if that is somebody with a name.
     pub user: Option<String>,
@@ -44,7 +47,7 @@ pub struct SessionInfo {
     pub role: Rights,
     /// Where it comes from.
     pub address: String,
-    /// The protocol it speaks.
+    /// The protocol it speaks; `feed` for a reader of the feed.
     pub dialect: String,
     /// When it began, in Unix milliseconds.
     pub since_ms: u64,
@@ -179,11 +182,16 @@ async fn of_vault(state: State, ask: Ask) -> Result<impl Reply, Error> {
 async fn close(state: State, ask: Ask) -> Result<Response, Error> {
     let id = ask.name(0)?.parse::<u64>().ok();
     let session = state.auth.sessions().into_iter().find(|session| Some(session.id) == id);
-    // Whoever is not an admin everywhere gets the same answer for a session that does not exist.
-    match &session {
-        Some(session) => ask.caller.grant(&session.vault, None, Role::Admin).await?,
-        None => ask.caller.server_admin().await?,
+    // Whoever is no admin gets the same answer, after as long a time, whether it exists or not: if
+    // somebody must be asked, then also about a session that is not there.
+    let vault = session.as_ref().map(|session| session.vault.clone()).unwrap_or_default();
+    let is_admin = match ask.caller.may(&vault, None, Role::Admin).await {
+        Err(refusal) if refusal.code == Code::Unavailable => return Err(refusal.into()),
+        may => may == Ok(true),
     };
+    if session.is_none() || !is_admin {
+        ask.caller.server_admin().await?;
+    }
     ask.query(&[])?;
     if session.is_some_and(|session| state.auth.kick(session.id)) {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -207,8 +215,9 @@ async fn close(state: State, ask: Ask) -> Result<Response, Error> {
     )
 )]
 async fn ticket(state: State, ask: Ask) -> Result<impl Reply, Error> {
+    ask.caller.check_makes_tickets()?;
     ask.query(&[])?;
-    let wanted: TicketWanted = ask.json(&state).await?;
+    let wanted: TicketWanted = ask.json(&state, WANTED_BYTES_MAX).await?;
     let vault: VaultName = wanted.vault.parse().map_err(|_| {
         Refusal::malformed(0, "a vault name is 1 to 64 of A-Z a-z 0-9 . _ - and neither . nor ..")
     })?;
@@ -216,14 +225,12 @@ async fn ticket(state: State, ask: Ask) -> Result<impl Reply, Error> {
     let wanted = TicketAsk { vault, path, role: role.into(), valid_s, user };
     let ticket = state.auth.ticket(&ask.caller, wanted).await?;
     let info = TicketInfo { token: ticket.token, expires_ms: ticket.expires_ms };
-    let reply = with_status(warp::reply::json(&info), StatusCode::CREATED);
-    Ok(with_header(reply, header::CACHE_CONTROL, super::NO_STORE))
+    Ok(with_status(super::unstored(&info), StatusCode::CREATED))
 }
 
 fn listed(state: &State, is_wanted: impl Fn(&Session) -> bool) -> Response {
     let sessions = state.auth.sessions().into_iter().filter(is_wanted);
     let mut sessions: Vec<SessionInfo> = sessions.map(SessionInfo::from).collect();
     sessions.sort_by_key(|session| session.id);
-    let reply = warp::reply::json(&SessionList { sessions });
-    with_header(reply, header::CACHE_CONTROL, super::NO_STORE).into_response()
+    super::unstored(&SessionList { sessions })
 }

@@ -64,6 +64,7 @@ async fn ask(health: &Arc<Switch>, mut request: Request<String>) -> Answer {
         clock,
         tasks,
         is_admin_elsewhere: false,
+        memory: Budget::new(1 << 20),
         text_bytes_max: 1 << 20,
     };
     request.extensions_mut().insert(Caller::anyone());

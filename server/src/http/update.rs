@@ -15,14 +15,14 @@ use warp::reply::Response;
 
 use super::State;
 use super::ask::Ask;
+use super::body;
 use super::condition::{self, Conditions};
 use super::error::{Error, Problem};
-use super::files::seal;
+use super::files::{Fetched, Wanted, seal};
 use super::route::Route;
 use super::writing::{self, Absent, Done};
 use crate::auth::Role;
 use crate::document::handle::Handle;
-use crate::task;
 
 /// What came of an update.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -93,21 +93,18 @@ async fn read(state: State, ask: Ask) -> Result<Response, Error> {
         .transpose()
         .map_err(|_| Error::from(Refusal::malformed(0, "sv is no state vector in base64url")))?;
     let conditions = Conditions::of(&ask)?;
-    let handle = state.vaults.open(&place.vault, &place.path).await?;
-    let now = condition::State { doc: handle.key().doc, n: handle.n() };
-    if conditions.check_read(now, &now.tag())? {
-        let mut response = StatusCode::NOT_MODIFIED.into_response();
-        seal(response.headers_mut(), &now.tag());
-        return Ok(response);
-    }
-    let _work = handle.work().await;
-    let (n, bytes) = task::block(|| handle.encode_since(vector.as_deref()))?;
-    let mut response = Response::new(bytes.into());
+    let wanted = Wanted { state: &state, place: &place, conditions: &conditions };
+    let read = |handle: &Handle| handle.encode_since(vector.as_deref());
+    let (doc, (n, bytes)) = match wanted.fetch(condition::State::tag, read).await? {
+        Fetched::Held(response) => return Ok(response),
+        Fetched::Read(doc, read) => (doc, read),
+    };
+    let mut response = Response::new(body::sent(&state.memory, bytes)?.into());
     let headers = response.headers_mut();
     let kind = HeaderValue::from_static("application/octet-stream");
     headers.insert(header::CONTENT_TYPE, kind);
     headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
-    seal(headers, &condition::State { n, ..now }.tag());
+    seal(headers, &condition::State { doc, n }.tag());
     Ok(response)
 }
 
@@ -141,13 +138,15 @@ async fn read(state: State, ask: Ask) -> Result<Response, Error> {
 )]
 async fn submit(state: State, ask: Ask) -> Result<Response, Error> {
     let place = ask.place()?;
-    let grant = ask.grant(&place, Role::Write).await?;
+    ask.grant(&place, Role::Write).await?;
     ask.query(&[])?;
     let conditions = Conditions::of(&ask)?;
     let update = ask.bytes(&state, state.text_bytes_max).await?;
+    // The body may have outlived the grant.
+    let grant = ask.grant(&place, Role::Write).await?;
     let write =
         |handle: &Handle, only_if| handle.post_update(writing::author(&grant), &update, only_if);
-    let done = writing::change(&state, &place, &conditions, Absent::Made, write).await?;
+    let done = writing::change(&state, &ask, &place, &conditions, Absent::Made, write).await?;
     let Done { handle, written } = done;
     handle.durable(written.end).await?;
     let now = condition::State { doc: handle.key().doc, n: written.n };
@@ -187,5 +186,5 @@ async fn present(state: State, ask: Ask) -> Result<impl Reply, Error> {
         .map(|it| PresentClient { client: it.client, clock: it.clock, state: it.state })
         .collect();
     clients.sort_by_key(|it| it.client);
-    Ok(warp::reply::json(&PresentList { clients }))
+    Ok(super::unstored(&PresentList { clients }))
 }

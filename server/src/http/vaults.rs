@@ -2,10 +2,13 @@
 //!
 //! For backends and operators. Never tells a caller without access whether a vault exists.
 
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
 use hyper::http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::error::Code;
 use sheaf_protocol::ids::VaultName;
 use utoipa::ToSchema;
 use warp::Reply;
@@ -15,8 +18,14 @@ use super::State;
 use super::ask::Ask;
 use super::error::{Error, Problem};
 use super::route::Route;
-use crate::auth::Role;
+use crate::auth::{Caller, Role};
 use crate::vault::{Cursor, Vault};
+
+/// Vaults that somebody else is asked about for one listing, and how many of them at a time.
+const ASKED_MAX: usize = 100;
+const ASKED_AT_ONCE: usize = 8;
+/// How long that may take.
+const ASKING: Duration = Duration::from_secs(5);
 
 /// A vault.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -76,20 +85,35 @@ pub fn routes() -> Vec<Route> {
 async fn list(state: State, ask: Ask) -> Result<impl Reply, Error> {
     ask.query(&[])?;
     // Whoever has no token at all is told so, however many vaults there are.
-    match ask.caller.grant(&VaultName::default(), None, Role::Read).await {
-        Err(refusal) if refusal.code != Code::Forbidden => return Err(refusal.into()),
-        _ => {}
-    }
-    let mut vaults = Vec::new();
-    for vault in state.vaults.list() {
-        match ask.caller.grant(&vault.name, None, Role::Read).await {
-            Ok(_) => vaults.push(VaultInfo::from(vault)),
-            Err(Refusal { code: Code::Forbidden, .. }) => {}
-            Err(refusal) => return Err(refusal.into()),
+    ask.caller.may(&VaultName::default(), None, Role::Read).await?;
+    let all = state.vaults.list();
+    let mut vaults = if ask.caller.is_asked_about() {
+        if all.len() > ASKED_MAX {
+            return Err(too_many_to_ask());
         }
-    }
+        let asked = state.clock.deadline(ASKING, readable(&ask.caller, all)).await;
+        asked.unwrap_or_else(|_| Err(too_many_to_ask()))?
+    } else {
+        readable(&ask.caller, all).await?
+    };
     vaults.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(warp::reply::json(&VaultList { vaults }))
+    Ok(super::unstored(&VaultList { vaults }))
+}
+
+/// Those that the caller may read, in any order.
+async fn readable(caller: &Caller, all: Vec<Vault>) -> Result<Vec<VaultInfo>, Error> {
+    let look = |vault: Vault| async move {
+        let may = caller.may(&vault.name, None, Role::Read).await?;
+        Ok::<_, Error>(may.then(|| VaultInfo::from(vault)))
+    };
+    let looked = stream::iter(all).map(look).buffer_unordered(ASKED_AT_ONCE);
+    looked.try_filter_map(async |vault| Ok(vault)).try_collect().await
+}
+
+fn too_many_to_ask() -> Error {
+    let message = "there are too many vaults to ask about each of them in time; ask for one by its \
+                   name at /v1/vaults/{vault}";
+    Error::new(Code::TryLater, message, json!({ "vaults_max": ASKED_MAX }))
 }
 
 /// Tells about a vault.
@@ -109,7 +133,7 @@ async fn info(state: State, ask: Ask) -> Result<impl Reply, Error> {
     ask.caller.grant(&vault, None, Role::Read).await?;
     ask.query(&[])?;
     let vault = state.vaults.get(&vault).ok_or_else(Error::no_vault)?;
-    Ok(warp::reply::json(&VaultInfo::from(vault)))
+    Ok(super::unstored(&VaultInfo::from(vault)))
 }
 
 /// Makes a vault; one that exists already stays as it is.
@@ -133,7 +157,7 @@ async fn create(state: State, ask: Ask) -> Result<impl Reply, Error> {
     let is_new = state.vaults.create(&vault, &grant.principal).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let vault = state.vaults.get(&vault).ok_or_else(Error::no_vault)?;
-    Ok(with_status(warp::reply::json(&VaultInfo::from(vault)), status))
+    Ok(with_status(super::unstored(&VaultInfo::from(vault)), status))
 }
 
 /// Deletes a vault with all it holds and closes its sessions.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use hyper::http::{HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sheaf_protocol::error::{Code, Refusal};
-use sheaf_protocol::ids::DocId;
+use sheaf_protocol::ids::{DocId, VaultName};
 use utoipa::ToSchema;
 use warp::Reply;
 use warp::reply::Response;
@@ -31,6 +32,9 @@ use crate::vault;
 /// A document may leave memory between being opened and being written; that it does so again and
 /// again is no chance.
 const TRIES: usize = 5;
+
+/// A list of edits, in bytes.
+const PATCH_BYTES_MAX: usize = 4 << 20;
 
 /// What a path keeps as it is in the header `Location`.
 const PATH: &AsciiSet =
@@ -95,12 +99,14 @@ pub struct Patch {
 )]
 pub(super) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
     let place = ask.place()?;
-    let grant = ask.grant(&place, Role::Write).await?;
+    ask.grant(&place, Role::Write).await?;
     ask.query(&[])?;
     let conditions = Conditions::of(&ask)?;
     let text = ask.text(&state, state.text_bytes_max).await?;
+    // The body may have outlived the grant.
+    let grant = ask.grant(&place, Role::Write).await?;
     let write = |handle: &Handle, only_if| handle.put_text(author(&grant), &text, only_if);
-    let done = change(&state, &place, &conditions, Absent::Made, write).await?;
+    let done = change(&state, &ask, &place, &conditions, Absent::Made, write).await?;
     answer(&state, &place, done).await
 }
 
@@ -131,18 +137,20 @@ pub(super) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
 )]
 pub(super) async fn patch(state: State, ask: Ask) -> Result<Response, Error> {
     let place = ask.place()?;
-    let grant = ask.grant(&place, Role::Write).await?;
+    ask.grant(&place, Role::Write).await?;
     ask.query(&[])?;
     let conditions = Conditions::of(&ask)?;
     conditions.check_names_state()?;
-    let Patch { unit, edits } = ask.json(&state).await?;
+    let Patch { unit, edits } = ask.json(&state, PATCH_BYTES_MAX).await?;
+    // The body may have outlived the grant.
+    let grant = ask.grant(&place, Role::Write).await?;
     let write = |handle: &Handle, only_if: Option<OnlyIf>| {
         let Some(OnlyIf::At(n)) = only_if else {
             return Err(WriteError::Stale { n: handle.n() });
         };
         handle.patch_text(author(&grant), &edits, unit, n)
     };
-    let done = change(&state, &place, &conditions, Absent::Missed, write).await?;
+    let done = change(&state, &ask, &place, &conditions, Absent::Missed, write).await?;
     answer(&state, &place, done).await
 }
 
@@ -177,7 +185,10 @@ pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> 
     let handle = state.vaults.open(&place.vault, &place.path).await?;
     let only_if = at(&conditions, &handle)?;
     let Place { vault, path, .. } = &place;
-    state.vaults.move_file(vault, path, to, &grant.principal, only_if).await?;
+    let moved = state.vaults.move_file(vault, path, to, &grant.principal, only_if).await;
+    if let Err(error) = moved {
+        return Err(veiled(&ask, vault, error).await);
+    }
     let file = task::block(|| state.vaults.file(vault, to))?;
     Ok(warp::reply::json(&FileInfo::from(file)).into_response())
 }
@@ -237,6 +248,7 @@ pub(super) fn author(grant: &Grant) -> Author<'_> {
 /// Finds the document, checks the conditions, and writes.
 pub(super) async fn change<F>(
     state: &State,
+    ask: &Ask,
     place: &Place,
     conditions: &Conditions,
     absent: Absent,
@@ -250,7 +262,7 @@ where
         let only_if = conditions.check_write(before.as_deref().map(state_of))?;
         let handle = match before {
             Some(handle) => handle,
-            None => make(state, place).await?,
+            None => make(state, ask, place).await?,
         };
         let written = {
             let _turn = handle.turn().await?;
@@ -282,11 +294,23 @@ async fn existing(
     }
 }
 
-async fn make(state: &State, place: &Place) -> Result<Arc<Handle>, Error> {
+async fn make(state: &State, ask: &Ask, place: &Place) -> Result<Arc<Handle>, Error> {
     if place.has_escaped_slash {
         return Err(Error::invalid_path("a new path's slashes stand as they are, not as %2F"));
     }
-    Ok(state.vaults.open_or_create(&place.vault, &place.path).await?)
+    match state.vaults.open_or_create(&place.vault, &place.path).await {
+        Ok(handle) => Ok(handle),
+        Err(error) => Err(veiled(ask, &place.vault, error).await),
+    }
+}
+
+/// An error that names no file to a caller who may not read it.
+async fn veiled(ask: &Ask, vault: &VaultName, error: vault::Error) -> Error {
+    let vault::Error::PathTaken { path } = &error else { return error.into() };
+    if ask.caller.may(vault, Some(path), Role::Read).await == Ok(true) {
+        return error.into();
+    }
+    Error::new(Code::PathTaken, "the path is taken by another file", json!({}))
 }
 
 /// The document and its state that moving or deleting depends on.

@@ -4,7 +4,6 @@
 
 pub mod address;
 mod bind;
-pub mod budget;
 pub mod caps;
 pub mod dialect;
 pub mod listen;

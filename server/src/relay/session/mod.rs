@@ -25,7 +25,6 @@ pub use opening::{Limits, Opened, Relay, run};
 use sheaf_protocol::ids::Principal;
 use timing::Timing;
 
-use super::budget::Permit;
 use super::dialect::ywebsocket::YWebsocket;
 use super::outbound::{Filling, Outbound};
 use super::websocket::{Assembler, write_close, write_ping};
@@ -33,6 +32,7 @@ use crate::auth::{Grant, Leash};
 use crate::document::handle::Handle;
 use crate::document::readers::{Gathered, Notices, Outlet, ReaderId};
 use crate::document::submission::Failure;
+use crate::memory::Permit;
 use crate::metrics::{Direction, MessageKind};
 use crate::task;
 

@@ -20,7 +20,7 @@ use crate::auth::Role;
 use crate::document::handle::Name;
 use crate::document::tests::{Ground, run as multi};
 use crate::journal::Journal;
-use crate::relay::budget::Budget;
+use crate::memory::Budget;
 use crate::time::Clock;
 
 const DEADLINE: Duration = Duration::from_secs(10);

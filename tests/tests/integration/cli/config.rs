@@ -58,6 +58,8 @@ fn a_wrong_configuration_ends_with_2_and_says_what_is_wrong() {
         ("lisen = \"127.0.0.1:1\"\n", "lisen"),
         ("listen = \"0.0.0.0:1234\"\n", "--allow-anonymous"),
         ("[limits]\nsession_idle_s = 1\n", "session_idle_s"),
+        ("[telemetry]\nsample_ratio = 2.0\n", "sample_ratio"),
+        ("[[webhooks]]\nurl = \"nowhere\"\n", "usable url"),
         ("[log]\nlevel = \"=nonsense=\"\n", "log.level"),
         ("listen = [\n", "sheaf.toml"),
         ("[tls]\ncert_file = \"/nowhere/c\"\nkey_file = \"/nowhere/k\"\n", "/nowhere/c"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sheaf_server::auth::role::Role;
+use sheaf_server::config::Config;
 use sheaf_tests::eventually::eventually_async;
 use sheaf_tests::http::{Events, Request};
 use sheaf_tests::server::Server;
@@ -192,4 +193,77 @@ async fn the_feed_of_another_vault_is_closed_to_a_ticket() {
     assert_eq!(last.name, "error", "{last:?}");
     assert!(last.data.contains("unauthorised"), "{last:?}");
     assert_eq!(events.next().await, None);
+}
+
+const ADA: &str = "the-token-of-ada-12345";
+
+/// With an admin, and Ada who may write in one vault.
+fn with_ada(config: &mut Config) {
+    with_root(config);
+    config.users.push(user("ada", ADA, these(&["notes"]), Role::Write));
+}
+
+/// Ada reads the feed of a vault in which somebody writes without a pause.
+async fn busy_feed(server: &Server) -> (Events, tokio::task::JoinHandle<()>) {
+    let to = server.address();
+    let write = move || {
+        Request::new("PUT", "/v1/vaults/notes/files/busy.md")
+            .token(ROOT)
+            .body(format!("{:?}", std::time::Instant::now()))
+    };
+    assert_eq!(write().send(to).await.status, 201);
+    let writing = tokio::spawn(async move {
+        loop {
+            assert_eq!(write().send(to).await.status, 200);
+        }
+    });
+    let stream = Request::new("GET", "/v1/vaults/notes/changes").token(ADA);
+    let mut events = Events::open(stream, to).await;
+    for _ in 0..3 {
+        assert_eq!(events.next().await.expect("an event").name, "change");
+    }
+    (events, writing)
+}
+
+/// Reads on to the end, which must come soon and say why.
+async fn last_of(mut events: Events) -> String {
+    let all = async {
+        let mut last = String::new();
+        while let Some(event) = events.next().await {
+            last = event.data;
+        }
+        last
+    };
+    tokio::time::timeout(Duration::from_secs(2), all).await.expect("the stream ends at once")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_token_ends_its_stream_however_busy_the_vault_is() {
+    let server = Server::start_with(with_ada).await;
+    let (events, writing) = busy_feed(&server).await;
+    let mut config = Config::clone(&server.app().config());
+    config.users.retain(|user| &*user.name != "ada");
+    server.app().reload(config).expect("it is taken");
+    let last = last_of(events).await;
+    assert!(last.contains("unauthorised"), "{last}");
+    assert!(!writing.is_finished(), "the vault is as busy as before");
+    writing.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_listed_as_a_session_and_can_be_closed() {
+    let server = Server::start_with(with_ada).await;
+    let to = server.address();
+    let (events, writing) = busy_feed(&server).await;
+    let list = || Request::new("GET", "/v1/vaults/notes/sessions").token(ROOT).send(to);
+    let listed = list().await.json();
+    let session = &listed["sessions"][0];
+    assert_eq!((&session["dialect"], &session["user"]), (&"feed".into(), &"ada".into()));
+    let close = Request::new("DELETE", &format!("/v1/sessions/{}", session["id"])).token(ROOT);
+    assert_eq!(close.send(to).await.status, 204);
+    let last = last_of(events).await;
+    assert!(last.contains("forbidden"), "{last}");
+    assert!(!writing.is_finished(), "the vault is as busy as before");
+    writing.abort();
+    assert_eq!(list().await.json()["sessions"], serde_json::json!([]));
 }

@@ -3,11 +3,11 @@
 use super::Source;
 
 /// What any module of the server may use.
-const LEAVES: [&str; 3] = ["time", "task", "metrics"];
+const LEAVES: [&str; 4] = ["time", "task", "memory", "metrics"];
 
 /// What each module of the server may import besides the leaves and itself; `*` is everything. The
 /// table of `docs/architecture.md`.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("lib", &[]),
     ("main", &["cli"]),
     ("cli", &["*"]),
@@ -15,6 +15,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("config", &["*"]),
     ("time", &[]),
     ("task", &[]),
+    ("memory", &[]),
     ("metrics", &[]),
     ("store", &[]),
     ("journal", &["store"]),

@@ -1,8 +1,8 @@
-//! Memory for large incomplete messages, shared by all sessions.
+//! Memory for what is large and on its way: messages of sessions, bodies over HTTP.
 //!
 //! Job: a session takes a permit for a whole frame once its header says how large it is, and stops
-//! reading until it has one. Called by `session`. Never grants more than its bound, except one
-//! permit at a time that is larger than all of it.
+//! reading until it has one; a request that gets none is refused. Called by `relay` and `http`.
+//! Never grants more than its bound, except one permit at a time that is larger than all of it.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -20,7 +20,7 @@ struct Promised {
     waiting: Vec<Waker>,
 }
 
-/// Bytes promised to one session; dropping it gives them back.
+/// Bytes promised to one session or body; dropping it gives them back.
 #[derive(Debug)]
 pub struct Permit {
     budget: Budget,
@@ -42,18 +42,30 @@ impl Budget {
         bytes: usize,
     ) -> Poll<()> {
         let mut promised = self.0.lock();
+        if self.cover(&mut promised, permit, bytes) {
+            return Poll::Ready(());
+        }
+        if !promised.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            promised.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Makes a permit cover so many bytes if they are left now; otherwise it stays as it was.
+    #[must_use]
+    pub fn try_cover(&self, permit: &mut Option<Permit>, bytes: usize) -> bool {
+        self.cover(&mut self.0.lock(), permit, bytes)
+    }
+
+    fn cover(&self, promised: &mut Promised, permit: &mut Option<Permit>, bytes: usize) -> bool {
         let bytes = bytes.min(promised.all);
         let more = bytes.saturating_sub(permit.as_ref().map_or(0, |permit| permit.bytes));
         if more > promised.left {
-            if !promised.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                promised.waiting.push(cx.waker().clone());
-            }
-            return Poll::Pending;
+            return false;
         }
         promised.left -= more;
-        drop(promised);
         permit.get_or_insert_with(|| Permit { budget: self.clone(), bytes: 0 }).bytes += more;
-        Poll::Ready(())
+        true
     }
 
     /// Bytes promised now.

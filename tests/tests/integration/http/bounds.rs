@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sheaf_server::auth::callback::CallbackConfig;
 use sheaf_server::auth::role::Role;
 use sheaf_server::config::Config;
+use sheaf_server::task::Group;
 use sheaf_tests::http::{Answer, Request};
 use sheaf_tests::server::Server;
 use sheaf_tests::socket::Socket;
@@ -111,12 +112,13 @@ async fn what_is_right_only_now_is_kept_by_nobody() {
 }
 
 /// A user system that knows Eve, who may read everything.
-async fn callback() -> String {
+async fn callback(tasks: Group) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
-    tokio::spawn(async move {
+    let each = tasks.clone();
+    tasks.spawn("callback", async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(decide(stream));
+            each.spawn("decision", decide(stream));
         }
     });
     url
@@ -144,7 +146,9 @@ async fn decide(mut stream: TcpStream) {
 async fn with_callback() -> Server {
     let server = Server::start_with(with_root).await;
     let mut config = Config::clone(&server.app().config());
-    config.auth_callback = Some(CallbackConfig { url: callback().await, ..Default::default() });
+    let tasks = Group::new(server.app().metrics().task_panics.clone());
+    let url = callback(tasks).await;
+    config.auth_callback = Some(CallbackConfig { url, ..Default::default() });
     server.app().reload(config).expect("it is taken");
     server
 }

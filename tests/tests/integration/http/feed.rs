@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sheaf_server::auth::role::Role;
 use sheaf_server::config::Config;
+use sheaf_server::task::Group;
 use sheaf_tests::eventually::eventually_async;
 use sheaf_tests::http::{Events, Request};
 use sheaf_tests::server::Server;
@@ -204,17 +205,19 @@ fn with_ada(config: &mut Config) {
 }
 
 /// Ada reads the feed of a vault in which somebody writes without a pause.
-async fn busy_feed(server: &Server) -> (Events, tokio::task::JoinHandle<()>) {
+async fn busy_feed(server: &Server) -> (Events, Group) {
     let to = server.address();
-    let write = move || {
-        Request::new("PUT", "/v1/vaults/notes/files/busy.md")
-            .token(ROOT)
-            .body(format!("{:?}", std::time::Instant::now()))
+    let write = |text: u64| {
+        Request::new("PUT", "/v1/vaults/notes/files/busy.md").token(ROOT).body(text.to_string())
     };
-    assert_eq!(write().send(to).await.status, 201);
-    let writing = tokio::spawn(async move {
-        loop {
-            assert_eq!(write().send(to).await.status, 200);
+    assert_eq!(write(0).send(to).await.status, 201);
+    let writing = Group::new(server.app().metrics().task_panics.clone());
+    let stopping = writing.stopping().clone();
+    writing.spawn("writing", async move {
+        let mut text = 0;
+        while !stopping.is_cancelled() {
+            text += 1;
+            assert_eq!(write(text).send(to).await.status, 200);
         }
     });
     let stream = Request::new("GET", "/v1/vaults/notes/changes").token(ADA);
@@ -246,8 +249,8 @@ async fn a_revoked_token_ends_its_stream_however_busy_the_vault_is() {
     server.app().reload(config).expect("it is taken");
     let last = last_of(events).await;
     assert!(last.contains("unauthorised"), "{last}");
-    assert!(!writing.is_finished(), "the vault is as busy as before");
-    writing.abort();
+    assert!(writing.running() > 0, "the vault is as busy as before");
+    writing.stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -263,7 +266,7 @@ async fn a_stream_is_listed_as_a_session_and_can_be_closed() {
     assert_eq!(close.send(to).await.status, 204);
     let last = last_of(events).await;
     assert!(last.contains("forbidden"), "{last}");
-    assert!(!writing.is_finished(), "the vault is as busy as before");
-    writing.abort();
+    assert!(writing.running() > 0, "the vault is as busy as before");
+    writing.stop();
     assert_eq!(list().await.json()["sessions"], serde_json::json!([]));
 }

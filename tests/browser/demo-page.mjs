@@ -78,6 +78,28 @@ export class DemoPage {
     )
   }
 
+  /** Resolves when the browser's own copy has all that was written: a transaction of ours comes after
+   * those of the page. A reload before that may lose the last keys. */
+  kept() {
+    return this.page.evaluate(async () => {
+      for (const { name } of await indexedDB.databases()) {
+        await new Promise((resolve, reject) => {
+          const opening = indexedDB.open(name)
+          opening.onerror = () => reject(opening.error)
+          opening.onsuccess = () => {
+            const database = opening.result
+            const transaction = database.transaction(database.objectStoreNames, 'readwrite')
+            transaction.onabort = () => reject(transaction.error)
+            transaction.oncomplete = () => {
+              database.close()
+              resolve()
+            }
+          }
+        })
+      }
+    })
+  }
+
   /** The name on another's caret. */
   caret(name) {
     return this.page.waitForSelector(`.cm-ySelectionInfo:text-is("${name}")`)

@@ -65,6 +65,7 @@ test('what is written offline outlives a reload and arrives once the tab is onli
   await ann.write('offline. ')
   ben.text.insert(0, 'meanwhile. ')
   await ann.has('online. offline. ')
+  await ann.kept()
   await ann.visit(server.http, room, 'paused')
   await ann.has('online. offline. ')
   assert.equal(ben.string, 'meanwhile. online. ')

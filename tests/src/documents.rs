@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sheaf_ground::task::Group;
+use sheaf_ground::time::{Clock, Hand, Seed};
 use sheaf_protocol::frame::{self, Message};
 use sheaf_protocol::ids::{Principal, VaultName};
 use sheaf_protocol::plan::Source;
@@ -21,11 +23,9 @@ use sheaf_server::document::snapshot::Content;
 use sheaf_server::document::submission::{Failure, Submission};
 use sheaf_server::document::tail::Chunk;
 use sheaf_server::document::turns::Work;
-use sheaf_server::journal::{self, Journal};
 use sheaf_server::metrics::Metrics;
-use sheaf_server::store::Store;
-use sheaf_server::task::Group;
-use sheaf_server::time::{Clock, Hand, Seed};
+use sheaf_storage::journal::{self, Journal};
+use sheaf_storage::store::Store;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 

@@ -21,16 +21,16 @@ use crate::document::ledger::Ledger;
 use crate::document::registry::{self, Registry};
 use crate::document::turns::Work;
 use crate::http;
-use crate::journal::{self, Journal};
 use crate::memory::Budget;
 use crate::metrics::Metrics;
 use crate::relay::session::{self, Limits, Relay};
 use crate::relay::upgrade::{self, Opened};
-use crate::store::{self, Store};
-use crate::task::{Group, SPAN, Shutdown};
-use crate::time::{Clock, Seed};
 use crate::vault::Vaults;
 use crate::webhook::{self, Webhooks};
+use sheaf_ground::task::{Group, SPAN, Shutdown};
+use sheaf_ground::time::{Clock, Seed};
+use sheaf_storage::journal::{self, Journal};
+use sheaf_storage::store::{self, Store};
 
 /// Time that settling gets at a stop, however long the sessions took.
 const SETTLE_LEAST: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ impl Core {
         let store = Store::open(data_dir)?;
         let dir = store.journal_dir().expect("a store in a directory has one for its journal");
         let journal = journal::Config {
-            metrics: Arc::clone(metrics),
+            meters: metrics.journal.meters.clone(),
             clock: clock.clone(),
             ..journal::Config::new(dir)
         };

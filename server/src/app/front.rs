@@ -23,7 +23,7 @@ use crate::http::{self, error::Error};
 use crate::metrics::Metrics;
 use crate::relay::listen::{Kind, Peer, Service};
 use crate::relay::upgrade::{self, Upgrade};
-use crate::task::SPAN;
+use sheaf_ground::task::SPAN;
 
 /// What is needed to answer a request.
 struct Front {

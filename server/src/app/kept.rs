@@ -10,9 +10,9 @@ use super::core::Core;
 use super::{Ambient, Error};
 use crate::config::{Config, data};
 use crate::metrics::Metrics;
-use crate::task;
-use crate::time::Clock;
 use crate::vault::Vaults;
+use sheaf_ground::task;
+use sheaf_ground::time::Clock;
 
 /// An opened data directory. To be closed with [`Kept::close`], or the next start folds the rest.
 pub struct Kept {

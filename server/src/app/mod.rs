@@ -27,9 +27,9 @@ use crate::relay::address::Place;
 use crate::relay::listen::{self, Door, Kind, Listener, Openness};
 use crate::relay::tls::{self, Tls};
 use crate::relay::upgrade::Upgrade;
-use crate::task::{self, Group, Shutdown};
-use crate::time::{Clock, Seed};
 use crate::webhook::{self, config::Hook};
+use sheaf_ground::task::{self, Group, Shutdown};
+use sheaf_ground::time::{Clock, Seed};
 
 /// What comes from outside besides the configuration.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{App, Error};
 use crate::config::Config;
-use crate::task;
+use sheaf_ground::task;
 
 /// Keys, and beginnings of keys, that are taken at once.
 const LIVE: [&str; 10] = [

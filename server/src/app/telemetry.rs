@@ -26,7 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::LogFormat;
-use crate::task::SPAN;
+use sheaf_ground::task::SPAN;
 
 /// Time for one export.
 const EXPORT_TIME_MAX: Duration = Duration::from_secs(5);

@@ -22,7 +22,7 @@ use sheaf_protocol::ids::VaultName;
 use super::caller::{FORBIDDEN, is_good_name, not_valid};
 use super::role::Role;
 use super::token::{Digest, Secret, Token};
-use crate::time::{Clock, Moment};
+use sheaf_ground::time::{Clock, Moment};
 
 /// An answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;

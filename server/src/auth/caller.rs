@@ -86,7 +86,7 @@ impl Caller {
     #[cfg(test)]
     pub(crate) fn anyone() -> Caller {
         let config = super::Config::default();
-        let auth = Auth::new(&config, &crate::time::Clock::system()).expect("it may start");
+        let auth = Auth::new(&config, &sheaf_ground::time::Clock::system()).expect("it may start");
         Caller::new(auth, Credential::Absent, IpAddr::from([127, 0, 0, 1]))
     }
 

@@ -42,7 +42,7 @@ use self::site::Site;
 pub use self::ticket::{Ticket, TicketAsk};
 use self::token::{Carried, Digest};
 use self::users::{User, UserConfig};
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 /// One wrong token counts once in this time for each network: `wrong` is a rate by the minute.
 const GUESS_PERIOD: Duration = Duration::from_secs(60);

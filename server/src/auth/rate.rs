@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::time::{Clock, Moment};
+use sheaf_ground::time::{Clock, Moment};
 
 /// Keys that are kept, at about 100 bytes each. Those that have been quiet go first.
 const KEYS_MAX: usize = 65_536;

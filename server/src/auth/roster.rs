@@ -24,7 +24,7 @@ use tokio::sync::broadcast;
 use super::caller::{Caller, Known};
 use super::rate;
 use super::role::{Grant, Role};
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 /// Events that a slow listener may be behind, before it is told that it missed some.
 const EVENTS_MAX: usize = 1024;

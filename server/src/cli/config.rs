@@ -17,8 +17,8 @@ use crate::auth::Auth;
 use crate::config::risks::{Machine, risks};
 use crate::config::{Config, keys};
 use crate::relay::tls::Tls;
-use crate::time::Clock;
 use crate::webhook::config::Hook;
+use sheaf_ground::time::Clock;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -9,7 +9,7 @@ use sheaf_protocol::ids::VaultName;
 
 use super::INCOMPLETE;
 use super::place::{Place, start_log};
-use crate::journal::dump::{Line, Selection, dump};
+use sheaf_storage::journal::dump::{Line, Selection, dump};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

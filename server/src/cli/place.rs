@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::environment;
 use crate::config::{Config, Error, Sources};
-use crate::task;
+use sheaf_ground::task;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Place {

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::config::watch::Watch;
 use crate::config::{self, Config, Sources};
 use crate::relay::tls;
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 /// Rounds of watching what the configuration names, while it names other files each time.
 const ROUNDS_MAX: usize = 3;

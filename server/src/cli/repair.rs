@@ -9,10 +9,10 @@ use std::process::ExitCode;
 
 use super::place::{Place, start_log};
 use crate::document::load;
-use crate::journal;
-use crate::journal::repair::{self, Repaired};
-use crate::store::{Document, Loss};
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
+use sheaf_storage::journal;
+use sheaf_storage::journal::repair::{self, Repaired};
+use sheaf_storage::store::{Document, Loss};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

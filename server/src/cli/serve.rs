@@ -16,7 +16,7 @@ use crate::app::{Ambient, App, Stopped};
 use crate::config::watch::Watch;
 use crate::config::{self, Config, Log, Sources, keys};
 use crate::relay::listen::Kind;
-use crate::task;
+use sheaf_ground::task;
 
 /// 128 + SIGINT, as shells count.
 const SECOND_SIGNAL: i32 = 130;

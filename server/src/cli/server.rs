@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{WrongUse, paint};
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 /// Names the server; `--server` wins over it.
 const SERVER: &str = "SHEAF_SERVER";

@@ -14,7 +14,7 @@ use self::view::View;
 use super::server::{Ask, Client, Error, Server};
 use super::{or_closed, paint};
 use crate::http::status::Status;
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 /// Where a server listens that was told nothing.
 const BY_DEFAULT: &str = "http://127.0.0.1:1234";

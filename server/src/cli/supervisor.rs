@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 /// The shortest time between two signs of life, however short the watchdog's patience.
 const FEED_INTERVAL_MIN: Duration = Duration::from_millis(10);

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::INCOMPLETE;
 use super::place::{Place, start_log};
 use crate::document::load;
-use crate::journal::verify::{self, Report};
-use crate::store::verify::Progress;
+use sheaf_storage::journal::verify::{self, Report};
+use sheaf_storage::store::verify::Progress;
 
 const SPINNER_INTERVAL: Duration = Duration::from_millis(120);
 
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Everything is checked: checksums, links, the witness, and that every document merges.
-fn check(dir: &Path) -> Result<Report, crate::journal::Error> {
+fn check(dir: &Path) -> Result<Report, sheaf_storage::journal::Error> {
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(SPINNER_INTERVAL);
     let counted = ProgressStyle::with_template("{bar:30} {pos} of {len} documents, {eta} left");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 /// Time for whoever writes a file to write all of it.
 const SETTLE: Duration = Duration::from_millis(200);

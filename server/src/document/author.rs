@@ -26,7 +26,7 @@ use super::owners::Submitter;
 use super::snapshot::Content;
 use super::state::fork::Fork;
 use super::submission::{Failure, Submission};
-use crate::time::Seed;
+use sheaf_ground::time::Seed;
 
 /// How long to look for fewer edits in a text that is put; over it the edits get coarser.
 const DIFF_TIME_MAX: Duration = Duration::from_millis(100);

@@ -10,10 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::handle::Handle;
 use super::state::State;
 
-use crate::journal::Journal;
-use crate::store;
-use crate::store::Store;
-use crate::task::SPAN;
+use sheaf_ground::task::SPAN;
+use sheaf_storage::journal::Journal;
+use sheaf_storage::store;
+use sheaf_storage::store::Store;
 
 /// A state to be written down.
 #[derive(Debug)]

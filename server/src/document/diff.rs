@@ -14,7 +14,7 @@ use std::ops::Range;
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
 use super::edit::{Step, Steps};
-use crate::time::{Clock, Moment};
+use sheaf_ground::time::{Clock, Moment};
 
 /// Places of change, at most: applying takes about 40 µs each, under the author's lock.
 pub const PLACES_MAX: usize = 20_000;

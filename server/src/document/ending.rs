@@ -11,7 +11,7 @@ use sheaf_protocol::stamp::Stamp;
 
 use super::handle::Handle;
 use super::submission::Failure;
-use crate::journal::Appended;
+use sheaf_storage::journal::Appended;
 
 /// Where a document's log is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -26,11 +26,11 @@ use super::owners::Submitter;
 use super::readers::{Gathered, Outlet, ReaderId, Readers};
 use super::submission::{Failure, Receipt, Submission};
 use super::turns::{Work, Writers};
-use crate::journal::payload::Refused;
-use crate::journal::{Journal, Kind, Record};
 use crate::metrics::{Metrics, Outcome};
-use crate::task;
-use crate::time::{Clock, Seed};
+use sheaf_ground::task;
+use sheaf_ground::time::{Clock, Seed};
+use sheaf_storage::journal::payload::Refused;
+use sheaf_storage::journal::{Journal, Kind, Record};
 
 /// How long a session's thread waits for another's short work before it steps off the reactor.
 const LOCK_WAIT: Duration = Duration::from_millis(1);

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use super::handle::Name;
 use super::submission::Failure;
-use crate::store::{self, Store};
+use sheaf_storage::store::{self, Store};
 
 /// Vaults known at once. A name that was only asked for takes a place as long as somebody uses it,
 /// and then until the place is wanted.

@@ -12,8 +12,8 @@ use sheaf_protocol::ids::DocKey;
 use super::merge::{Core, Parts};
 use super::owners::Owners;
 use super::state::State;
-use crate::store::Loaded;
-use crate::task::SPAN;
+use sheaf_ground::task::SPAN;
+use sheaf_storage::store::Loaded;
 
 /// Entries skipped before a document counts as damaged.
 const SKIPPED_MAX: usize = 64;

@@ -23,9 +23,9 @@ use super::handle::Name;
 use super::owners::{Carried, Live, Owners, Submitter, Verdict};
 use super::state::{Run, State, single_insert};
 use super::submission::{Receipt, Submission};
-use crate::journal::payload::{Claim, Created, Refused};
-use crate::journal::{Kind, Record};
-use crate::store::Owner;
+use sheaf_storage::journal::payload::{Claim, Created, Refused};
+use sheaf_storage::journal::{Kind, Record};
+use sheaf_storage::store::Owner;
 
 /// A checkpoint is due after this many entries …
 const CHECKPOINT_ENTRIES: u64 = 4_096;

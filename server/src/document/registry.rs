@@ -28,10 +28,10 @@ use super::merge::{Core, Parts};
 use super::owners::Owners;
 use super::state::State;
 
-use crate::journal::payload::{Presence, Refused};
-use crate::journal::{Kind, Record};
-use crate::store;
-use crate::store::{LogEntry, Store};
+use sheaf_storage::journal::payload::{Presence, Refused};
+use sheaf_storage::journal::{Kind, Record};
+use sheaf_storage::store;
+use sheaf_storage::store::{LogEntry, Store};
 
 /// How often the housekeeping looks at every document.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);

@@ -21,10 +21,10 @@ use super::submission::{Failure, Receipt, Submission};
 use super::tail::{Chunk, Framing};
 use super::turns::Work;
 use super::{awareness, load};
-use crate::journal::{self, Journal, Kind, Record};
 use crate::metrics::Metrics;
-use crate::store::{Store, Why};
-use crate::time::{Clock, Hand, Seed};
+use sheaf_ground::time::{Clock, Hand, Seed};
+use sheaf_storage::journal::{self, Journal, Kind, Record};
+use sheaf_storage::store::{Store, Why};
 
 /// What documents stand on, in a directory of their own.
 pub(crate) struct Ground {

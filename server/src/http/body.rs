@@ -14,7 +14,7 @@ use sheaf_protocol::error::{Code, Refusal};
 
 use super::error::Error;
 use crate::memory::{Budget, Permit};
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 /// What every body gets, and the rate that gives a large one more: half a megabit a second, below
 /// which a phone shows no page either.

@@ -19,8 +19,8 @@ use super::feed;
 use super::files::FileInfo;
 use super::route::Route;
 use crate::auth::Role;
-use crate::task;
 use crate::vault::{Change, Cursor};
+use sheaf_ground::task;
 
 /// Changes on a page unless the request says otherwise.
 const PAGE: u64 = 100;

@@ -26,8 +26,8 @@ use crate::auth::Role;
 use crate::document::handle::Handle;
 use crate::document::snapshot::{Content, ReadError};
 use crate::document::submission::Failure;
-use crate::task;
 use crate::vault::{File, Kind};
+use sheaf_ground::task;
 
 /// Files on a page unless the request says otherwise.
 const PAGE: u64 = 100;

@@ -37,9 +37,9 @@ use self::route::{Audience, Route};
 use crate::auth::Auth;
 use crate::memory::Budget;
 use crate::metrics::Metrics;
-use crate::task::Group;
-use crate::time::Clock;
 use crate::vault::Vaults;
+use sheaf_ground::task::Group;
+use sheaf_ground::time::Clock;
 
 /// For answers that are right only now.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");

@@ -17,8 +17,8 @@ use super::error::Error;
 use super::route::Route;
 use super::{NO_STORE, State};
 use crate::metrics::{Direction, MessageKind, Metrics, Outcome};
-use crate::task;
-use crate::time::{Clock, Moment};
+use sheaf_ground::task;
+use sheaf_ground::time::{Clock, Moment};
 
 /// How the server is doing.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -206,7 +206,7 @@ impl Status {
                 written: journal.written_position.get(),
                 durable: journal.durable_position.get(),
                 folded: journal.folded_position.get(),
-                records_total: journal.records.get(),
+                records_total: journal.meters.records.get(),
                 is_read_only: journal.read_only.get() != 0,
             },
             disk: disk(&about.data_dir),

@@ -26,8 +26,8 @@ use crate::document::author::{Author, OnlyIf, WriteError, Written};
 use crate::document::edit::{Edit, Unit};
 use crate::document::handle::Handle;
 use crate::document::submission::Failure;
-use crate::task;
 use crate::vault;
+use sheaf_ground::task;
 
 /// A document may leave memory between being opened and being written; that it does so again and
 /// again is no chance.

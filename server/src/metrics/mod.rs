@@ -18,6 +18,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use sheaf_protocol::error::Code;
+use sheaf_storage::journal::meters::Meters;
 
 /// A gauge of an unsigned 64-bit value, such as a journal position.
 pub type Level = Gauge<u64, AtomicU64>;
@@ -107,22 +108,8 @@ pub struct Journal {
     pub durable_position: Level,
     /// End of what the store holds durably.
     pub folded_position: Level,
-    /// Records appended.
-    pub records: Counter,
-    /// Group syncs made.
-    pub fsyncs: Counter,
-    /// Group syncs that failed; at most 1, the journal is read-only after it.
-    pub fsync_failures: Counter,
-    /// Time of one group sync.
-    pub fsync_seconds: Histogram,
-    /// Time of one append, lock and `write(2)`; not every one is timed.
-    pub append_seconds: Histogram,
-    /// Time of one fold into the store.
-    pub fold_seconds: Histogram,
-    /// Folds that failed and were, or will be, tried again.
-    pub fold_failures: Counter,
-    /// Appends that failed and were cut back.
-    pub append_failures: Counter,
+    /// What the journal counts of itself.
+    pub meters: Meters,
     /// 1 once the journal went read-only.
     pub read_only: Gauge,
 }
@@ -343,15 +330,18 @@ fn journal(names: &mut Names) -> Journal {
         written_position: position(names, "written", "is written: it survives the process"),
         durable_position: position(names, "durable", "is synced: it survives power loss"),
         folded_position: position(names, "folded", "the store holds durably"),
-        records: names.counter("journal_records", "Journal records appended"),
-        fsyncs: names.counter("fsyncs", "Group syncs of the journal"),
-        fsync_failures: names.counter("fsync_failures", "Group syncs that failed"),
-        fsync_seconds: names.seconds("fsync", "Time of one group sync of the journal"),
-        append_seconds: names
-            .seconds("append", "Time of an append, lock and write; one in 8 is timed"),
-        fold_seconds: names.seconds("fold", "Time of one fold into the store"),
-        fold_failures: names.counter("fold_failures", "Folds that failed, to be tried again"),
-        append_failures: names.counter("append_failures", "Appends that failed and were cut back"),
+        meters: Meters {
+            records: names.counter("journal_records", "Journal records appended"),
+            fsyncs: names.counter("fsyncs", "Group syncs of the journal"),
+            fsync_failures: names.counter("fsync_failures", "Group syncs that failed"),
+            fsync_seconds: names.seconds("fsync", "Time of one group sync of the journal"),
+            append_seconds: names
+                .seconds("append", "Time of an append, lock and write; one in 8 is timed"),
+            fold_seconds: names.seconds("fold", "Time of one fold into the store"),
+            fold_failures: names.counter("fold_failures", "Folds that failed, to be tried again"),
+            append_failures: names
+                .counter("append_failures", "Appends that failed and were cut back"),
+        },
         read_only: names.gauge("journal_read_only", "1 once the journal went read-only"),
     }
 }

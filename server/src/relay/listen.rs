@@ -30,8 +30,8 @@ use super::tls::Tls;
 use crate::auth::forwarded::Forwarded;
 use crate::metrics::Metrics;
 use crate::metrics::listen::Unopened as Why;
-use crate::task::Group;
-use crate::time::Clock;
+use sheaf_ground::task::Group;
+use sheaf_ground::time::Clock;
 
 /// Pause when accepting fails, in the main for want of file descriptors: others close meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

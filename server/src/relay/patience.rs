@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::stream::Stream;
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 /// A full socket must take so many bytes in so much time: about 2 KiB a second.
 const TIME: Duration = Duration::from_secs(30);

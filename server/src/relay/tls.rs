@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use self::validity::Validity;
 use super::stream::Stream;
 use crate::metrics::Metrics;
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 /// A certificate with fewer days left is worth a warning at each start and reload.
 const DAYS_LEFT_WARNED: u64 = 7;

@@ -25,7 +25,7 @@ use super::listen::Peer;
 use super::patience::Patient;
 use super::stream::Stream;
 use crate::auth::{Caller, Leash, Role, token};
-use crate::task::Group;
+use sheaf_ground::task::Group;
 
 /// The only version RFC 6455 has.
 const VERSION: &str = "13";

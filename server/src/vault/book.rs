@@ -18,9 +18,9 @@ use super::file::{Change, Changes, Cursor, File, Vault};
 use crate::document::ledger::Account;
 use crate::document::registry::{Registry, epoch};
 use crate::document::submission::Failure;
-use crate::journal::payload::{Renamed, Settled, VaultCreated, VaultDropped};
-use crate::journal::{Appended, Kind, Record};
-use crate::store::{Body, Feed, Item};
+use sheaf_storage::journal::payload::{Renamed, Settled, VaultCreated, VaultDropped};
+use sheaf_storage::journal::{Appended, Kind, Record};
+use sheaf_storage::store::{Body, Feed, Item};
 
 /// A vault in memory.
 pub(super) struct Book {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sheaf_protocol::ids::{DocId, VaultName};
 
-pub use crate::store::Body as Kind;
+pub use sheaf_storage::store::Body as Kind;
 
 /// A vault.
 #[derive(Clone, Debug, PartialEq, Eq)]

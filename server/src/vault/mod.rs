@@ -28,11 +28,11 @@ use crate::document::handle::{Handle, Name, Shared};
 use crate::document::ledger::Account;
 use crate::document::registry::Registry;
 use crate::document::submission::Failure;
-use crate::journal::{self, Appended};
-use crate::store;
-use crate::task;
 use book::{Book, Entry};
 use settle::{Pending, tombstone};
+use sheaf_ground::task;
+use sheaf_storage::journal::{self, Appended};
+use sheaf_storage::store;
 
 /// Most entries of a page.
 pub const PAGE_MAX: usize = 1_000;

@@ -21,9 +21,9 @@ use crate::document::handle::{Handle, Name};
 use crate::document::registry::OpenError;
 use crate::document::snapshot::Content;
 use crate::document::submission::Failure;
-use crate::journal::Kind;
-use crate::store::{Body, Item};
-use crate::task;
+use sheaf_ground::task;
+use sheaf_storage::journal::Kind;
+use sheaf_storage::store::{Body, Item};
 
 /// A body settles when it has not changed for this long …
 const QUIET_MS: u64 = 250;

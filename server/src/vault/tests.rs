@@ -17,10 +17,10 @@ use crate::document::owners::Submitter;
 use crate::document::state::tests::typed;
 use crate::document::submission::{Failure, Submission};
 use crate::document::tests::{Ground, run};
-use crate::journal::verify;
-use crate::store::Store;
-use crate::task::Group;
-use crate::time::Clock;
+use sheaf_ground::task::Group;
+use sheaf_ground::time::Clock;
+use sheaf_storage::journal::verify;
+use sheaf_storage::store::Store;
 
 const NOBODY: Principal = Principal::Anonymous;
 

@@ -14,7 +14,7 @@ use super::config::Hook;
 use super::event::Event;
 use super::queue::Outcome;
 use super::sign;
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 /// How much of an answer is read, so that its connection can be used again.
 const ANSWER_BYTES_MAX: usize = 64 << 10;

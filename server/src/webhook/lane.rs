@@ -10,9 +10,9 @@ use sheaf_protocol::ids::{DocId, VaultName};
 use super::config::EventType;
 use super::event::{self, Event};
 use super::queue::{Timing, Tries};
-use crate::store::keys::hooks::{OPEN_MAX, Open as Stored, Place};
-use crate::time::Moment;
 use crate::vault::Change;
+use sheaf_ground::time::Moment;
+use sheaf_storage::store::keys::hooks::{OPEN_MAX, Open as Stored, Place};
 
 /// What decides whether and when a change is told.
 #[derive(Clone, Copy)]

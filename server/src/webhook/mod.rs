@@ -31,10 +31,10 @@ use self::teller::{Parts, Standing, Teller};
 use self::watch::{Post, Sessions};
 use crate::auth::SessionEvent;
 use crate::metrics::Metrics;
-use crate::store::keys::hooks::HookId;
-use crate::store::{self, Store};
-use crate::task::Group;
-use crate::time::{Clock, Seed};
+use sheaf_ground::task::Group;
+use sheaf_ground::time::{Clock, Seed};
+use sheaf_storage::store::keys::hooks::HookId;
+use sheaf_storage::store::{self, Store};
 
 /// Why webhooks cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -16,10 +16,10 @@ use sheaf_protocol::stamp::Stamp;
 use super::config::{EventType, Hook};
 use super::event::{self, Event};
 use super::lane::{Lane, Rule};
-use crate::store::HookNews;
-use crate::store::keys::hooks::{OPEN_MAX, Place};
-use crate::time::Moment;
 use crate::vault::{Change, Cursor};
+use sheaf_ground::time::Moment;
+use sheaf_storage::store::HookNews;
+use sheaf_storage::store::keys::hooks::{OPEN_MAX, Place};
 
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);

@@ -24,11 +24,11 @@ use super::queue::{About, Job, Outcome, Queue, Verdict};
 use super::watch::Post;
 use crate::metrics::Metrics;
 use crate::metrics::webhook::Outcome as Counted;
-use crate::store::keys::hooks::Place;
-use crate::store::{self, Store};
-use crate::task::{self, SPAN};
-use crate::time::{Clock, Moment};
 use crate::vault::{Change, Cursor, Error, Vault};
+use sheaf_ground::task::{self, SPAN};
+use sheaf_ground::time::{Clock, Moment};
+use sheaf_storage::store::keys::hooks::Place;
+use sheaf_storage::store::{self, Store};
 
 /// Places are stored this long after they moved: a crash repeats what was told since.
 const SAVE_AFTER: Duration = Duration::from_secs(1);

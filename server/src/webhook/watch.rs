@@ -22,11 +22,11 @@ use super::feed::Feed;
 use super::inbox::Inbox;
 use crate::auth::SessionEvent;
 use crate::metrics::Metrics;
-use crate::store::keys::hooks::HookId;
-use crate::store::value::CHUNK_BYTES_MAX;
-use crate::store::{HookNews, Store};
-use crate::task;
-use crate::time::Clock;
+use sheaf_ground::task;
+use sheaf_ground::time::Clock;
+use sheaf_storage::store::keys::hooks::HookId;
+use sheaf_storage::store::value::CHUNK_BYTES_MAX;
+use sheaf_storage::store::{HookNews, Store};
 
 /// How often vaults that were not there before are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -15,11 +15,11 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use sheaf_protocol::ids::{DocId, DocKey, VaultNo};
 use sheaf_protocol::stamp::Stamp;
-use sheaf_server::journal::payload::{self, Claim, Created, Settled, VaultCreated};
-use sheaf_server::journal::repair::repair;
-use sheaf_server::journal::verify::verify;
-use sheaf_server::journal::{Config, Error, Journal, Kind, Record, Report};
-use sheaf_server::store::{Body, Error as Refused, Item, Owner, Store};
+use sheaf_storage::journal::payload::{self, Claim, Created, Settled, VaultCreated};
+use sheaf_storage::journal::repair::repair;
+use sheaf_storage::journal::verify::verify;
+use sheaf_storage::journal::{Config, Error, Journal, Kind, Record, Report};
+use sheaf_storage::store::{Body, Error as Refused, Item, Owner, Store};
 use sheaf_tests::seed;
 
 const CASES: u64 = 300;
@@ -293,7 +293,7 @@ fn item(number: u64, round: u64) -> Item {
 }
 
 /// What a reader learns of a document; an error is a report.
-fn facts(store: &Store, number: u64) -> Result<Facts, sheaf_server::store::Error> {
+fn facts(store: &Store, number: u64) -> Result<Facts, sheaf_storage::store::Error> {
     let vaults = store.vaults()?;
     let found = store.find(VaultNo(1), &name(number))?;
     let Some(doc) = found else { return Ok(Facts::default()) };

@@ -7,9 +7,9 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use sheaf_protocol::ids::{DocKey, VaultNo};
-use sheaf_server::journal::{Config, Journal};
-use sheaf_server::store::Store;
-use sheaf_server::store::migrate::FORMAT;
+use sheaf_storage::journal::{Config, Journal};
+use sheaf_storage::store::Store;
+use sheaf_storage::store::migrate::FORMAT;
 
 use crate::damage::{DOCUMENTS, Image, checksum, image, name, write_image};
 

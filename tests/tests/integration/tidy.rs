@@ -32,19 +32,27 @@ fn accept(rule: fn(&Source) -> Vec<String>, path: &str, text: &str) {
 #[test]
 fn modules_import_only_what_lies_below_them() {
     hold(arrows::server_modules);
-    refuse(arrows::server_modules, "server/src/store/sled.rs", "use crate::journal::Journal;");
+    refuse(
+        arrows::server_modules,
+        "server/storage/src/store/sled.rs",
+        "use crate::journal::Journal;",
+    );
     refuse(arrows::server_modules, "server/src/relay.rs", "use crate::{time, store::Store};");
     refuse(
         arrows::server_modules,
-        "server/src/store/keys/log.rs",
+        "server/storage/src/store/keys/log.rs",
         "super::super::super::http::x()",
     );
     refuse(arrows::server_modules, "server/src/surprise.rs", "use crate::time::Clock;");
-    accept(arrows::server_modules, "server/src/journal.rs", "use crate::{store::Store, task};");
-    accept(arrows::server_modules, "server/src/store/keys/log.rs", "use super::super::engine::E;");
+    accept(arrows::server_modules, "server/storage/src/journal.rs", "use crate::store::Store;");
     accept(
         arrows::server_modules,
-        "server/src/store.rs",
+        "server/storage/src/store/keys/log.rs",
+        "use super::super::engine::E;",
+    );
+    accept(
+        arrows::server_modules,
+        "server/storage/src/store.rs",
         "// see crate::journal\nlet a = \"crate::http\";",
     );
 }
@@ -81,7 +89,7 @@ fn crates_import_only_what_the_house_allows() {
     refuse(arrows::crates, "client-lib/src/link.rs", "use sheaf_server::app::App;");
     refuse(arrows::crates, "client-lib/Cargo.toml", "sheaf-server.workspace = true");
     refuse(arrows::crates, "loadtest/src/main.rs", "sheaf_server::run();");
-    refuse(arrows::crates, "bindings/python/src/lib.rs", "use sheaf_server::store;");
+    refuse(arrows::crates, "bindings/python/src/lib.rs", "use sheaf_storage::store;");
     refuse(arrows::crates, "protocol/src/frame.rs", "use tokio::net::TcpStream;");
     refuse(arrows::crates, "protocol/src/frame.rs", "use std::fs::File;");
     refuse(arrows::crates, "protocol/Cargo.toml", "yrs.workspace = true");

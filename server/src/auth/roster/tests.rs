@@ -8,7 +8,7 @@ use hyper::Request;
 use super::*;
 use crate::auth::users::UserConfig;
 use crate::auth::{Auth, Config, TicketAsk};
-use crate::time::Hand;
+use sheaf_ground::time::Hand;
 
 const ADA: &str = "ada's token of some length";
 const BOB: &str = "bob's token of some length";

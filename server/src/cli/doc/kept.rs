@@ -17,8 +17,8 @@ use crate::document::author::{Author, OnlyIf, WriteError};
 use crate::document::handle::Handle;
 use crate::document::snapshot::Content;
 use crate::document::submission::Failure as Broken;
-use crate::task;
 use crate::vault::{self, Kind, Vaults};
+use sheaf_ground::task;
 
 /// Files on a page: as many as there are at once.
 const PAGE: usize = 1000;

@@ -4,9 +4,9 @@ use sheaf_protocol::ids::{DocId, DocKey, VaultNo};
 use sheaf_protocol::stamp::Stamp;
 
 use super::*;
-use crate::journal::payload::Created;
-use crate::journal::{Config, Journal, Kind, Record};
-use crate::store::Store;
+use sheaf_storage::journal::payload::Created;
+use sheaf_storage::journal::{Config, Journal, Kind, Record};
+use sheaf_storage::store::Store;
 
 fn key(number: u64) -> DocKey {
     DocKey { vault: VaultNo(1), doc: DocId(Stamp::new(number, 0, 7)) }

@@ -1,8 +1,8 @@
 //! A directory that a server has used is clean, and one that was bitten is not.
 
 use super::*;
-use crate::journal::verify::Report;
-use crate::store::verify::Finding;
+use sheaf_storage::journal::verify::Report;
+use sheaf_storage::store::verify::Finding;
 
 fn lines(report: &Report) -> String {
     let mut out = Vec::new();

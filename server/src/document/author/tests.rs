@@ -120,7 +120,7 @@ fn what_was_typed_meanwhile_stays() {
         let typed = edited(&doc, |txn| content.insert(txn, 8, "typed "));
         submit(&document, reader, &[typed]).expect("taken");
         let fork = Fork::of(&base.state, base.client).expect("a fork");
-        let (clock, _hand) = crate::time::Clock::test(0);
+        let (clock, _hand) = sheaf_ground::time::Clock::test(0);
         let until = Until::new(&clock, clock.now() + DIFF_TIME_MAX);
         let update =
             fork.edit("content", &diff::steps("one\ntwo\nthree\n", "1\ntwo\nthree\n", until));

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use super::*;
 use crate::document::author::Author;
 use crate::document::tests::{World, run};
-use crate::task;
+use sheaf_ground::task;
 use sheaf_protocol::ids::Principal;
 
 #[test]

@@ -16,7 +16,7 @@ use super::*;
 use crate::auth::Caller;
 use crate::relay::upgrade::{self, Opened, Upgrade};
 use crate::relay::websocket::{Assembler, Parsed, Received, parse, write_binary};
-use crate::task::Shutdown;
+use sheaf_ground::task::Shutdown;
 use sheaf_protocol::ids::Principal;
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::*;
-use crate::time::Hand;
+use sheaf_ground::time::Hand;
 
 /// A stream whose peer has taken nothing yet, full to the brim.
 async fn full() -> (Patient, UnixStream, Hand) {

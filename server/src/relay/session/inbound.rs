@@ -20,7 +20,7 @@ use crate::document::owners::Submitter;
 use crate::document::submission::{Receipt, Submission};
 use crate::metrics::{Direction, MessageKind};
 use crate::relay::websocket::{Parsed, Received, needed, parse, write_pong};
-use crate::task;
+use sheaf_ground::task;
 
 /// Bytes a thread reads at once.
 const READ_BYTES: usize = 64 * 1024;

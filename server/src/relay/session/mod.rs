@@ -34,7 +34,7 @@ use crate::document::readers::{Gathered, Notices, Outlet, ReaderId};
 use crate::document::submission::Failure;
 use crate::memory::Permit;
 use crate::metrics::{Direction, MessageKind};
-use crate::task;
+use sheaf_ground::task;
 
 /// Own replies that wait for the socket, before the session stops reading: a client that asks and
 /// does not read costs no more.

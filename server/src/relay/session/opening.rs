@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::relay::outbound::Outbound;
 use crate::relay::stream::Stream;
 use crate::relay::websocket::{Assembler, write_close};
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 /// Attempts to join a document that leaves memory in the very moment it was opened.
 const JOIN_ATTEMPTS: usize = 8;

@@ -19,9 +19,9 @@ use super::*;
 use crate::auth::Role;
 use crate::document::handle::Name;
 use crate::document::tests::{Ground, run as multi};
-use crate::journal::Journal;
 use crate::memory::Budget;
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
+use sheaf_storage::journal::Journal;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 

@@ -12,7 +12,7 @@ use sheaf_protocol::error::Code;
 
 use super::{DIALECT, Ending, Session};
 use crate::relay::websocket::write_ping;
-use crate::time::{Clock, Moment};
+use sheaf_ground::time::{Clock, Moment};
 
 /// Stock clients close after 30 s without a frame: two ticks are less, in the worst case.
 const TICK: Duration = Duration::from_secs(10);

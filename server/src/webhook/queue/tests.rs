@@ -5,8 +5,8 @@ use sheaf_protocol::stamp::Stamp;
 
 use super::super::config::{HookConfig, Text};
 use super::*;
-use crate::time::{Clock, Hand};
 use crate::vault::{File, Kind};
+use sheaf_ground::time::{Clock, Hand};
 
 struct Desk {
     queue: Queue,

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::task::Group;
+use sheaf_ground::task::Group;
 
 /// How it answers from now on.
 #[derive(Clone, Copy, Debug)]

@@ -17,12 +17,12 @@ use super::super::{Basis, Webhooks};
 use super::receiver::{Got, Receiver};
 use crate::auth::{Role, Session, SessionEvent};
 use crate::metrics::Metrics;
-use crate::store::Store;
-use crate::store::memory::Memory;
-use crate::store::witness::Witness;
-use crate::task::{Group, Shutdown};
-use crate::time::{Clock, Hand, Seed};
 use crate::vault::{Change, Changes, Cursor, Error, File, Kind, Vault};
+use sheaf_ground::task::{Group, Shutdown};
+use sheaf_ground::time::{Clock, Hand, Seed};
+use sheaf_storage::store::Store;
+use sheaf_storage::store::memory::Memory;
+use sheaf_storage::store::witness::Witness;
 
 /// Real time, on a machine that is busy with other tests.
 const DEADLINE: Duration = Duration::from_secs(20);

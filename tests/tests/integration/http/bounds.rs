@@ -1,10 +1,10 @@
 //! What a request may hold, outlive and learn: faults that were found, one test for each.
 
 use serde_json::{Value, json};
+use sheaf_ground::task::Group;
 use sheaf_server::auth::callback::CallbackConfig;
 use sheaf_server::auth::role::Role;
 use sheaf_server::config::Config;
-use sheaf_server::task::Group;
 use sheaf_tests::http::{Answer, Request};
 use sheaf_tests::server::Server;
 use sheaf_tests::socket::Socket;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use sheaf_ground::task::Group;
 use sheaf_server::auth::role::Role;
 use sheaf_server::config::Config;
-use sheaf_server::task::Group;
 use sheaf_tests::eventually::eventually_async;
 use sheaf_tests::http::{Events, Request};
 use sheaf_tests::server::Server;

@@ -3,10 +3,11 @@
 use super::{Source, source};
 
 /// Where a path named in the documentation may start.
-const STARTS: [&str; 7] = [
+const STARTS: [&str; 8] = [
     "",
     "docs",
     "server/src",
+    "server/storage/src",
     "protocol/src",
     "client-lib/src",
     "tests",

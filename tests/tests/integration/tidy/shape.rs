@@ -130,7 +130,8 @@ pub(super) fn opening(source: &Source) -> Vec<String> {
     if opening.is_empty() {
         return vec![source.finding(0, "a module opens with `//!` and its job")];
     }
-    let needs_never = source.path.starts_with("server/src/") && !source.is_test();
+    let needs_never =
+        source.path.starts_with("server/") && source.path.contains("/src/") && !source.is_test();
     if needs_never && !opening.iter().any(|line| line.contains("Never")) {
         return vec![source.finding(0, "the opening says what the module does \"Never\"")];
     }

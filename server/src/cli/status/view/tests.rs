@@ -6,7 +6,7 @@ use ratatui::backend::TestBackend;
 use super::*;
 use crate::http::status::About;
 use crate::metrics::Metrics;
-use crate::time::Clock;
+use sheaf_ground::time::Clock;
 
 fn status(uptime_ms: u64, updates: u64) -> Status {
     let (clock, _hand) = Clock::test(1_000);

@@ -16,7 +16,7 @@ use super::segment::{self, Segment};
 use super::{Error, Shared};
 use crate::store;
 use crate::store::{Aside, Facts, Folded, Head, ItemChange, Place, Store, Stray, Why, Window};
-use crate::task::SPAN;
+use sheaf_ground::task::SPAN;
 
 /// What the fold thread is asked, and how it fares.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
             Ok(()) => state.failure = None,
             Err(error) => {
                 tracing::error!(%error, "the fold failed and will be tried again");
-                shared.config.metrics.journal.fold_failures.inc();
+                shared.config.meters.fold_failures.inc();
                 state.failure = Some(error.to_string());
                 state.failures += 1;
                 // The next try waits its time, also when someone asked for this one.
@@ -121,7 +121,7 @@ fn fold_all(shared: &Shared) -> Result<(), Error> {
             tracing::error!(%doc, %what, "an entry does not follow the one before it");
         }
         let seconds = config.clock.now().since(begun).as_secs_f64();
-        config.metrics.journal.fold_seconds.observe(seconds);
+        config.meters.fold_seconds.observe(seconds);
         shared.folded.raise(folded.position);
         trim(shared, folded.position)?;
     }

@@ -13,18 +13,18 @@ use super::{ReadOnly, Shared};
 
 /// Runs until the journal is closed, dropped, or a sync fails.
 pub(super) fn run(shared: &Arc<Shared>) {
-    let (clock, metrics) = (&shared.config.clock, &shared.config.metrics.journal);
+    let (clock, meters) = (&shared.config.clock, &shared.config.meters);
     while let Some(unsynced) = wait(shared) {
         let begun = clock.now();
         if let Err(error) = sync(shared, &unsynced) {
             tracing::error!(%error, "the journal could not be synced and is read-only");
-            metrics.fsync_failures.inc();
+            meters.fsync_failures.inc();
             shared.writer.lock().read_only = Some(ReadOnly::SyncFailed);
             shared.durable.stop();
             break;
         }
-        metrics.fsyncs.inc();
-        metrics.fsync_seconds.observe(clock.now().since(begun).as_secs_f64());
+        meters.fsyncs.inc();
+        meters.fsync_seconds.observe(clock.now().since(begun).as_secs_f64());
         shared.durable.raise(unsynced.end);
         shared.mark_durable(unsynced.end);
         shared.fold.durable_rose();

@@ -4,6 +4,7 @@
 
 pub mod dump;
 mod fold;
+pub mod meters;
 pub mod payload;
 mod reader;
 pub mod record;
@@ -25,12 +26,12 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::metrics::Metrics;
 use crate::store::{self, Store};
-use crate::time::Clock;
+use meters::Meters;
 pub use record::{Kind, Placed, Record};
 pub use recover::{Cut, Damage, Report};
 use segment::{Disk, DiskFile, Files, Segment};
+use sheaf_ground::time::Clock;
 use watermark::Watermark;
 use writer::{Refused, SyncWaits, Writer};
 
@@ -63,13 +64,13 @@ pub struct Config {
     /// The disk under the segments.
     pub disk: Arc<dyn Disk>,
     /// Where appends, syncs and folds are counted.
-    pub metrics: Arc<Metrics>,
+    pub meters: Meters,
     /// What they are timed with.
     pub clock: Clock,
 }
 
 impl Config {
-    /// The defaults, in `dir`, with metrics of its own and the machine's clock.
+    /// The defaults, in `dir`, counted for nobody and the machine's clock.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
         Self {
@@ -83,7 +84,7 @@ impl Config {
             unfolded_bytes_max: 1024 * 1024 * 1024,
             is_repair: false,
             disk: Arc::new(Files),
-            metrics: Arc::default(),
+            meters: Meters::default(),
             clock: Clock::system(),
         }
     }
@@ -220,7 +221,7 @@ impl Journal {
             Ok(done) => done,
             Err(Refused::TooLarge(error)) => return Err(error.into()),
             Err(Refused::Failed(error)) => {
-                config.metrics.journal.append_failures.inc();
+                config.meters.append_failures.inc();
                 tracing::error!(%error, "the journal could not be written and is read-only");
                 return Err(Error::Write(error));
             }
@@ -242,10 +243,10 @@ impl Journal {
             shared.work.notify_one();
         }
         drop(writer);
-        let metrics = &config.metrics.journal;
-        metrics.records.inc_by(records.len() as u64);
+        let meters = &config.meters;
+        meters.records.inc_by(records.len() as u64);
         if let Some(begun_at) = begun_at {
-            metrics.append_seconds.observe(config.clock.now().since(begun_at).as_secs_f64());
+            meters.append_seconds.observe(config.clock.now().since(begun_at).as_secs_f64());
         }
         Ok(appended)
     }

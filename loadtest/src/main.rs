@@ -1,12 +1,15 @@
-//! The `sheaf-loadtest` binary: puts a load on any server that speaks y-websocket and reports what
-//! came of it, without flattering anybody.
+//! The `sheaf-loadtest` binary: puts a load on any server of Yjs documents and reports what came of
+//! it, without flattering anybody.
 
-mod fan_out;
+mod latency;
 mod load;
-mod process;
+mod outcome;
 mod progress;
 mod reader;
 mod report;
+mod scenario;
+mod series;
+mod target;
 mod token;
 mod wire;
 mod writer;
@@ -16,9 +19,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
-/// Puts a load on a y-websocket server and measures it.
+use outcome::{Dialect, Outcome};
+use progress::Progress;
+use scenario::Scenario;
+use target::Target;
+
+/// Puts a load on a server of Yjs documents and measures it.
 ///
 /// The rig runs on one thread. On a machine with few cores give the server and the rig one each,
 /// for example: `taskset -c 0 sheaf serve` and `taskset -c 1 sheaf-loadtest fan-out`. Build both
@@ -30,19 +38,24 @@ use clap::{Parser, Subcommand};
 struct Arguments {
     #[command(subcommand)]
     scenario: Scenario,
-    /// Also write the report as JSON to this file; `-` is standard output, instead of the table.
+    /// The server, and a path before the document's name if there is one.
+    #[arg(long, global = true, default_value = "ws://127.0.0.1:1234", value_name = "URL")]
+    url: String,
+    /// The server's process id, for its CPU time and memory (Linux).
+    #[arg(long, global = true, value_name = "PID")]
+    server_pid: Option<u32>,
+    /// The framing that the server speaks.
+    #[arg(long, global = true, default_value = "y-websocket")]
+    dialect: Dialect,
+    /// Also write each run as a line of JSON to this file; `-` is standard output, instead of the
+    /// table.
     #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-#[derive(Debug, Subcommand)]
-enum Scenario {
-    FanOut(fan_out::Plan),
-}
-
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
-        Ok(report) if report.is_clean() => ExitCode::SUCCESS,
+        Ok(outcome) if outcome.is_clean() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1), // the report says what was lost or differs
         Err(reason) => {
             // Nobody is left to tell if this fails.
@@ -52,22 +65,26 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<report::Report> {
+fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let Scenario::FanOut(plan) = &arguments.scenario;
-    let report = tokio::task::LocalSet::new().block_on(&runtime, fan_out::run(plan))?;
+    let target = Target::attached(&arguments.url, arguments.server_pid, arguments.dialect);
+    let progress = Progress::new(arguments.scenario.name());
+    let running = arguments.scenario.run(&target, &progress);
+    let outcome = tokio::task::LocalSet::new().block_on(&runtime, running)?;
+    drop(progress);
     let mut out = io::stdout().lock();
+    let json = || serde_json::to_string(&outcome);
     match &arguments.json {
-        Some(file) if file.as_os_str() == "-" => writeln!(out, "{}", report.json()?)?,
+        Some(file) if file.as_os_str() == "-" => writeln!(out, "{}", json()?)?,
         Some(file) => {
-            std::fs::write(file, report.json()?)
+            std::fs::write(file, json()? + "\n")
                 .with_context(|| format!("writing {}", file.display()))?;
-            write!(out, "{report}")?;
+            report::table::write(&mut out, &outcome)?;
         }
-        None => write!(out, "{report}")?,
+        None => report::table::write(&mut out, &outcome)?,
     }
-    Ok(report)
+    Ok(outcome)
 }

@@ -1,21 +1,66 @@
-//! What a person sees while the load runs; on a terminal only, and on standard error.
+//! What a person sees while the rig works; on a terminal only, and on standard error.
 
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::time::{Instant, interval};
+use tokio::time::Instant;
 
-/// Shows a bar for the time given; runs until it is dropped.
-pub(crate) async fn show(name: &'static str, length: Duration) {
-    let bar = ProgressBar::new(length.as_millis() as u64);
-    let style = ProgressStyle::with_template("{prefix:9} {bar:40} {msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_prefix(name);
-    let (start, mut tick) = (Instant::now(), interval(Duration::from_millis(100)));
-    loop {
-        tick.tick().await;
-        let passed = start.elapsed().min(length);
-        bar.set_position(passed.as_millis() as u64);
-        bar.set_message(format!("{:.1} of {:.0} s", passed.as_secs_f64(), length.as_secs_f64()));
+/// What one run shows of itself. Drawn when the run tells something, at most ten times a second, by
+/// no thread of its own: it would share the rig's core.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    /// When the load began, and how long it is to take.
+    load: Cell<Option<(Instant, Duration)>>,
+    /// The last count, and when; for the rate.
+    last: Cell<(Option<Instant>, u64)>,
+    rate: RefCell<String>,
+}
+
+impl Progress {
+    /// A bar with a name: scenario, server, round.
+    pub(crate) fn new(name: &str) -> Self {
+        let bar = ProgressBar::new(1_000);
+        let style = ProgressStyle::with_template("{prefix} {bar:30} {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(name.to_owned());
+        Self { bar, load: Cell::new(None), last: Cell::default(), rate: RefCell::default() }
+    }
+
+    /// What the run does before or after its load: `connecting 100 readers`.
+    pub(crate) fn says(&self, what: &str) {
+        self.bar.set_message(what.to_owned());
+        self.bar.tick();
+    }
+
+    /// The load begins and will take so long, warm-up included.
+    pub(crate) fn runs(&self, length: Duration) {
+        self.load.set(Some((Instant::now(), length)));
+        self.last.set((None, 0));
+    }
+
+    /// So much was delivered since the load began.
+    pub(crate) fn delivered(&self, total: u64) {
+        let Some((start, length)) = self.load.get() else { return };
+        let now = Instant::now();
+        match self.last.get() {
+            (Some(at), _) if now - at < Duration::from_millis(500) => {}
+            (Some(at), before) => {
+                let rate = total.saturating_sub(before) as f64 / (now - at).as_secs_f64();
+                *self.rate.borrow_mut() = format!(", {rate:.0} deliveries/s");
+                self.last.set((Some(now), total));
+            }
+            (None, _) => self.last.set((Some(now), total)),
+        }
+        let passed = (now - start).as_secs_f64().min(length.as_secs_f64());
+        let of = length.as_secs_f64();
+        self.bar.set_position((passed / of * 1e3) as u64);
+        self.bar.set_message(format!("{passed:.1} of {of:.0} s{}", self.rate.borrow()));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }

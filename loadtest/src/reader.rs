@@ -7,12 +7,10 @@ use hdrhistogram::Histogram;
 use sheaf_protocol::frame::{self, Message};
 use tokio::sync::oneshot;
 
+use crate::latency;
 use crate::load::Load;
 use crate::token::Token;
 use crate::wire::{self, Address, Frame};
-
-/// Where latencies are cut off; a minute is not a latency but an outage.
-const LATENCY_US_MAX: u64 = 60_000_000;
 
 /// What came to one reader.
 pub(crate) struct Account {
@@ -33,16 +31,16 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn new(is_kept: bool) -> anyhow::Result<Self> {
-        Ok(Self {
-            latencies_us: Histogram::new_with_max(LATENCY_US_MAX, 3)?,
+    pub(crate) fn new(is_kept: bool) -> Self {
+        Self {
+            latencies_us: latency::histogram(),
             seen: Vec::new(),
             received: 0,
             repeated: 0,
             frames: 0,
             updates: is_kept.then(Vec::new),
             failure: None,
-        })
+        }
     }
 
     /// Enters a token. Returns whether it is new.

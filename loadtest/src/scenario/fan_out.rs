@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use serde::Serialize;
 use sheaf_client::replica::{Options, Replica};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -13,11 +14,14 @@ use tokio::time::{Instant, timeout};
 use yrs::updates::decoder::Decode;
 use yrs::{Doc, GetString, Transact, Update};
 
+use crate::latency;
 use crate::load::{Load, Shape};
-use crate::process::{Usage, usage};
-use crate::progress;
+use crate::outcome::{Check, Figure, Outcome, Sample};
+use crate::progress::Progress;
 use crate::reader::{self, Account};
-use crate::report::{Latency, Report};
+use crate::series;
+use crate::target::Target;
+use crate::target::usage::{Usage, usage};
 use crate::token::{ROOT, TOKEN_BYTES};
 use crate::wire::Address;
 use crate::writer;
@@ -30,11 +34,8 @@ const JOIN_TIME_MAX: Duration = Duration::from_secs(60);
 /// Closed loop (`--window`): the writer keeps that many updates open; one is closed when every
 /// reader has it. Open loop (`--rate`): the writer sends so many a second whatever happens, and
 /// latency counts from when an update was due, so a server that stalls cannot hide it.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize)]
 pub(crate) struct Plan {
-    /// The server, and a path before the document's name if there is one.
-    #[arg(long, default_value = "ws://127.0.0.1:1234", value_name = "URL")]
-    url: String,
     /// The document; a fresh one if not given. It must be empty.
     #[arg(long, value_name = "NAME")]
     room: Option<String>,
@@ -56,9 +57,6 @@ pub(crate) struct Plan {
     /// Readers whose documents are rebuilt from what they received, and compared.
     #[arg(long, default_value_t = 3, value_name = "COUNT")]
     rebuild: u32,
-    /// The server's process id, for its CPU time and memory (Linux).
-    #[arg(long, value_name = "PID")]
-    server_pid: Option<u32>,
 }
 
 impl Plan {
@@ -82,11 +80,11 @@ struct Readings {
 }
 
 impl Readings {
-    fn take(plan: &Plan, load: &Load) -> anyhow::Result<Self> {
+    fn take(target: &Target, load: &Load) -> anyhow::Result<Self> {
         Ok(Self {
             at: Instant::now(),
             deliveries: load.deliveries(),
-            server: plan.server_pid.map(|id| usage(Some(id))).transpose()?,
+            server: target.usage()?,
             rig: usage(None)?,
         })
     }
@@ -101,26 +99,48 @@ struct Driven {
 }
 
 /// Runs the scenario.
-pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Report> {
+///
+/// # Errors
+/// When the plan makes no sense, or the server cannot be reached or breaks off.
+pub(crate) async fn run(
+    plan: &Plan,
+    target: &Target,
+    progress: &Progress,
+) -> anyhow::Result<Outcome> {
     anyhow::ensure!(plan.readers > 0 && plan.window > 0, "there must be readers and a window");
     anyhow::ensure!(plan.rate.is_none_or(|rate| rate > 0.0), "a rate is more than 0");
     let seconds = plan.warm_up + plan.seconds;
     anyhow::ensure!((0.1..=3_600.0).contains(&seconds), "a load lasts 0.1 to 3,600 seconds");
     let fresh = || format!("loadtest-{:016x}", rand::random::<u64>());
     let room = plan.room.clone().unwrap_or_else(fresh);
-    let address = Rc::new(Address::new(&plan.url, &room)?);
+    let address = Rc::new(Address::new(&target.url, &room)?);
     let load = Rc::new(Load::new(plan.shape()));
+    progress.says("connecting");
     let mut readers = Readers::connect(plan, &address, &load).await?;
     load.begin();
+    progress.runs(Duration::from_secs_f64(seconds));
+    let samples = RefCell::default();
     let driven = tokio::select! {
-        driven = drive(plan, &address, &load) => driven?,
-        () = progress::show("fan-out", Duration::from_secs_f64(seconds)) => {
-            unreachable!("the bar has no end of its own")
-        }
+        driven = drive(target, &address, &load) => driven?,
+        never = series::record(target, progress, || load.deliveries(), &samples) => match never {},
     };
     let accounts = readers.end().await;
-    let joined = join(plan, &room).await;
-    Ok(report(plan, &accounts, &driven, &joined))
+    progress.says("comparing");
+    // A relay keeps nothing that it could show a newcomer.
+    let joined = match target.is_floor {
+        true => None,
+        false => Some(join(&target.url, &room).await),
+    };
+    Ok(outcome(plan, target, &Ended { accounts, driven, joined, series: samples.take() }))
+}
+
+/// All there is to tell of, when the load is over.
+struct Ended {
+    accounts: Vec<Rc<RefCell<Account>>>,
+    driven: Driven,
+    /// What a newcomer read, if one was asked; nothing in it if he could not join.
+    joined: Option<Option<String>>,
+    series: Vec<Sample>,
 }
 
 struct Readers {
@@ -134,7 +154,7 @@ impl Readers {
         let mut readers = Self { tasks: JoinSet::new(), accounts: Vec::new() };
         let mut joined = Vec::new();
         for number in 0..plan.readers {
-            let account = Rc::new(RefCell::new(Account::new(number < plan.rebuild)?));
+            let account = Rc::new(RefCell::new(Account::new(number < plan.rebuild)));
             let (ready, is_ready) = oneshot::channel();
             let reader =
                 reader::run(Rc::clone(address), Rc::clone(&account), Rc::clone(load), ready);
@@ -161,13 +181,13 @@ impl Readers {
 }
 
 /// Writes for the whole time and takes readings where the measured part begins and ends.
-async fn drive(plan: &Plan, address: &Address, load: &Load) -> anyhow::Result<Driven> {
+async fn drive(target: &Target, address: &Address, load: &Load) -> anyhow::Result<Driven> {
     let [start, end] = load.measured();
     let readings = async {
         tokio::time::sleep_until(start).await;
-        let first = Readings::take(plan, load)?;
+        let first = Readings::take(target, load)?;
         tokio::time::sleep_until(end).await;
-        Ok([first, Readings::take(plan, load)?])
+        Ok([first, Readings::take(target, load)?])
     };
     // 32 bits: servers built on older Yjs lose the edits of longer ids.
     let writing = writer::run(address, rand::random(), load);
@@ -177,9 +197,8 @@ async fn drive(plan: &Plan, address: &Address, load: &Load) -> anyhow::Result<Dr
 }
 
 /// What a client that comes when all is over reads.
-async fn join(plan: &Plan, room: &str) -> Option<String> {
-    let replica =
-        Replica::connect(Options { root: ROOT.to_owned(), ..Options::new(&plan.url, room) });
+async fn join(url: &str, room: &str) -> Option<String> {
+    let replica = Replica::connect(Options { root: ROOT.to_owned(), ..Options::new(url, room) });
     replica.synced(JOIN_TIME_MAX).await.ok()?;
     Some(replica.text())
 }
@@ -194,57 +213,93 @@ fn rebuild(updates: &[Vec<u8>]) -> Option<String> {
     Some(text.get_string(&doc.transact()))
 }
 
-fn report(
-    plan: &Plan,
-    accounts: &[Rc<RefCell<Account>>],
-    driven: &Driven,
-    joined: &Option<String>,
-) -> Report {
+fn outcome(plan: &Plan, target: &Target, ended: &Ended) -> Outcome {
+    let Ended { accounts, driven, series, .. } = ended;
+    let [start, end] = &driven.readings;
+    let mut all = latency::histogram();
+    let mut warnings = Vec::new();
+    for (number, account) in accounts.iter().enumerate() {
+        let account = account.borrow();
+        all.add(&account.latencies_us).expect("histograms of one kind");
+        let failure = account.failure.iter().map(|reason| format!("reader {number}: {reason}"));
+        warnings.extend(failure);
+    }
+    if start.deliveries == end.deliveries {
+        warnings.push("nothing was delivered in the measured part".to_owned());
+    }
+    let load = match plan.rate {
+        Some(rate) => format!("{} readers, {rate} updates/s", plan.readers),
+        None => format!("{} readers, window {}", plan.readers, plan.window),
+    };
+    Outcome {
+        scenario: "fan-out".to_owned(),
+        load,
+        settings: serde_json::to_value(plan).unwrap_or_default(),
+        server: target.server(),
+        round: 1,
+        order: 1,
+        measured_s: (end.at - start.at).as_secs_f64(),
+        figures: figures(accounts, driven),
+        latency: latency::summary(&all),
+        series: series.clone(),
+        checks: checks(ended),
+        warnings,
+    }
+}
+
+fn figures(accounts: &[Rc<RefCell<Account>>], driven: &Driven) -> Vec<Figure> {
     let [start, end] = &driven.readings;
     let seconds = (end.at - start.at).as_secs_f64();
     let deliveries = end.deliveries - start.deliveries;
-    let share = |used: Duration| used.as_secs_f64() / seconds;
-    let server = start.server.zip(end.server);
-    let server_cpu = server.map(|(start, end)| end.cpu.saturating_sub(start.cpu));
-    let mut latency = Latency::default();
-    let (mut lost, mut repeated, mut frames, mut received) = (0, 0, 0, 0);
-    let (mut rebuilt, mut differing, mut failures) = (0, 0, Vec::new());
-    for (number, account) in accounts.iter().enumerate() {
+    let sum = |count: fn(&Account) -> u64| -> f64 {
+        accounts.iter().map(|account| count(&account.borrow())).sum::<u64>() as f64
+    };
+    let joined = sum(|account| account.received.into()) / sum(|account| account.frames);
+    let mut figures = vec![
+        Figure::more("delivered", "1/s", deliveries as f64 / seconds),
+        Figure::neither("deliveries per frame", "", joined),
+    ];
+    if let Some((before, after)) = start.server.zip(end.server) {
+        let cpu_s = after.cpu.saturating_sub(before.cpu).as_secs_f64();
+        let mib = |usage: Usage| usage.resident_bytes as f64 / f64::from(1 << 20);
+        figures.extend([
+            Figure::less("CPU per delivery", "µs", cpu_s * 1e6 / deliveries as f64),
+            Figure::neither("server CPU", "cores", cpu_s / seconds),
+            Figure::less("server memory", "MiB", mib(after)),
+            Figure::less("server memory growth", "MiB", mib(after) - mib(before)),
+        ]);
+    }
+    let rig_s = end.rig.cpu.saturating_sub(start.rig.cpu).as_secs_f64();
+    figures.push(Figure::neither("rig CPU", "cores", rig_s / seconds));
+    figures
+}
+
+fn checks(ended: &Ended) -> Vec<Check> {
+    let Ended { accounts, driven, joined, .. } = ended;
+    let (mut lost, mut repeated, mut rebuilt, mut differing, mut failed) = (0, 0, 0, 0, 0);
+    for account in accounts {
         let account = account.borrow();
-        latency.add(&account.latencies_us);
         lost += u64::from(driven.sent - account.received.min(driven.sent));
         repeated += u64::from(account.repeated);
-        received += u64::from(account.received);
-        frames += account.frames;
-        failures
-            .extend(account.failure.as_ref().map(|reason| format!("reader {number}: {reason}")));
+        failed += u32::from(account.failure.is_some());
         if let Some(updates) = &account.updates {
             rebuilt += 1;
             differing += u32::from(rebuild(updates).as_ref() != Some(&driven.text));
         }
     }
-    Report {
-        scenario: "fan-out",
-        url: plan.url.clone(),
-        readers: plan.readers,
-        window: plan.rate.is_none().then_some(plan.window),
-        rate: plan.rate,
-        measured_s: seconds,
-        sent: driven.sent,
-        deliveries,
-        deliveries_per_s: deliveries as f64 / seconds,
-        deliveries_per_frame: received as f64 / frames.max(1) as f64,
-        latency: latency.summary(),
-        server_cpu_us_per_delivery: server_cpu
-            .map(|cpu| cpu.as_micros() as f64 / deliveries.max(1) as f64),
-        server_cpu_share: server_cpu.map(share),
-        server_memory_bytes: server.map(|(start, end)| [start.resident_bytes, end.resident_bytes]),
-        rig_cpu_share: share(end.rig.cpu.saturating_sub(start.rig.cpu)),
-        lost,
-        repeated,
-        rebuilt,
-        rebuilt_differing: differing,
-        is_fresh_client_equal: joined.as_ref() == Some(&driven.text),
-        failures,
-    }
+    let newcomer = match joined {
+        None => (true, "not asked of a relay"),
+        Some(text) if text.as_ref() == Some(&driven.text) => (true, "equal"),
+        Some(None) => (false, "could not join"),
+        Some(Some(_)) => (false, "differs"),
+    };
+    let sent = u64::from(driven.sent) * accounts.len() as u64;
+    vec![
+        Check::new("no reader breaks off", failed == 0, format!("{failed} did")),
+        Check::new("nothing lost", lost == 0, format!("{lost} of {sent} lost")),
+        // Harmless to a replica, but work for it.
+        Check::new("repeats", true, format!("{repeated} came twice")),
+        Check::new("replicas equal", differing == 0, format!("{differing} of {rebuilt} differ")),
+        Check::new("newcomer equal", newcomer.0, newcomer.1),
+    ]
 }

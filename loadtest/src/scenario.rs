@@ -1,0 +1,38 @@
+//! The scenarios, one file each; the command line names one, the comparison runs it.
+
+mod fan_out;
+
+use clap::Subcommand;
+
+use crate::outcome::Outcome;
+use crate::progress::Progress;
+use crate::target::Target;
+
+/// A scenario and its options.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Scenario {
+    FanOut(fan_out::Plan),
+}
+
+impl Scenario {
+    /// Runs it once on one server.
+    ///
+    /// # Errors
+    /// When the options make no sense, or the server cannot be reached or breaks off.
+    pub(crate) async fn run(
+        &self,
+        target: &Target,
+        progress: &Progress,
+    ) -> anyhow::Result<Outcome> {
+        match self {
+            Self::FanOut(plan) => fan_out::run(plan, target, progress).await,
+        }
+    }
+
+    /// As on the command line.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::FanOut(_) => "fan-out",
+        }
+    }
+}

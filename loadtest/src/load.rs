@@ -1,56 +1,61 @@
-//! The state of a load, shared by the writer and the readers of one thread: what time it is, what
-//! is measured, which updates are open.
+//! A load while it runs, shared by everybody on the rig's thread: what time it is, what is measured,
+//! what was delivered and how late.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Duration;
 
-use tokio::sync::Notify;
+use clap::Args;
+use hdrhistogram::Histogram;
+use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::token::Token;
+use crate::latency;
 
-/// What a load is to be.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
-    pub(crate) readers: u32,
-    /// Updates open at a time, where no rate is given.
-    pub(crate) window: u32,
-    /// Updates a second.
-    pub(crate) rate: Option<f64>,
-    pub(crate) warm_up_s: f64,
-    pub(crate) measured_s: f64,
+/// How long a load lasts.
+#[derive(Debug, Clone, Copy, Args, Serialize)]
+pub(crate) struct Span {
+    /// Load before anything is measured.
+    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
+    pub(crate) warm_up: f64,
+    /// Load that is measured.
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    pub(crate) seconds: f64,
+}
+
+impl Span {
+    /// Warm-up and measured part together.
+    pub(crate) fn total(&self) -> Duration {
+        Duration::from_secs_f64(self.warm_up + self.seconds)
+    }
+
+    /// Refuses what is no span of time.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let is_sound = self.warm_up >= 0.0 && (0.1..=1e6).contains(&self.seconds);
+        anyhow::ensure!(is_sound && self.warm_up <= 1e6, "a load lasts 0.1 to 1,000,000 seconds");
+        Ok(())
+    }
 }
 
 /// The running load.
 pub(crate) struct Load {
     start: Cell<Instant>,
-    measured_us: Range<u32>,
-    pub(crate) rate: Option<f64>,
-    readers: u32,
-    /// How many readers have each update that is still open, in order of number.
-    open: RefCell<VecDeque<u32>>,
-    /// The number of the first of them.
-    open_from: Cell<u32>,
-    free: Cell<u32>,
-    freed: Notify,
+    measured_us: Range<u64>,
     deliveries: Cell<u64>,
+    /// Of the measured part, all readers together: a histogram each would not fit a cache.
+    latencies_us: RefCell<Histogram<u64>>,
+    failures: RefCell<Vec<String>>,
 }
 
 impl Load {
-    pub(crate) fn new(shape: Shape) -> Self {
-        let warm_up_us = (shape.warm_up_s * 1e6) as u32;
-        let end_us = ((shape.warm_up_s + shape.measured_s) * 1e6) as u32;
+    pub(crate) fn new(span: Span) -> Self {
+        let warm_up_us = (span.warm_up * 1e6) as u64;
         Self {
             start: Cell::new(Instant::now()),
-            measured_us: warm_up_us..end_us,
-            rate: shape.rate,
-            readers: shape.readers,
-            open: RefCell::default(),
-            open_from: Cell::new(0),
-            free: Cell::new(shape.window),
-            freed: Notify::new(),
+            measured_us: warm_up_us..warm_up_us + (span.seconds * 1e6) as u64,
             deliveries: Cell::new(0),
+            latencies_us: RefCell::new(latency::histogram()),
+            failures: RefCell::default(),
         }
     }
 
@@ -60,54 +65,30 @@ impl Load {
     }
 
     /// Microseconds since the start.
-    pub(crate) fn now_us(&self) -> u32 {
-        u32::try_from(self.start.get().elapsed().as_micros()).unwrap_or(u32::MAX)
+    pub(crate) fn now_us(&self) -> u64 {
+        self.start.get().elapsed().as_micros() as u64
+    }
+
+    /// An instant of the load's clock.
+    pub(crate) fn instant(&self, us: u64) -> Instant {
+        self.start.get() + Duration::from_micros(us)
     }
 
     /// When the measured part begins and ends.
     pub(crate) fn measured(&self) -> [Instant; 2] {
-        let at = |us: u32| self.start.get() + std::time::Duration::from_micros(us.into());
-        [at(self.measured_us.start), at(self.measured_us.end)]
+        [self.instant(self.measured_us.start), self.instant(self.measured_us.end)]
     }
 
-    pub(crate) fn is_over(&self) -> bool {
-        self.now_us() >= self.measured_us.end
+    /// Whether nothing that is due now is sent any more.
+    pub(crate) fn is_over_at(&self, us: u64) -> bool {
+        us >= self.measured_us.end
     }
 
-    /// Whether an update due then belongs to the measured part.
-    pub(crate) fn is_measured(&self, due_us: u32) -> bool {
-        self.measured_us.contains(&due_us)
-    }
-
-    /// Waits until updates may be sent; takes as many as there may be.
-    pub(crate) async fn take_window(&self) -> u32 {
-        loop {
-            let free = self.free.take();
-            if free > 0 {
-                return free;
-            }
-            self.freed.notified().await;
-        }
-    }
-
-    /// The next update was sent.
-    pub(crate) fn sent(&self) {
-        self.open.borrow_mut().push_back(0);
-    }
-
-    /// A reader has it. Updates are closed in order, when all readers have them.
-    pub(crate) fn delivered(&self, token: Token) {
+    /// Something that was due then has arrived.
+    pub(crate) fn delivered(&self, due_us: u64, now_us: u64) {
         self.deliveries.set(self.deliveries.get() + 1);
-        let mut open = self.open.borrow_mut();
-        let Some(at) = token.number.checked_sub(self.open_from.get()) else { return };
-        if let Some(count) = open.get_mut(at as usize) {
-            *count += 1;
-        }
-        while open.front().is_some_and(|count| *count >= self.readers) {
-            open.pop_front();
-            self.open_from.set(self.open_from.get() + 1);
-            self.free.set(self.free.get() + 1);
-            self.freed.notify_one();
+        if self.measured_us.contains(&due_us) {
+            self.latencies_us.borrow_mut().saturating_record(now_us.saturating_sub(due_us));
         }
     }
 
@@ -116,9 +97,19 @@ impl Load {
         self.deliveries.get()
     }
 
-    /// Whether every reader has everything that was sent.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.open.borrow().is_empty()
+    /// Somebody had to give up.
+    pub(crate) fn fail(&self, who: &str, reason: &anyhow::Error) {
+        self.failures.borrow_mut().push(format!("{who}: {reason:#}"));
+    }
+
+    /// Who had to give up, and why.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        self.failures.borrow().clone()
+    }
+
+    /// How late things were.
+    pub(crate) fn latency(&self) -> Option<crate::outcome::Latency> {
+        latency::summary(&self.latencies_us.borrow())
     }
 }
 

@@ -1,25 +1,28 @@
 //! The `sheaf-loadtest` binary: puts a load on any server of Yjs documents and reports what came of
 //! it, without flattering anybody.
 
+mod bot;
+mod edits;
+mod floor;
+mod flow;
 mod latency;
 mod load;
+mod measure;
 mod outcome;
 mod progress;
-mod reader;
 mod report;
 mod scenario;
 mod series;
 mod target;
-mod token;
-mod wire;
-mod writer;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::LocalSet;
 
 use outcome::{Dialect, Outcome};
 use progress::Progress;
@@ -37,7 +40,7 @@ use target::Target;
 #[command(version, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
-    scenario: Scenario,
+    command: Command,
     /// The server, and a path before the document's name if there is one.
     #[arg(long, global = true, default_value = "ws://127.0.0.1:1234", value_name = "URL")]
     url: String,
@@ -53,10 +56,22 @@ struct Arguments {
     json: Option<PathBuf>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Run(Scenario),
+    Floor(floor::Plan),
+}
+
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(outcome) if outcome.is_clean() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(1), // the report says what was lost or differs
+    let arguments = Arguments::parse();
+    let is_clean = match &arguments.command {
+        Command::Run(scenario) => run(&arguments, scenario).map(|outcome| outcome.is_clean()),
+        Command::Floor(plan) => serve(plan).map(|()| true),
+    };
+    match is_clean {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1), // the report says what was lost or differs
         Err(reason) => {
             // Nobody is left to tell if this fails.
             let _ = writeln!(io::stderr(), "sheaf-loadtest: {reason:#}");
@@ -65,15 +80,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("starting the runtime")
+}
+
+/// The rig's own relay, until the process is ended.
+fn serve(plan: &floor::Plan) -> anyhow::Result<()> {
+    let serving = async {
+        let floor = floor::Floor::bind(plan)?;
+        writeln!(io::stdout(), "listening on ws://{}", floor.address()?)?;
+        floor.run().await
+    };
+    LocalSet::new().block_on(&runtime()?, serving)
+}
+
+fn run(arguments: &Arguments, scenario: &Scenario) -> anyhow::Result<Outcome> {
     let target = Target::attached(&arguments.url, arguments.server_pid, arguments.dialect);
-    let progress = Progress::new(arguments.scenario.name());
-    let running = arguments.scenario.run(&target, &progress);
-    let outcome = tokio::task::LocalSet::new().block_on(&runtime, running)?;
+    let progress = Progress::new(scenario.name());
+    let running = scenario.run(&target, &progress);
+    let outcome = LocalSet::new().block_on(&runtime()?, running)?;
     drop(progress);
     let mut out = io::stdout().lock();
     let json = || serde_json::to_string(&outcome);

@@ -1,6 +1,7 @@
 //! The scenarios, one file each; the command line names one, the comparison runs it.
 
 mod fan_out;
+mod saturate;
 
 use clap::Subcommand;
 
@@ -12,6 +13,7 @@ use crate::target::Target;
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Scenario {
     FanOut(fan_out::Plan),
+    Saturate(saturate::Plan),
 }
 
 impl Scenario {
@@ -26,6 +28,7 @@ impl Scenario {
     ) -> anyhow::Result<Outcome> {
         match self {
             Self::FanOut(plan) => fan_out::run(plan, target, progress).await,
+            Self::Saturate(plan) => saturate::run(plan, target, progress).await,
         }
     }
 
@@ -33,6 +36,7 @@ impl Scenario {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::FanOut(_) => "fan-out",
+            Self::Saturate(_) => "saturate",
         }
     }
 }

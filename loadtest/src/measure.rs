@@ -1,0 +1,146 @@
+//! The measured part of a load: readings at its two ends and on the way, and the figures that follow
+//! from them.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::load::{Load, Span};
+use crate::outcome::{Figure, Outcome, Sample};
+use crate::progress::Progress;
+use crate::series;
+use crate::target::Target;
+use crate::target::usage::{Usage, usage};
+
+/// A load that does not move for this long has lost something.
+const STUCK_AFTER: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5_000 });
+/// Above this share of its core the rig's own work is part of what is measured.
+const RIG_SHARE_MAX: f64 = 0.85;
+
+/// What was read.
+pub(crate) struct Measured {
+    ends: [Reading; 2],
+    series: Vec<Sample>,
+}
+
+struct Reading {
+    at: Instant,
+    deliveries: u64,
+    server: Option<Usage>,
+    rig: Usage,
+}
+
+impl Reading {
+    fn take(target: &Target, load: &Load) -> anyhow::Result<Self> {
+        let (deliveries, at) = (load.deliveries(), Instant::now());
+        Ok(Self { at, deliveries, server: target.usage()?, rig: usage(None)? })
+    }
+}
+
+/// Starts the clock and reads until the load is over and `is_settled`, or nothing moves any more.
+/// The load itself is driven by tasks of its own.
+pub(crate) async fn measure(
+    target: &Target,
+    progress: &Progress,
+    load: &Load,
+    span: Span,
+    is_settled: impl Fn() -> bool,
+) -> anyhow::Result<Measured> {
+    load.begin();
+    progress.runs(span.total());
+    let samples = RefCell::default();
+    let reading = async {
+        let [start, end] = load.measured();
+        sleep_until(start).await;
+        let first = Reading::take(target, load)?;
+        sleep_until(end).await;
+        let last = Reading::take(target, load)?;
+        settle(load, is_settled).await;
+        anyhow::Ok([first, last])
+    };
+    let ends = tokio::select! {
+        ends = reading => ends?,
+        never = series::record(target, progress, || load.deliveries(), &samples) => match never {},
+    };
+    progress.says("comparing");
+    Ok(Measured { ends, series: samples.take() })
+}
+
+/// Waits until everything has arrived, or nothing more arrives.
+async fn settle(load: &Load, is_settled: impl Fn() -> bool) {
+    let mut look = interval(Duration::from_millis(5));
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut before, mut quiet_since) = (load.deliveries(), Instant::now());
+    while !is_settled() && quiet_since.elapsed() < STUCK_AFTER {
+        look.tick().await;
+        if load.deliveries() != before {
+            (before, quiet_since) = (load.deliveries(), Instant::now());
+        }
+    }
+}
+
+impl Measured {
+    /// How long the measured part really took.
+    pub(crate) fn seconds(&self) -> f64 {
+        (self.ends[1].at - self.ends[0].at).as_secs_f64()
+    }
+
+    /// Deliveries of the measured part.
+    pub(crate) fn deliveries(&self) -> u64 {
+        self.ends[1].deliveries - self.ends[0].deliveries
+    }
+
+    /// Rate, CPU and memory.
+    pub(crate) fn figures(&self) -> Vec<Figure> {
+        let [start, end] = &self.ends;
+        let (seconds, deliveries) = (self.seconds(), self.deliveries() as f64);
+        let mut figures = vec![Figure::more("delivered", "1/s", deliveries / seconds)];
+        if let Some((before, after)) = start.server.zip(end.server) {
+            let cpu_s = after.cpu.saturating_sub(before.cpu).as_secs_f64();
+            let mib = |usage: Usage| usage.resident_bytes as f64 / f64::from(1 << 20);
+            figures.extend([
+                Figure::less("CPU per delivery", "µs", cpu_s * 1e6 / deliveries),
+                Figure::neither("server CPU", "cores", cpu_s / seconds),
+                Figure::less("server memory", "MiB", mib(after)),
+                Figure::less("server memory growth", "MiB", mib(after) - mib(before)),
+            ]);
+        }
+        figures.push(Figure::neither("rig CPU", "cores", self.rig_share()));
+        figures
+    }
+
+    fn rig_share(&self) -> f64 {
+        let [start, end] = &self.ends;
+        end.rig.cpu.saturating_sub(start.rig.cpu).as_secs_f64() / self.seconds()
+    }
+
+    /// The outcome of a load, its checks and further figures still to come.
+    pub(crate) fn outcome(self, scenario: &str, target: &Target, load: &Load) -> Outcome {
+        let mut warnings = load.failures();
+        if self.deliveries() == 0 {
+            warnings.push("nothing was delivered in the measured part".to_owned());
+        }
+        if self.rig_share() > RIG_SHARE_MAX {
+            let share = self.rig_share();
+            warnings.push(format!(
+                "the rig used {share:.2} of its core: rates and latencies are partly its own, \
+                 trust the CPU figures"
+            ));
+        }
+        Outcome {
+            scenario: scenario.to_owned(),
+            load: String::new(),
+            settings: serde_json::Value::Null,
+            server: target.server(),
+            round: 1,
+            order: 1,
+            measured_s: self.seconds(),
+            figures: self.figures(),
+            latency: load.latency(),
+            series: self.series,
+            checks: Vec::new(),
+            warnings,
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! A client as light as it can be: a socket that speaks a dialect, without a document. Scenarios hold
-//! as many as they like; all of them live on one thread.
+//! A client as light as it can be: a socket that speaks a dialect, without a document. Scenarios
+//! hold as many as they like; all of them live on one thread.
 
 pub(crate) mod account;
 pub(crate) mod dialect;

@@ -1,5 +1,5 @@
-//! What is typed: updates made by hand from a model of the text, because a CRDT in the rig would cost
-//! more than the server that is measured.
+//! What is typed: updates made by hand from a model of the text, because a CRDT in the rig would
+//! cost more than the server that is measured.
 
 pub(crate) mod scattered;
 pub(crate) mod token;

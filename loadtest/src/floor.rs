@@ -1,5 +1,5 @@
-//! The rig's own relay, the floor that servers are compared with: it hands every frame to the others
-//! in the same room and does nothing else. No CRDT, no disk, no check of what it relays.
+//! The rig's own relay, the floor that servers are compared with: it hands every frame to the
+//! others in the same room and does nothing else. No CRDT, no disk, no check of what it relays.
 //!
 //! It is as quick as a plain tokio-tungstenite server gets: one thread, a queue a connection, and
 //! everything that waits for a socket in one write. It answers a SyncStep1 with the first update
@@ -36,8 +36,8 @@ const EMPTY_UPDATE: &[u8] = &[0, 0];
 
 /// The rig's own relay, as a server: what all others are compared with.
 ///
-/// Hands every frame to the others in the same room: no CRDT, no disk, no checks. Prints its address
-/// and runs until it is ended.
+/// Hands every frame to the others in the same room: no CRDT, no disk, no checks. Prints its
+/// address and runs until it is ended.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Plan {
     /// Where to listen; port 0 is any free one.

@@ -28,8 +28,8 @@ use crate::target::Target;
 
 /// Connections that are opened at a time, before the clock starts.
 const OPENED_AT_ONCE: usize = 32;
-/// Edits due within one of these go out together. Latencies count from when each was due, so lumping
-/// is not hidden.
+/// Edits due within one of these go out together. Latencies count from when each was due, so
+/// lumping is not hidden.
 const TICK: Duration = Duration::from_millis(1);
 
 /// What a flow is to be.

@@ -1,5 +1,5 @@
-//! A load while it runs, shared by everybody on the rig's thread: what time it is, what is measured,
-//! what was delivered and how late.
+//! A load while it runs, shared by everybody on the rig's thread: what time it is, what is
+//! measured, what was delivered and how late.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;

@@ -1,5 +1,5 @@
-//! The measured part of a load: readings at its two ends and on the way, and the figures that follow
-//! from them.
+//! The measured part of a load: readings at its two ends and on the way, and the figures that
+//! follow from them.
 
 use std::cell::RefCell;
 use std::time::Duration;

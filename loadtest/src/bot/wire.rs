@@ -1,7 +1,7 @@
 //! A WebSocket as light as it can be: the rig shares a machine with the server that it measures.
 //!
-//! Only what a load needs: the upgrade, binary frames, pings. Frames are masked with a zero key, which
-//! the protocol allows and which costs nothing.
+//! Only what a load needs: the upgrade, binary frames, pings. Frames are masked with a zero key,
+//! which the protocol allows and which costs nothing.
 
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

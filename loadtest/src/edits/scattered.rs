@@ -1,9 +1,9 @@
 //! Edits that do not chain: several authors insert at random places of a text and delete older
 //! pieces of it.
 //!
-//! The places come from a model of the text (a list of pieces), not from a CRDT, and the updates are
-//! written by hand: a tenth of a microsecond each. One stream serves all documents of a run, which
-//! differ only in the tokens' times.
+//! The places come from a model of the text (a list of pieces), not from a CRDT, and the updates
+//! are written by hand: a tenth of a microsecond each. One stream serves all documents of a run,
+//! which differ only in the tokens' times.
 
 use std::collections::VecDeque;
 
@@ -17,8 +17,8 @@ use super::{HAS_ORIGIN, HAS_RIGHT_ORIGIN, STRING};
 const AUTHORS: u32 = 4;
 /// Letters that are there before the first edit.
 const BASE_LEN: u32 = 4_096;
-/// An insertion's token stays whole until so many later edits were made: no server joins so many, so
-/// readers find it in one piece.
+/// An insertion's token stays whole until so many later edits were made: no server joins so many,
+/// so readers find it in one piece.
 const WHOLE_EDITS: usize = 4_096;
 /// One edit in so many also deletes.
 const DELETES_EVERY: u32 = 3;

@@ -1,5 +1,5 @@
-//! Stamps: the text that is typed is made of them, each one insertion, so that every reader can tell
-//! from the text alone what came, when it was due, and what did not come.
+//! Stamps: the text that is typed is made of them, each one insertion, so that every reader can
+//! tell from the text alone what came, when it was due, and what did not come.
 
 /// `~`, five digits of number, seven of microseconds, 64 values a digit.
 pub(crate) const TOKEN_BYTES: usize = 13;

@@ -18,8 +18,8 @@ pub(crate) struct Usage {
     pub(crate) resident_bytes: u64,
 }
 
-/// Reads a process by its id with its children, or this one alone; memory by a walk of its pages, which
-/// for 100 MB takes about a millisecond.
+/// Reads a process by its id with its children, or this one alone; memory by a walk of its pages,
+/// which for 100 MB takes about a millisecond.
 ///
 /// # Errors
 /// When there is no such process.

@@ -1,13 +1,49 @@
 //! What a person sees while the rig works; on a terminal only, and on standard error.
 
 use std::cell::{Cell, RefCell};
+use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
+/// All runs of a comparison, for the time that is left.
+pub(crate) struct Overall {
+    since: Instant,
+    runs: u32,
+    done: Cell<u32>,
+}
+
+impl Overall {
+    /// So many runs are to come.
+    pub(crate) fn new(runs: u32) -> Self {
+        Self { since: Instant::now(), runs, done: Cell::new(0) }
+    }
+
+    /// A run is over, however it ended.
+    pub(crate) fn finished(&self) {
+        self.done.set(self.done.get() + 1);
+    }
+
+    /// `3 of 27, about 4 min left`
+    fn left(&self) -> String {
+        let (done, runs) = (self.done.get(), self.runs);
+        let of = format!("{} of {runs}", done + 1);
+        if done == 0 {
+            return of;
+        }
+        let seconds = self.since.elapsed().as_secs_f64() / f64::from(done)
+            * f64::from(runs.saturating_sub(done));
+        match seconds {
+            90.0.. => format!("{of}, about {:.0} min left", seconds / 60.0),
+            _ => format!("{of}, about {seconds:.0} s left"),
+        }
+    }
+}
+
 /// What one run shows of itself. Drawn when the run tells something, at most ten times a second, by
-/// no thread of its own: it would share the rig's core.
+/// no thread of its own: it would share the rig's core. Where there is no terminal, a line says that
+/// the run begins.
 pub(crate) struct Progress {
     bar: ProgressBar,
     /// When the load began, and how long it is to take.
@@ -19,11 +55,19 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// A bar with a name: scenario, server, round.
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str, overall: &Overall) -> Self {
         let bar = ProgressBar::new(1_000);
-        let style = ProgressStyle::with_template("{prefix} {bar:30} {msg}");
+        let style = ProgressStyle::with_template("{prefix} {bar:24} {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.set_prefix(name.to_owned());
+        let prefix = match overall.runs {
+            1 => name.to_owned(),
+            _ => format!("{name} ({})", overall.left()),
+        };
+        if bar.is_hidden() && overall.runs > 1 {
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(io::stderr(), "{prefix}");
+        }
+        bar.set_prefix(prefix);
         Self { bar, load: Cell::new(None), last: Cell::default(), rate: RefCell::default() }
     }
 

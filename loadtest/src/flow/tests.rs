@@ -1,6 +1,7 @@
 use super::*;
 use crate::floor::Faults;
 use crate::floor::tests::{start, test};
+use crate::progress::Overall;
 
 /// A short flow; 16 open edits of 2 documents.
 fn shape(kind: Kind) -> Shape {
@@ -21,7 +22,7 @@ fn shape(kind: Kind) -> Shape {
 async fn outcome(shape: &Shape, faults: Faults) -> Outcome {
     let mut tasks = JoinSet::new();
     let target = start(&mut tasks, faults);
-    run(shape, &target, &Progress::new("test")).await.unwrap()
+    run(shape, &target, &Progress::new("test", &Overall::new(1))).await.unwrap()
 }
 
 fn failed(outcome: &Outcome) -> Vec<&str> {

@@ -75,6 +75,16 @@ impl Bot {
         self.room.write_update(update, &mut self.out);
     }
 
+    /// Frames an awareness message; [`Bot::flush`] or a turn sends it.
+    pub(crate) fn push_awareness(&mut self, awareness: &[u8]) {
+        self.room.write_awareness(awareness, &mut self.out);
+    }
+
+    /// Frames Y-Sweet's question what is stored; nothing for the other dialects.
+    pub(crate) fn push_version(&mut self, version: u64) {
+        self.room.write_version(version, &mut self.out);
+    }
+
     /// Frames the question what the server holds; [`Bot::synced`] waits for the answer.
     pub(crate) fn push_question(&mut self) {
         self.room.write_question(&mut self.out);

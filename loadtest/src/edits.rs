@@ -1,8 +1,12 @@
 //! What is typed: updates made by hand from a model of the text, because a CRDT in the rig would
 //! cost more than the server that is measured.
 
+pub(crate) mod history;
 pub(crate) mod scattered;
+pub(crate) mod text;
 pub(crate) mod token;
+pub(crate) mod trace;
+pub(crate) mod typist;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,19 +1,17 @@
 //! Flows of stamped edits: documents with a writer and some readers each, in a closed loop with a
 //! window or an open loop with a rate. What fan-out, saturate and big document have in common.
 
-mod checks;
+pub(crate) mod checks;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::bot::account::Account;
 use crate::bot::dialect::Heard;
@@ -23,15 +21,12 @@ use crate::edits::{Edits, Kind};
 use crate::load::{Load, Span};
 use crate::measure::measure;
 use crate::outcome::{Figure, Outcome};
+use crate::pace::Alarm;
 use crate::progress::Progress;
 use crate::target::Target;
 
 /// Connections that are opened at a time, before the clock starts.
 const OPENED_AT_ONCE: usize = 32;
-/// Edits due within one of these go out together. Latencies count from when each was due, so
-/// lumping is not hidden.
-const TICK: Duration = Duration::from_millis(1);
-
 /// What a flow is to be.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
@@ -197,15 +192,18 @@ async fn drive(documents: Rc<Vec<Rc<Document>>>, pace: Pace) {
         }
         return;
     };
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    loop {
-        tick.tick().await;
-        let count = documents.len() as f64;
-        for (number, document) in documents.iter().enumerate() {
-            let phase = number as f64 / count;
-            document.send_due(rate, phase);
+    let Ok(alarm) = Alarm::new() else { return };
+    let count = documents.len() as f64;
+    for number in 0_u64.. {
+        // One document after the other, at equal distances.
+        let document = &documents[(number % documents.len() as u64) as usize];
+        let due_us = (number as f64 * 1e6 / (rate * count)) as u64;
+        let load = &document.load;
+        if load.is_over_at(due_us) {
+            return;
         }
+        alarm.until(load.instant(due_us)).await;
+        document.send(std::iter::once(due_us));
     }
 }
 
@@ -263,17 +261,6 @@ impl Document {
         let now_us = self.load.now_us();
         if !self.load.is_over_at(now_us) {
             self.send((0..free).map(|_| now_us));
-        }
-    }
-
-    /// In an open loop: sends the edits that are due by now.
-    fn send_due(&self, rate: f64, phase: f64) {
-        let now_us = self.load.now_us();
-        let due_us = |number: u32| ((f64::from(number) + phase) * 1e6 / rate) as u64;
-        let is_due = |due: &u64| *due <= now_us && !self.load.is_over_at(*due);
-        let first = self.sent();
-        if is_due(&due_us(first)) {
-            self.send((first..).map(due_us).take_while(is_due));
         }
     }
 

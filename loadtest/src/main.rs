@@ -11,6 +11,8 @@ mod latency;
 mod load;
 mod measure;
 mod outcome;
+mod pace;
+mod people;
 mod progress;
 mod report;
 mod scenario;

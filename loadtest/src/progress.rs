@@ -42,8 +42,8 @@ impl Overall {
 }
 
 /// What one run shows of itself. Drawn when the run tells something, at most ten times a second, by
-/// no thread of its own: it would share the rig's core. Where there is no terminal, a line says that
-/// the run begins.
+/// no thread of its own: it would share the rig's core. Where there is no terminal, a line says
+/// that the run begins.
 pub(crate) struct Progress {
     bar: ProgressBar,
     /// When the load began, and how long it is to take.

@@ -1,7 +1,11 @@
 //! The scenarios, one file each; the command line names one, the comparison runs it.
 
+mod big_document;
+mod durable;
 mod fan_out;
+mod join;
 mod saturate;
+mod typing;
 
 use clap::Subcommand;
 
@@ -14,6 +18,10 @@ use crate::target::Target;
 pub(crate) enum Scenario {
     FanOut(fan_out::Plan),
     Saturate(saturate::Plan),
+    Typing(typing::Plan),
+    Join(join::Plan),
+    BigDocument(big_document::Plan),
+    Durable(durable::Plan),
 }
 
 impl Scenario {
@@ -29,6 +37,10 @@ impl Scenario {
         match self {
             Self::FanOut(plan) => fan_out::run(plan, target, progress).await,
             Self::Saturate(plan) => saturate::run(plan, target, progress).await,
+            Self::Typing(plan) => typing::run(plan, target, progress).await,
+            Self::Join(plan) => join::run(plan, target, progress).await,
+            Self::BigDocument(plan) => big_document::run(plan, target, progress).await,
+            Self::Durable(plan) => durable::run(plan, target, progress).await,
         }
     }
 
@@ -37,6 +49,10 @@ impl Scenario {
         match self {
             Self::FanOut(_) => "fan-out",
             Self::Saturate(_) => "saturate",
+            Self::Typing(_) => "typing",
+            Self::Join(_) => "join",
+            Self::BigDocument(_) => "big-document",
+            Self::Durable(_) => "durable",
         }
     }
 }

@@ -61,7 +61,6 @@ impl Target {
 
     /// A server that runs in the test.
     #[cfg(test)]
-    #[allow(dead_code, reason = "for the tests of scenarios")]
     pub(crate) fn attached(url: &str, pid: Option<u32>, dialect: Dialect) -> Self {
         let server = Spec::running(url, pid, dialect).server();
         let (pid, process) = (Cell::new(pid), RefCell::new(None));
@@ -86,7 +85,6 @@ impl Target {
     ///
     /// # Errors
     /// When the rig did not start it.
-    #[allow(dead_code, reason = "for the scenario that kills servers")]
     pub(crate) fn kill(&self) -> anyhow::Result<()> {
         let mut process = self.process.borrow_mut();
         let process = process.as_mut().context("only a server that the rig started is killed")?;
@@ -100,7 +98,6 @@ impl Target {
     ///
     /// # Errors
     /// When the rig did not start it, or as [`Target::open`].
-    #[allow(dead_code, reason = "for the scenario that kills servers")]
     pub(crate) async fn start_again(&self) -> anyhow::Result<Duration> {
         let process = self.process.borrow_mut().take();
         let mut process = process.context("only a server that the rig started is started again")?;

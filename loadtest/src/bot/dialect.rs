@@ -132,6 +132,13 @@ impl Room {
         out.extend_from_slice(update);
     }
 
+    /// Appends an awareness message.
+    pub(crate) fn write_awareness(&self, awareness: &[u8], out: &mut Vec<u8>) {
+        let mut message = Vec::with_capacity(awareness.len() + 4);
+        frame::write_awareness(&mut message, awareness);
+        self.write(&message, out);
+    }
+
     /// Appends Y-Sweet's question whether everything up to this version is stored; for the others
     /// nothing, they acknowledge unasked or never.
     pub(crate) fn write_version(&self, version: u64, out: &mut Vec<u8>) {

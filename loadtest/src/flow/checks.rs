@@ -20,9 +20,9 @@ pub(super) async fn checks(
         for account in &document.accounts {
             let account = account.borrow();
             sent += u64::from(document.sent());
-            lost += u64::from(document.sent().saturating_sub(account.received()));
-            repeated += account.repeated;
-            late += account.late;
+            lost += u64::from(document.sent().saturating_sub(account.seen.received()));
+            repeated += account.seen.repeated;
+            late += account.seen.late;
         }
         let kept = document.accounts.iter().filter(|account| account.borrow().updates.is_some());
         let is_first = number == 0 && !target.is_floor;
@@ -53,7 +53,7 @@ pub(super) async fn checks(
 
 /// Clients that join when all is over.
 #[derive(Default)]
-struct Newcomers {
+pub(crate) struct Newcomers {
     asked: u32,
     /// Were shown nothing or less at first, and everything a little later.
     late: u32,
@@ -61,7 +61,8 @@ struct Newcomers {
 }
 
 impl Newcomers {
-    async fn ask(&mut self, target: &Target, room: &str, expected: Option<&str>) {
+    /// Joins and compares.
+    pub(crate) async fn ask(&mut self, target: &Target, room: &str, expected: Option<&str>) {
         self.asked += 1;
         match replica::join(target, room, |text| Some(text) == expected).await {
             Ok(shown) if shown.first.as_deref() == expected => {}
@@ -71,7 +72,8 @@ impl Newcomers {
         }
     }
 
-    fn check(self, target: &Target) -> Check {
+    /// What came of it.
+    pub(crate) fn check(self, target: &Target) -> Check {
         let is_passed = self.failures.is_empty();
         let note = match self.failures.first() {
             _ if target.is_floor => "not asked of a relay".to_owned(),

@@ -1,5 +1,5 @@
-//! A server's process: started on its core with a port and a folder of its own, waited for, ended by
-//! its id.
+//! A server's process: started on its core with a port and a folder of its own, waited for, ended
+//! by its id.
 
 use std::fs::{self, File};
 use std::io;

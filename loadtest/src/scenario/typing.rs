@@ -1,0 +1,96 @@
+//! The typing scenario: people at many documents, at a human pace.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::edits::trace::Trace;
+use crate::load::{Load, Span};
+use crate::measure::measure;
+use crate::outcome::{Figure, Outcome};
+use crate::people::{self, Habits};
+use crate::progress::Progress;
+use crate::target::Target;
+
+/// People at many documents who type, pause, correct themselves and move their cursors.
+///
+/// An open loop: keys are due when they are due, in bursts with pauses between them, and latency
+/// counts from then until each of the others has them. Everybody types in a stretch of his own of
+/// the same document, and writes the updates that an editor on Yjs would write.
+#[derive(Debug, Clone, Args, Serialize)]
+pub(crate) struct Plan {
+    /// Documents.
+    #[arg(long, default_value_t = 100, value_name = "COUNT")]
+    documents: u32,
+    /// People at each document.
+    #[arg(long, default_value_t = 5, value_name = "COUNT")]
+    people: u32,
+    /// Keys a second and person, pauses counted.
+    #[arg(long, default_value_t = 10.0, value_name = "PER_SECOND")]
+    keys: f64,
+    /// Cursor moves a second and person; 0 for none.
+    #[arg(long, default_value_t = 1.0, value_name = "PER_SECOND")]
+    cursors: f64,
+    /// Type what was recorded in this file (JSON of editing-traces, gzipped or not; one author)
+    /// instead of something made up.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    span: Span,
+    /// Documents that are rebuilt from what everybody received, and compared.
+    #[arg(long, default_value_t = 3, value_name = "COUNT")]
+    rebuild: u32,
+}
+
+/// Runs the scenario.
+///
+/// # Errors
+/// When the plan makes no sense, or the server cannot be reached or breaks off.
+pub(crate) async fn run(
+    plan: &Plan,
+    target: &Target,
+    progress: &Progress,
+) -> anyhow::Result<Outcome> {
+    plan.span.check()?;
+    anyhow::ensure!(plan.documents > 0 && plan.people > 1, "there must be two who type");
+    let is_pace = |rate: f64| (0.0..=10_000.0).contains(&rate);
+    anyhow::ensure!(is_pace(plan.keys) && is_pace(plan.cursors), "a rate is 0 to 10,000 a second");
+    let trace = plan.trace.as_deref().map(Trace::read).transpose()?.map(Rc::new);
+    let habits = Habits {
+        documents: plan.documents,
+        people: plan.people,
+        keys: plan.keys,
+        cursors: plan.cursors,
+        trace,
+        rebuild: plan.rebuild,
+    };
+    progress.says("connecting");
+    let load = Rc::new(Load::new(plan.span));
+    let documents = Rc::new(people::connect(&habits, target, &load).await?);
+    let mut tasks = JoinSet::new();
+    load.begin();
+    people::start(&documents, &habits, &mut tasks);
+    let is_settled = || documents.iter().all(|document| document.is_settled());
+    let measured = measure(target, progress, &load, plan.span, is_settled).await?;
+    tasks.abort_all();
+    while tasks.join_next().await.is_some() {}
+    let seconds = plan.span.total().as_secs_f64();
+    let mut outcome = measured.outcome("typing", target, &load);
+    let cursors: u64 = documents.iter().map(|document| document.cursors_seen.get()).sum();
+    outcome.figures.push(Figure::neither("cursors seen", "1/s", cursors as f64 / seconds));
+    outcome.load = format!(
+        "{} documents, {} people each, {} keys/s and {} cursor moves/s each{}",
+        plan.documents,
+        plan.people,
+        plan.keys,
+        plan.cursors,
+        if plan.trace.is_some() { ", from a trace" } else { "" }
+    );
+    outcome.settings = serde_json::to_value(plan)?;
+    outcome.checks = people::checks::checks(target, &documents).await;
+    Ok(outcome)
+}

@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand, value_parser};
 use crate::compare::Comparison;
 use crate::compare::summary::summaries;
 use crate::floor;
-use crate::outcome::Dialect;
+use crate::machine::Machine;
+use crate::outcome::{Dialect, Outcome};
 use crate::progress::Overall;
 use crate::report::{self, JsonLines};
 use crate::scenario::Scenario;
@@ -91,6 +92,9 @@ pub(crate) struct Shared {
     /// table.
     #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also write a page with plots to this file: HTML that needs nothing else.
+    #[arg(long, global = true, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 impl Shared {
@@ -168,7 +172,11 @@ async fn compare(scenario: &Scenario, shared: &Shared) -> anyhow::Result<bool> {
     if shared.json.as_ref().is_none_or(|file| file.as_os_str() != "-") {
         report::table::write(&mut io::stdout().lock(), &summaries(&outcomes))?;
     }
-    Ok(outcomes.iter().all(|outcome| outcome.is_clean()))
+    if let Some(file) = &shared.html {
+        let page = report::html::page(&outcomes, &Machine::here());
+        std::fs::write(file, page).with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(outcomes.iter().all(Outcome::is_clean))
 }
 
 /// The rig's own relay, until the process is ended.

@@ -9,6 +9,7 @@ mod floor;
 mod flow;
 mod latency;
 mod load;
+mod machine;
 mod measure;
 mod outcome;
 mod pace;

@@ -1,5 +1,7 @@
-//! What came of the runs: a table for people, JSON lines for comparisons.
+//! What came of the runs: a table for people, JSON lines for comparisons, a
+//! page to show around.
 
+pub(crate) mod html;
 pub(crate) mod table;
 
 use std::fs::File;

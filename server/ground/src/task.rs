@@ -59,12 +59,14 @@ impl Group {
         F: Future<Output = ()> + Send + 'static,
     {
         let panics = self.panics.clone();
-        let supervised = async move {
-            if AssertUnwindSafe(future).catch_unwind().await.is_err() {
+        // No async block: one would hold the future twice, as what it was given and as what it waits
+        // for, and a session lives in its task.
+        let supervised = AssertUnwindSafe(future).catch_unwind().map(move |ended| {
+            if ended.is_err() {
                 panics.inc();
                 tracing::error!(task = name, "a task panicked and was ended");
             }
-        };
+        });
         drop(tokio::spawn(self.tasks.track_future(supervised)));
     }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 use rand::Rng;
 use sheaf_protocol::error::{Code, Refusal};
 use tokio::sync::broadcast;
-use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::auth::SessionEvent;
@@ -23,6 +22,7 @@ use crate::document::turns::Work;
 use crate::http;
 use crate::memory::Budget;
 use crate::metrics::Metrics;
+use crate::relay::pulse::Pulse;
 use crate::relay::session::{self, Limits, Relay};
 use crate::relay::upgrade::{self, Opened};
 use crate::vault::Vaults;
@@ -114,6 +114,9 @@ impl Core {
         let vaults = Vaults::new(registry.clone())?;
         let settling = Group::new(metrics.task_panics.clone());
         settling.spawn("settling", vaults.clone().run(settling.stopping().clone()));
+        let pulse = Arc::new(Pulse::default());
+        let beating = Arc::clone(&pulse).run(clock.clone(), sessions.stopping().clone());
+        background.spawn("pulse", beating);
         let relay = Arc::new(Relay {
             registry,
             budget: Budget::new(config.limits.pending_bytes_max),
@@ -124,7 +127,7 @@ impl Core {
             },
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
-            stop: sessions.stopping().clone(),
+            pulse: Arc::clone(&pulse),
         });
         let telling = Group::new(metrics.task_panics.clone());
         let webhooks = None;
@@ -169,7 +172,8 @@ impl Core {
     pub(super) fn accept(&self, opened: Opened) {
         let Opened { stream, leftover, vault, document, leash, permit, .. } = opened;
         let name = Name { vault, document: document.into() };
-        let opened = session::Opened { stream, leftover, name, leash };
+        let permit = Some(permit);
+        let opened = session::Opened { stream, leftover, name, leash, permit };
         let relay = Arc::clone(&self.relay);
         let span = tracing::trace_span!(
             target: SPAN,
@@ -177,11 +181,7 @@ impl Core {
             dialect = upgrade::DIALECT,
             close_code = Empty
         );
-        let run = async move {
-            session::run(relay, opened).await;
-            drop(permit);
-        };
-        self.sessions.spawn("session", run.instrument(span));
+        session::accept(relay, opened, &self.sessions, span);
     }
 
     /// Tells sessions to drain and close with 1012, and waits for them and for the housekeeping.

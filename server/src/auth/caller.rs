@@ -79,7 +79,11 @@ impl fmt::Debug for Caller {
 
 impl Caller {
     pub(super) fn new(auth: Auth, credential: Credential, address: IpAddr) -> Caller {
-        Caller { auth, credential: Arc::new(credential), address }
+        let credential = match credential {
+            Credential::Absent => Arc::clone(&auth.0.absent),
+            shown => Arc::new(shown),
+        };
+        Caller { auth, credential, address }
     }
 
     /// Whoever comes to a server that is open on loopback.

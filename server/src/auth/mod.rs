@@ -198,6 +198,8 @@ struct Shared {
     rules: ArcSwap<Rules>,
     doors: Doors,
     roster: Arc<Roster>,
+    /// What all who come without a token show.
+    absent: Arc<Credential>,
     clock: Clock,
     ticket_key: OnceLock<ticket::Key>,
     by_address: Meter<IpAddr>,
@@ -232,6 +234,7 @@ impl Auth {
             rules: ArcSwap::from_pointee(Rules::new(config, clock)?),
             doors: Doors { listen, admin_elsewhere },
             roster: Arc::default(),
+            absent: Arc::new(Credential::Absent),
             clock: clock.clone(),
             ticket_key: OnceLock::new(),
             by_address: Meter::new(clock),

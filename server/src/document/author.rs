@@ -218,7 +218,7 @@ impl Handle {
         only_if: Option<OnlyIf>,
         steps: &dyn Fn(&str) -> Result<Vec<Step<'t>>, WriteError>,
     ) -> Result<Written, WriteError> {
-        let mut authors = self.authors.lock();
+        let mut authors = self.authors();
         for _ in 0..DRAWS_MAX {
             let base = self.base(&mut authors, by.principal, only_if)?;
             let edited = catch_unwind(AssertUnwindSafe(|| self.edit_fork(&base, steps)));

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use sheaf_protocol::error::Refusal;
 use sheaf_protocol::ids::Principal;
 use sheaf_protocol::ids::{DocKey, VaultName};
@@ -71,14 +71,14 @@ pub struct Shared {
 pub struct Handle {
     key: DocKey,
     name: Name,
-    pub(super) shared: Shared,
+    pub(super) shared: Arc<Shared>,
     pub(super) core: Mutex<Core>,
     /// One checkpoint at a time, and none beside a load of the same document.
     checkpointing: Mutex<()>,
     pub(super) readers: Mutex<Readers>,
     /// Who writes without a session, one at a time: a client id must not be used in two forks at
     /// once.
-    pub(super) authors: Mutex<Authors>,
+    authors: Mutex<Option<Box<Authors>>>,
     /// They wait here for each other, where that takes no thread.
     pub(super) writers: Writers,
     /// The count of entries, for those who look without the lock.
@@ -115,11 +115,10 @@ impl Handle {
         key: DocKey,
         name: Name,
         core: Core,
-        (shared, account): (Shared, Arc<Account>),
+        (shared, account): (Arc<Shared>, Arc<Account>),
     ) -> Self {
         let live_bytes = core.state().live_bytes();
         let readers = Mutex::new(Readers::new(Arc::clone(&shared.awareness)));
-        let authors = Mutex::new(Authors::new(key, &shared.seed));
         let used_ms = AtomicU64::new(shared.clock.now_ms());
         let (is_created, n) = (core.is_created(), core.n());
         if is_created {
@@ -131,7 +130,7 @@ impl Handle {
             core: Mutex::new(core),
             checkpointing: Mutex::new(()),
             readers,
-            authors,
+            authors: Mutex::default(),
             writers: Writers::default(),
             n: AtomicU64::new(n),
             end: AtomicU64::new(0),
@@ -464,6 +463,14 @@ impl Handle {
         if !self.is_dropped() {
             self.charge(core.state().live_bytes());
         }
+    }
+
+    /// Those who write without a session. Most documents never have any.
+    pub(super) fn authors(&self) -> MappedMutexGuard<'_, Authors> {
+        MutexGuard::map(self.authors.lock(), |authors| {
+            &mut **authors
+                .get_or_insert_with(|| Box::new(Authors::new(self.key, &self.shared.seed)))
+        })
     }
 
     pub(super) fn touch(&self) {

@@ -79,7 +79,7 @@ struct Reader {
     seen: u64,
     /// The reader gathered everything and waits to be woken.
     is_armed: bool,
-    missed: Option<HashMap<u64, u32>>,
+    missed: Option<Box<HashMap<u64, u32>>>,
     notices: Notices,
     /// The id this reader shows in awareness.
     shows: Option<u64>,
@@ -172,6 +172,10 @@ impl Readers {
             is_refused: false,
             writes: Vec::new(),
         };
+        // Most documents have few readers, and one that has many does not have twice as many soon.
+        if self.slab.len() == self.slab.capacity() {
+            self.slab.reserve_exact((self.slab.len() / 4).max(1));
+        }
         ReaderId { slot: self.slab.insert(reader), serial: self.serial }
     }
 
@@ -255,7 +259,7 @@ impl Readers {
         };
         reader.is_armed = true;
         out.notices = std::mem::take(&mut reader.notices);
-        out.missed = reader.missed.take();
+        out.missed = reader.missed.take().map(|missed| *missed);
         let was_behind = reader.cursor < end;
         if was_behind {
             self.tail.since(reader.cursor, id, &mut out.chunks);

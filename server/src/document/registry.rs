@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use sheaf_protocol::error::Code;
 use sheaf_protocol::ids::{DocId, DocKey, VaultName, VaultNo};
 use sheaf_protocol::stamp::{Stamp, StampClock};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint;
@@ -35,6 +36,9 @@ use sheaf_storage::store::{LogEntry, Store};
 
 /// How often the housekeeping looks at every document.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// Documents that are loaded at a time: reading from the disk waits, merging takes a core.
+const LOADS_MAX: usize = 4;
 
 /// Entries since the last checkpoint that are worth one when a document leaves memory.
 const UNLOAD_CHECKPOINT_ENTRIES: u64 = 64;
@@ -100,11 +104,13 @@ pub struct Registry {
 }
 
 struct Inner {
-    shared: Shared,
+    shared: Arc<Shared>,
     store: Store,
     config: Config,
     slots: DashMap<Name, Slot>,
     stamps: Mutex<StampClock>,
+    /// Loads at once: more threads than these only make it slower, and each keeps its stack.
+    loads: Arc<Semaphore>,
     /// Tells a slot from an earlier one of the same name.
     generation: AtomicU64,
 }
@@ -118,11 +124,12 @@ impl Registry {
         shared.ledger.fill(&store)?;
         let stamps = Mutex::new(StampClock::new(config.device));
         let inner = Inner {
-            shared,
+            shared: Arc::new(shared),
             store,
             config,
             slots: DashMap::new(),
             stamps,
+            loads: Arc::new(Semaphore::new(LOADS_MAX)),
             generation: AtomicU64::new(0),
         };
         let registry = Self { inner: Arc::new(inner) };
@@ -219,7 +226,11 @@ impl Registry {
         let registry = self.clone();
         let follows = before.clone();
         let load = async move {
-            let work = move || registry.load(&name, before.as_deref());
+            let permit = registry.inner.loads.clone().acquire_owned().await;
+            let work = move || {
+                let _permit = permit;
+                registry.load(&name, before.as_deref())
+            };
             tokio::task::spawn_blocking(work).await.unwrap_or(Err(OpenError::Failed))
         };
         Slot::Loading(load.boxed().shared(), generation, follows)

@@ -10,6 +10,7 @@ pub mod listen;
 pub mod outbound;
 mod patience;
 pub mod proxy;
+pub mod pulse;
 pub mod session;
 pub mod stream;
 pub mod tls;

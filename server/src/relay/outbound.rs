@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -39,13 +39,16 @@ pub struct Outbound {
     metrics: Arc<Metrics>,
     /// Bytes the socket has taken: it moves, or it is stuck.
     taken: AtomicU64,
+    /// The slow beat has come round.
+    is_due: AtomicBool,
 }
 
 impl Outbound {
     /// Takes the socket.
     pub fn new(stream: Stream, framing: &'static dyn Framing, metrics: Arc<Metrics>) -> Self {
         let (waiting, waker, taken) = (Mutex::default(), AtomicWaker::new(), AtomicU64::new(0));
-        Self { stream, framing, waiting, waker, metrics, taken }
+        let is_due = AtomicBool::new(false);
+        Self { stream, framing, waiting, waker, metrics, taken, is_due }
     }
 
     /// Counts a chunk that leaves here.
@@ -58,6 +61,17 @@ impl Outbound {
     /// Bytes the socket has taken since it was opened.
     pub fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Wakes the session to look after itself.
+    pub fn beat(&self) {
+        self.is_due.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Whether a beat has come since the last call.
+    pub fn take_beat(&self) -> bool {
+        self.is_due.load(Ordering::Relaxed) && self.is_due.swap(false, Ordering::AcqRel)
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {

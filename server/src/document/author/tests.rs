@@ -114,7 +114,7 @@ fn what_was_typed_meanwhile_stays() {
         submit(&document, reader, &[update]).expect("taken");
         let ada = named("ada");
         let base = {
-            let mut authors = document.authors.lock();
+            let mut authors = document.authors();
             document.base(&mut authors, &ada, None).expect("a base")
         };
         let typed = edited(&doc, |txn| content.insert(txn, 8, "typed "));
@@ -225,7 +225,7 @@ fn an_id_that_somebody_else_took_is_given_up() {
         document.put_text(by(&ada), "one ", None).expect("put");
         let own = clients(&document)[0];
         // Known to nobody else, but a principal that relays may have brought it.
-        document.authors.lock().ids.insert(named("ben"), u32::try_from(own).expect("32 bits"));
+        document.authors().ids.insert(named("ben"), u32::try_from(own).expect("32 bits"));
         document.put_text(by(&named("ben")), "one two", None).expect("put");
         assert_eq!(text(&document), "one two");
         assert_eq!(clients(&document).len(), 2);

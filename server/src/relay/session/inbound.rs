@@ -38,9 +38,6 @@ const SUBMIT_UPDATES_MAX: usize = 64;
 /// Echoes of one session before it is one too many.
 const ECHOES_REFUSED: usize = 1024;
 
-/// An inbox that grew beyond this is given back when it is empty.
-const INBOX_KEPT_BYTES: usize = 4 * 1024;
-
 thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
@@ -81,7 +78,7 @@ impl Session {
             return Ok(true);
         }
         let is_covered = self.relay.budget.poll_cover(cx, &mut self.permit, kept).is_ready();
-        self.timing.arrives(kept, !is_covered);
+        self.timing.arrives(self.relay.clock.now(), kept, !is_covered);
         Ok(is_covered)
     }
 
@@ -100,7 +97,7 @@ impl Session {
     /// Acts on the bytes just read, after those of an incomplete frame.
     pub(super) fn take_in(&mut self, read: &mut [u8]) -> Result<(), Ending> {
         if !read.is_empty() {
-            self.timing.received();
+            self.timing.received(self.relay.clock.now());
         }
         self.relay.metrics.relay.bytes(Direction::In).inc_by(read.len() as u64);
         if self.inbox.is_empty() {
@@ -113,7 +110,7 @@ impl Session {
             inbox.drain(..used);
             self.inbox = inbox;
         }
-        if self.inbox.is_empty() && self.inbox.capacity() > INBOX_KEPT_BYTES {
+        if self.inbox.is_empty() && self.inbox.capacity() > 0 {
             self.inbox = Vec::new();
         }
         if self.held.is_none() && self.kept_bytes()? <= PERMIT_FREE_BYTES {
@@ -272,9 +269,9 @@ impl Session {
         if let Some(owner) = &receipt.ask {
             self.document.ask(owner, self.reader);
             let asked = [asked, std::slice::from_ref(owner)].concat();
-            self.held = Some(Held { update: bytes.to_vec(), rest: Vec::new(), asked });
+            self.held = Some(Box::new(Held { update: bytes.to_vec(), rest: Vec::new(), asked }));
             self.is_answered = false;
-            self.timing.hold();
+            self.timing.hold(&self.relay.clock);
             // The deadline counts from its first poll.
             self.wake();
             return Ok(());

@@ -10,6 +10,7 @@ mod opening;
 mod tests;
 mod timing;
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -19,9 +20,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::scan;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
-pub use opening::{Limits, Opened, Relay, run};
+pub use opening::{Limits, Opened, Relay, accept};
 use sheaf_protocol::ids::Principal;
 use timing::Timing;
 
@@ -34,7 +34,11 @@ use crate::document::readers::{Gathered, Notices, Outlet, ReaderId};
 use crate::document::submission::Failure;
 use crate::memory::Permit;
 use crate::metrics::{Direction, MessageKind};
+use crate::relay::caps;
 use sheaf_ground::task;
+
+/// What a session keeps for its next replies; more is given back when they are out.
+const REPLY_BYTES_KEPT: usize = 1024;
 
 /// Own replies that wait for the socket, before the session stops reading: a client that asks and
 /// does not read costs no more.
@@ -48,6 +52,11 @@ const ECHOES_MAX: usize = 256;
 
 /// Reads of one turn, before other tasks get theirs.
 const READS_PER_TURN: usize = 16;
+
+thread_local! {
+    /// What a session gathers, it passes on in the same poll: one for all sessions of a thread.
+    static GATHERED: RefCell<Gathered> = RefCell::default();
+}
 
 const DIALECT: YWebsocket = YWebsocket;
 
@@ -102,8 +111,9 @@ struct Held {
     asked: Vec<Principal>,
 }
 
-/// One socket and its document.
-pub(super) struct Session {
+/// One socket and its document. Thousands of them are idle: what a session rarely has is boxed, and
+/// what it has for one poll only is its thread's.
+pub struct Session {
     relay: Arc<Relay>,
     document: Arc<Handle>,
     reader: ReaderId,
@@ -116,12 +126,11 @@ pub(super) struct Session {
     permit: Option<Permit>,
     assembler: Assembler,
     replies: Vec<u8>,
-    gathered: Gathered,
     gap: Gap,
     /// The client's latest state vector that is not answered: asking often costs no more.
     question: Option<Vec<u8>>,
     echoes: VecDeque<Echo>,
-    held: Option<Held>,
+    held: Option<Box<Held>>,
     /// The owner has answered what is held.
     is_answered: bool,
     /// Something of this session was not taken: nothing is acknowledged any more.
@@ -130,7 +139,10 @@ pub(super) struct Session {
     /// Bytes that came with the handshake are still to be looked at.
     has_leftover: bool,
     timing: Timing,
-    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Its place among the sessions that are woken now and then.
+    beat: usize,
+    /// The connection's place under the caps; none in tests.
+    _place: Option<Arc<caps::Permit>>,
     /// Stop was asked for: no more is read, and the session ends when its echoes are out.
     is_stopping: bool,
     /// The close frame is written; the rest of the input is thrown away.
@@ -140,6 +152,7 @@ pub(super) struct Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.document.leave(self.reader);
+        self.relay.pulse.leave(self.beat);
         self.relay.metrics.relay.sessions.dec();
     }
 }
@@ -165,7 +178,7 @@ impl Future for Session {
 impl Session {
     /// One turn: time, acknowledgements, output, input, until nothing moves.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
-        self.poll_stop(cx);
+        self.is_stopping |= self.relay.pulse.is_stopping();
         self.poll_leash(cx)?;
         self.poll_timing(cx)?;
         if !self.is_stopping && std::mem::take(&mut self.has_leftover) {
@@ -195,12 +208,6 @@ impl Session {
         // Those behind a gap wait for input, not for the disk.
         let has_many_echoes = !self.gap.is_asked && self.echoes.len() >= ECHOES_MAX;
         !self.is_stopping && self.held.is_none() && !is_full && !has_many_echoes
-    }
-
-    fn poll_stop(&mut self, cx: &mut Context<'_>) {
-        if !self.is_stopping && self.stop.as_mut().poll(cx).is_ready() {
-            self.is_stopping = true;
-        }
     }
 
     /// Follows the grant: the role changes in place, and without one the session ends.
@@ -272,7 +279,7 @@ impl Session {
             Some(question) => self.answer(&question, filling)?,
             None => 0,
         };
-        let mut gathered = std::mem::take(&mut self.gathered);
+        let mut gathered = GATHERED.take();
         self.document.gather(self.reader, &mut gathered);
         let heard = self.heed(gathered.notices);
         if heard.is_err() {
@@ -290,7 +297,7 @@ impl Session {
         self.relay.metrics.relay.bytes(Direction::Out).inc_by(sent as u64);
         filling.push(&self.replies);
         self.replies.clear();
-        if self.replies.capacity() > REPLY_BYTES_MAX {
+        if self.replies.capacity() > REPLY_BYTES_KEPT {
             self.replies = Vec::new();
         }
         for chunk in &gathered.chunks {
@@ -300,7 +307,7 @@ impl Session {
             filling.push_shared(frames);
         }
         gathered.clear();
-        self.gathered = gathered;
+        GATHERED.set(gathered);
         Ok(sent)
     }
 
@@ -378,7 +385,7 @@ impl Session {
         tracing::Span::current().record("close_code", code);
         self.replies.clear();
         write_close(code, reason, &mut self.replies);
-        self.timing.closing();
+        self.timing.closing(&self.relay.clock);
     }
 
     fn principal_kind(&self) -> &'static str {

@@ -7,21 +7,24 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sheaf_ground::task::Group;
+use sheaf_ground::time::Clock;
 use sheaf_protocol::error::Code;
-use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use super::timing::Timing;
 use super::{DIALECT, Gap, Session};
 use crate::auth::{Grant, Leash};
 use crate::document::handle::{Handle, Name};
-use crate::document::readers::{Gathered, Outlet};
+use crate::document::readers::{Outlet, ReaderId};
 use crate::document::registry::Registry;
 use crate::memory::Budget;
 use crate::metrics::Metrics;
+use crate::relay::caps;
 use crate::relay::outbound::Outbound;
+use crate::relay::pulse::Pulse;
 use crate::relay::stream::Stream;
 use crate::relay::websocket::{Assembler, write_close};
-use sheaf_ground::time::Clock;
 
 /// Attempts to join a document that leaves memory in the very moment it was opened.
 const JOIN_ATTEMPTS: usize = 8;
@@ -49,8 +52,8 @@ pub struct Relay {
     pub clock: Clock,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// Cancelled when the server stops.
-    pub stop: CancellationToken,
+    /// Wakes the sessions now and then, and when the server stops.
+    pub pulse: Arc<Pulse>,
 }
 
 /// An upgraded socket and what it may do.
@@ -63,31 +66,48 @@ pub struct Opened {
     pub name: Name,
     /// What it may do, as long as it may.
     pub leash: Leash,
+    /// The connection's place under the caps, kept as long as the session.
+    pub permit: Option<Arc<caps::Permit>>,
 }
 
-/// Runs a session to its end.
-pub async fn run(relay: Arc<Relay>, opened: Opened) {
+/// Starts a session as a task of `tasks`. Opening has a task of its own, whose memory is given back
+/// before the session is idle, unless the document is in memory already.
+pub fn accept(relay: Arc<Relay>, opened: Opened, tasks: &Group, span: Span) {
     relay.metrics.relay.sessions.inc();
     relay.metrics.relay.sessions_opened.inc();
     let out = Arc::new(Outbound::new(opened.stream, &DIALECT, Arc::clone(&relay.metrics)));
-    let grant = opened.leash.grant();
-    match join(&relay, &opened.name, &grant, &out).await {
-        Ok((document, reader)) => {
-            let mut session = Session::new(relay, document, reader, opened.leash, out);
-            session.begin(opened.leftover);
-            session.await;
-        }
-        Err(code) => {
-            relay.metrics.relay.refuse(code);
-            relay.metrics.relay.sessions.dec();
-            refuse(&out, code).await;
-        }
+    let Opened { leftover, name, leash, permit, .. } = opened;
+    let grant = leash.grant();
+    let begin = move |relay: Arc<Relay>, joined: Joined, out: Arc<Outbound>| {
+        let mut session = Session::new(relay, joined, leash, out, permit);
+        session.begin(leftover);
+        session
+    };
+    let here = relay.registry.in_memory(&name);
+    if let Some(joined) = here.and_then(|document| join(document, &grant, &out)) {
+        let session = begin(relay, joined, out);
+        return tasks.spawn("session", session.instrument(span));
     }
+    let group = tasks.clone();
+    let opening = async move {
+        match open(&relay, &name, &grant, &out).await {
+            Ok(joined) => {
+                let session = begin(relay, joined, out);
+                group.spawn("session", session.instrument(Span::current()));
+            }
+            Err(code) => {
+                relay.metrics.relay.refuse(code);
+                relay.metrics.relay.sessions.dec();
+                refuse(&out, code).await;
+            }
+        }
+    };
+    tasks.spawn("opening", opening.instrument(span));
 }
 
-type Joined = (Arc<Handle>, crate::document::readers::ReaderId);
+type Joined = (Arc<Handle>, ReaderId);
 
-async fn join(
+async fn open(
     relay: &Relay,
     name: &Name,
     grant: &Grant,
@@ -98,12 +118,18 @@ async fn join(
             tracing::warn!(vault = %name.vault, %error, "document not opened");
             error.code()
         })?;
-        let outlet: Arc<dyn Outlet> = out.clone();
-        if let Ok(reader) = document.join(outlet, grant.principal.clone(), grant.can_write()) {
-            return Ok((document, reader));
+        if let Some(joined) = join(document, grant, out) {
+            return Ok(joined);
         }
     }
     Err(Code::TryLater)
+}
+
+/// None: the document left memory in this very moment.
+fn join(document: Arc<Handle>, grant: &Grant, out: &Arc<Outbound>) -> Option<Joined> {
+    let outlet: Arc<dyn Outlet> = out.clone();
+    let reader = document.join(outlet, grant.principal.clone(), grant.can_write()).ok()?;
+    Some((document, reader))
 }
 
 async fn refuse(out: &Outbound, code: Code) {
@@ -118,15 +144,16 @@ async fn refuse(out: &Outbound, code: Code) {
 impl Session {
     fn new(
         relay: Arc<Relay>,
-        document: Arc<Handle>,
-        reader: crate::document::readers::ReaderId,
+        (document, reader): Joined,
         leash: Leash,
         out: Arc<Outbound>,
+        permit: Option<Arc<caps::Permit>>,
     ) -> Self {
         Self {
             assembler: Assembler::new(relay.limits.message_bytes_max),
             timing: Timing::new(&relay.clock),
-            stop: Box::pin(relay.stop.clone().cancelled_owned()),
+            beat: relay.pulse.enter(Arc::clone(&out)),
+            _place: permit,
             relay,
             document,
             reader,
@@ -136,7 +163,6 @@ impl Session {
             inbox: Vec::new(),
             permit: None,
             replies: Vec::new(),
-            gathered: Gathered::default(),
             gap: Gap::default(),
             echoes: std::collections::VecDeque::new(),
             question: None,

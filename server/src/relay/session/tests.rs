@@ -10,7 +10,6 @@ use tokio_tungstenite::tungstenite::Message as Ws;
 use tokio_tungstenite::tungstenite::protocol::Role as WsRole;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as WsFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data as OpData, OpCode};
-use tokio_util::sync::CancellationToken;
 use yrs::updates::decoder::Decode;
 use yrs::updates::encoder::Encode;
 use yrs::{GetString, ReadTxn, Text, Transact, WriteTxn};
@@ -20,6 +19,7 @@ use crate::auth::Role;
 use crate::document::handle::Name;
 use crate::document::tests::{Ground, run as multi};
 use crate::memory::Budget;
+use sheaf_ground::task::Group;
 use sheaf_ground::time::Clock;
 use sheaf_storage::journal::Journal;
 
@@ -29,6 +29,7 @@ struct Rig {
     relay: Arc<Relay>,
     journal: Journal,
     listener: TcpListener,
+    tasks: Group,
     _dir: TempDir,
 }
 
@@ -47,11 +48,12 @@ impl Rig {
             },
             clock,
             metrics: shared.metrics,
-            stop: CancellationToken::new(),
+            pulse: Arc::default(),
         };
         let journal = shared.journal;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        Self { relay: Arc::new(relay), journal, listener, _dir: dir }
+        let tasks = Group::new(relay.metrics.task_panics.clone());
+        Self { relay: Arc::new(relay), journal, listener, tasks, _dir: dir }
     }
 
     /// The text that a newcomer is sent.
@@ -73,9 +75,9 @@ impl Rig {
             leftover: Vec::new(),
             name: Name { vault: VaultName::default(), document: Arc::from(document) },
             leash: Leash::detached(Grant { principal, role }),
+            permit: None,
         };
-        #[expect(clippy::disallowed_methods, reason = "a test's own task, ended with its runtime")]
-        tokio::spawn(run(Arc::clone(&self.relay), opened));
+        accept(Arc::clone(&self.relay), opened, &self.tasks, tracing::Span::none());
         let socket =
             WebSocketStream::from_raw_socket(near.expect("connected"), WsRole::Client, None).await;
         Client { socket, doc: yrs::Doc::with_client_id(u64::from(u32::MAX)) }
@@ -596,4 +598,13 @@ fn a_reader_that_stalls_is_brought_up_to_date_by_a_difference() {
         }
         assert!(rig.relay.metrics.relay.resyncs.get() > 0);
     });
+}
+
+/// Figures of decision 20: a session's memory is mostly these, times ten thousand. A larger one wants
+/// a reason, and a figure in `docs/scaling.md`.
+#[test]
+fn an_idle_session_and_its_document_stay_small() {
+    assert!(size_of::<Session>() <= 384, "session: {}", size_of::<Session>());
+    assert!(size_of::<Outbound>() <= 160, "outbound: {}", size_of::<Outbound>());
+    assert!(size_of::<Handle>() <= 800, "document: {}", size_of::<Handle>());
 }

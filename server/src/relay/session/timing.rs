@@ -1,7 +1,7 @@
 //! A session's clocks: keep-alive, silence, a stuck socket, waits with an end.
 //!
-//! Job: one slow tick per session and at most one deadline. Called by the session's `poll`. Never
-//! polls faster than its tick: ten thousand idle sessions are a thousand wake-ups a second.
+//! Job: act on the slow beat that `pulse` gives all sessions, and on at most one deadline. Called by
+//! the session's `poll`. Never has a timer while nothing is due: an idle session is its memory.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,11 +11,9 @@ use std::time::Duration;
 use sheaf_protocol::error::Code;
 
 use super::{DIALECT, Ending, Session};
+use crate::relay::pulse::TICK;
 use crate::relay::websocket::write_ping;
 use sheaf_ground::time::{Clock, Moment};
-
-/// Stock clients close after 30 s without a frame: two ticks are less, in the worst case.
-const TICK: Duration = Duration::from_secs(10);
 
 /// Ticks in which the socket took nothing, before the reader counts as stuck.
 const STUCK_TICKS: u32 = 6;
@@ -39,8 +37,6 @@ fn timer(clock: &Clock, time: Duration) -> Timer {
 
 /// What a session measures between ticks.
 pub(super) struct Timing {
-    clock: Clock,
-    tick: Timer,
     deadline: Option<Timer>,
     /// Bytes the socket had taken at the last tick.
     taken: u64,
@@ -57,8 +53,6 @@ pub(super) struct Timing {
 impl Timing {
     pub(super) fn new(clock: &Clock) -> Self {
         Self {
-            clock: clock.clone(),
-            tick: timer(clock, TICK),
             deadline: None,
             taken: 0,
             arriving: None,
@@ -70,8 +64,7 @@ impl Timing {
     }
 
     /// A message of so many bytes arrives, or waits for memory.
-    pub(super) fn arrives(&mut self, bytes: usize, is_waiting: bool) {
-        let now = self.clock.now();
+    pub(super) fn arrives(&mut self, now: Moment, bytes: usize, is_waiting: bool) {
         let (_, most) = self.arriving.get_or_insert((now, bytes));
         *most = bytes.max(*most);
         self.is_waiting = is_waiting;
@@ -83,21 +76,21 @@ impl Timing {
         self.is_waiting = false;
     }
 
-    pub(super) fn received(&mut self) {
-        self.heard = self.clock.now();
+    pub(super) fn received(&mut self, now: Moment) {
+        self.heard = now;
         self.is_pinged = false;
     }
 
-    pub(super) fn hold(&mut self) {
-        self.deadline = Some(timer(&self.clock, HELD));
+    pub(super) fn hold(&mut self, clock: &Clock) {
+        self.deadline = Some(timer(clock, HELD));
     }
 
     pub(super) fn release(&mut self) {
         self.deadline = None;
     }
 
-    pub(super) fn closing(&mut self) {
-        self.deadline = Some(timer(&self.clock, LINGER));
+    pub(super) fn closing(&mut self, clock: &Clock) {
+        self.deadline = Some(timer(clock, LINGER));
     }
 
     pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -111,8 +104,7 @@ impl Timing {
 impl Session {
     /// Acts on the ticks and the deadline that have passed.
     pub(super) fn poll_timing(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
-        while self.timing.tick.as_mut().poll(cx).is_ready() {
-            self.timing.tick = timer(&self.timing.clock, TICK);
+        if self.out.take_beat() {
             self.tick()?;
         }
         if std::mem::take(&mut self.is_answered) && self.held.is_some() {
@@ -125,7 +117,7 @@ impl Session {
     }
 
     fn tick(&mut self) -> Result<(), Ending> {
-        let now = self.timing.clock.now();
+        let now = self.relay.clock.now();
         let taken = self.out.taken();
         let has_moved = std::mem::replace(&mut self.timing.taken, taken) != taken;
         if !has_moved {

@@ -425,6 +425,14 @@ impl Handle {
         readers.shown()
     }
 
+    /// Housekeeping: gives back memory that nobody has asked for lately.
+    pub(super) fn rest(&self) {
+        // Who has the lock is using it.
+        if let Some(mut core) = self.core.try_lock() {
+            core.rest();
+        }
+    }
+
     /// The state to write down as a checkpoint, if enough has changed since the last one. Never of
     /// a document that was dropped: what it holds is not trusted.
     pub(super) fn due_checkpoint(&self, is_forced: bool) -> Option<Draft> {

@@ -17,6 +17,7 @@ use sheaf_protocol::scan;
 use sheaf_protocol::scan::Event;
 use sheaf_protocol::stamp::{Stamp, StampClock};
 
+use super::answers::Answers;
 use super::checkpoint::Draft;
 use super::ending::Mark;
 use super::handle::Name;
@@ -76,8 +77,8 @@ pub(super) struct Core {
     /// A journal position at or before the last entry's record.
     position: u64,
     stamps: StampClock,
-    /// The whole state as last encoded, until the next change: many join the same document.
-    whole: Option<Bytes>,
+    /// What was answered to others since the last change.
+    answers: Option<Box<Answers>>,
     checkpoint_n: u64,
     checkpoint_bytes: usize,
     bytes_since: usize,
@@ -133,7 +134,7 @@ impl Core {
             n: parts.n,
             position: parts.position,
             stamps: StampClock::new(parts.device),
-            whole: None,
+            answers: None,
             checkpoint_n: parts.checkpoint_n,
             checkpoint_bytes: parts.checkpoint_bytes,
             bytes_since: parts.bytes_since,
@@ -426,20 +427,36 @@ impl Core {
         self.position = position;
         self.n += taken.updates.len() as u64;
         self.bytes_since += taken.updates.iter().map(|update| update.len()).sum::<usize>();
-        self.whole = None;
+        self.answers = None;
     }
 
     pub(super) fn diff(&mut self, known: &scan::StateVector<'_>) -> Bytes {
-        if known.entries().next().is_some() {
-            return Bytes::from(self.state.diff(known));
-        }
-        self.whole()
+        self.answers.get_or_insert_default().diff(&self.state, known)
+    }
+
+    /// The same, if it was encoded for another.
+    pub(super) fn kept(&mut self, known: &scan::StateVector<'_>) -> Option<Bytes> {
+        self.answers.as_mut()?.kept(&self.state, known)
+    }
+
+    /// Keeps the encoded state that it was loaded from: who joins first gets it as it is.
+    pub(super) fn keep_whole(&mut self, whole: Bytes) {
+        self.answers = Some(Box::new(Answers::of(whole)));
     }
 
     /// The whole state as one update.
     pub(super) fn whole(&mut self) -> Bytes {
-        let whole = self.whole.get_or_insert_with(|| Bytes::from(self.state.encode()));
-        whole.clone()
+        self.answers.get_or_insert_default().whole(&self.state)
+    }
+
+    /// The state vector, encoded.
+    pub(super) fn vector(&mut self) -> Bytes {
+        self.answers.get_or_insert_default().vector(&self.state)
+    }
+
+    /// Gives back memory that nobody has asked for lately.
+    pub(super) fn rest(&mut self) {
+        self.answers.take_if(|answers| answers.is_stale());
     }
 
     /// What lacks from these clocks on, with everything else known.

@@ -4,6 +4,7 @@
 //! edges and services. Never knows a dialect, a socket or a file name on disk.
 
 mod admission;
+mod answers;
 pub mod author;
 pub mod awareness;
 pub mod checkpoint;

@@ -277,7 +277,7 @@ impl Registry {
         let inner = &self.inner;
         let loaded = inner.store.load(key).map_err(|error| failed(&error))?;
         let device = inner.config.device;
-        let rebuilt = load::rebuild(key, &loaded, device, is_suspect).map_err(|error| {
+        let mut rebuilt = load::rebuild(key, &loaded, device, is_suspect).map_err(|error| {
             tracing::error!(doc = %key, %error, "document damaged");
             OpenError::Damaged
         })?;
@@ -287,6 +287,9 @@ impl Registry {
             for entry in skipped.filter(|entry| aside.iter().all(|one| one.n != entry.n)) {
                 self.quarantine(key, entry);
             }
+        }
+        if let Some(checkpoint) = loaded.checkpoint.filter(|_| loaded.entries.is_empty()) {
+            rebuilt.core.keep_whole(checkpoint.state.into());
         }
         Ok((key, rebuilt.core))
     }
@@ -405,6 +408,7 @@ impl Registry {
                 continue;
             }
             shown += handle.tidy();
+            handle.rest();
             self.checkpoint(handle, false);
             let is_idle = handle.reader_count() == 0 && now_ms >= handle.used_ms() + idle_ms;
             loaded += i64::from(!(is_idle && self.unload(handle)));

@@ -110,8 +110,8 @@ impl Handle {
     }
 
     /// The state vector, encoded.
-    pub fn state_vector(&self) -> Vec<u8> {
-        self.core().state().state_vector()
+    pub fn state_vector(&self) -> Bytes {
+        self.core().vector()
     }
 
     /// What a reader with this state vector misses; it needs nothing of the tail before it.
@@ -128,6 +128,27 @@ impl Handle {
         self.readers.lock().skip_to_end(reader);
         self.touch();
         Ok(bytes)
+    }
+
+    /// What [`Handle::diff`] gives, if it was encoded for another already: then it takes no time.
+    ///
+    /// # Errors
+    /// The document is gone.
+    pub fn kept_diff(
+        &self,
+        reader: ReaderId,
+        known: &scan::StateVector<'_>,
+    ) -> Result<Option<Bytes>, Failure> {
+        let mut core = self.core();
+        if self.is_dropped() {
+            return Err(self.ended());
+        }
+        let kept = core.kept(known);
+        if kept.is_some() {
+            self.readers.lock().skip_to_end(reader);
+            self.touch();
+        }
+        Ok(kept)
     }
 
     /// What a reader lacks that missed clocks from these on.

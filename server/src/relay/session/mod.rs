@@ -314,7 +314,10 @@ impl Session {
     /// Answers a state vector: before anything that was published after it was looked at.
     fn answer(&self, question: &[u8], filling: &mut Filling<'_>) -> Result<usize, Ending> {
         let known = scan::state_vector(question)?;
-        let update = self.encode(|document| document.diff(self.reader, &known))?;
+        let update = match self.document.kept_diff(self.reader, &known)? {
+            Some(update) => update,
+            None => self.encode(|document| document.diff(self.reader, &known))?,
+        };
         Ok(self.push_step2(&update, filling))
     }
 

@@ -47,23 +47,23 @@ impl Answers {
         if known.is_empty() {
             return self.whole(state);
         }
-        let missing = Bytes::from(state.diff(known));
+        let missing = state.diff(known);
         if has_all(state, known) {
-            self.rest = Some(missing.clone());
+            return self.rest.insert(exact(missing)).clone();
         }
-        missing
+        missing.into()
     }
 
     /// The whole state as one update.
     pub(super) fn whole(&mut self, state: &State) -> Bytes {
         self.looks = 0;
-        self.whole.get_or_insert_with(|| Bytes::from(state.encode())).clone()
+        self.whole.get_or_insert_with(|| exact(state.encode())).clone()
     }
 
     /// The state vector, encoded.
     pub(super) fn vector(&mut self, state: &State) -> Bytes {
         self.looks = 0;
-        self.vector.get_or_insert_with(|| Bytes::from(state.state_vector())).clone()
+        self.vector.get_or_insert_with(|| exact(state.state_vector())).clone()
     }
 
     /// Whether nobody has asked for a while: then the memory is worth more.
@@ -71,6 +71,12 @@ impl Answers {
         self.looks = self.looks.saturating_add(1);
         self.looks > LOOKS_KEPT
     }
+}
+
+/// The encoder starts with a kilobyte and doubles it.
+fn exact(mut bytes: Vec<u8>) -> Bytes {
+    bytes.shrink_to_fit();
+    bytes.into()
 }
 
 /// Whether a replica with this state vector has every block.

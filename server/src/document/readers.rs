@@ -79,6 +79,7 @@ struct Reader {
     seen: u64,
     /// The reader gathered everything and waits to be woken.
     is_armed: bool,
+    #[expect(clippy::box_collection, reason = "hardly any reader has one, and each pays for it")]
     missed: Option<Box<HashMap<u64, u32>>>,
     notices: Notices,
     /// The id this reader shows in awareness.

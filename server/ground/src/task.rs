@@ -59,8 +59,8 @@ impl Group {
         F: Future<Output = ()> + Send + 'static,
     {
         let panics = self.panics.clone();
-        // No async block: one would hold the future twice, as what it was given and as what it waits
-        // for, and a session lives in its task.
+        // No async block: one would hold the future twice, as what it was given and as what it
+        // waits for, and a session lives in its task.
         let supervised = AssertUnwindSafe(future).catch_unwind().map(move |ended| {
             if ended.is_err() {
                 panics.inc();

@@ -114,9 +114,6 @@ impl Core {
         let vaults = Vaults::new(registry.clone())?;
         let settling = Group::new(metrics.task_panics.clone());
         settling.spawn("settling", vaults.clone().run(settling.stopping().clone()));
-        let pulse = Arc::new(Pulse::default());
-        let beating = Arc::clone(&pulse).run(clock.clone(), sessions.stopping().clone());
-        background.spawn("pulse", beating);
         let relay = Arc::new(Relay {
             registry,
             budget: Budget::new(config.limits.pending_bytes_max),
@@ -127,7 +124,7 @@ impl Core {
             },
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
-            pulse: Arc::clone(&pulse),
+            pulse: Pulse::start(clock, &background, sessions.stopping()),
         });
         let telling = Group::new(metrics.task_panics.clone());
         let webhooks = None;

@@ -1,12 +1,13 @@
 //! What a document answers to those who ask for its state, encoded once for many.
 //!
 //! Job: keep the whole state, what is left for one that has every block, and the state vector,
-//! until the document changes or nobody asks any more. Called by `merge`, under the state's lock.
+//! until the document changes or nobody asks any more. Called by `handle`, under the state's lock.
 //! Never keeps an answer that only one client can use, and never one that is older than the state.
 
 use bytes::Bytes;
 use sheaf_protocol::scan;
 
+use super::merge::Core;
 use super::state::State;
 
 /// Looks of the housekeeping, one a second, that an answer outlives its last use by.
@@ -77,6 +78,38 @@ impl Answers {
 fn exact(mut bytes: Vec<u8>) -> Bytes {
     bytes.shrink_to_fit();
     bytes.into()
+}
+
+impl Core {
+    /// What a replica with this state vector misses.
+    pub(super) fn diff(&mut self, known: &scan::StateVector<'_>) -> Bytes {
+        self.answers.get_or_insert_default().diff(&self.state, known)
+    }
+
+    /// The same, if it was encoded for another.
+    pub(super) fn kept(&mut self, known: &scan::StateVector<'_>) -> Option<Bytes> {
+        self.answers.as_mut()?.kept(&self.state, known)
+    }
+
+    /// Keeps the encoded state that it was loaded from: who joins first gets it as it is.
+    pub(super) fn keep_whole(&mut self, whole: Bytes) {
+        self.answers = Some(Box::new(Answers::of(whole)));
+    }
+
+    /// The whole state as one update.
+    pub(super) fn whole(&mut self) -> Bytes {
+        self.answers.get_or_insert_default().whole(&self.state)
+    }
+
+    /// The state vector, encoded.
+    pub(super) fn vector(&mut self) -> Bytes {
+        self.answers.get_or_insert_default().vector(&self.state)
+    }
+
+    /// Gives back memory that nobody has asked for lately.
+    pub(super) fn rest(&mut self) {
+        self.answers.take_if(|answers| answers.is_stale());
+    }
 }
 
 /// Whether a replica with this state vector has every block.

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::DocKey;
 use sheaf_protocol::ids::Principal;
@@ -68,7 +67,7 @@ impl Taken<'_> {
 /// The guarded part of a document.
 #[derive(Debug)]
 pub(super) struct Core {
-    state: State,
+    pub(super) state: State,
     owners: Owners,
     epoch: u64,
     /// The store or the journal knows the document.
@@ -78,7 +77,7 @@ pub(super) struct Core {
     position: u64,
     stamps: StampClock,
     /// What was answered to others since the last change.
-    answers: Option<Box<Answers>>,
+    pub(super) answers: Option<Box<Answers>>,
     checkpoint_n: u64,
     checkpoint_bytes: usize,
     bytes_since: usize,
@@ -428,35 +427,6 @@ impl Core {
         self.n += taken.updates.len() as u64;
         self.bytes_since += taken.updates.iter().map(|update| update.len()).sum::<usize>();
         self.answers = None;
-    }
-
-    pub(super) fn diff(&mut self, known: &scan::StateVector<'_>) -> Bytes {
-        self.answers.get_or_insert_default().diff(&self.state, known)
-    }
-
-    /// The same, if it was encoded for another.
-    pub(super) fn kept(&mut self, known: &scan::StateVector<'_>) -> Option<Bytes> {
-        self.answers.as_mut()?.kept(&self.state, known)
-    }
-
-    /// Keeps the encoded state that it was loaded from: who joins first gets it as it is.
-    pub(super) fn keep_whole(&mut self, whole: Bytes) {
-        self.answers = Some(Box::new(Answers::of(whole)));
-    }
-
-    /// The whole state as one update.
-    pub(super) fn whole(&mut self) -> Bytes {
-        self.answers.get_or_insert_default().whole(&self.state)
-    }
-
-    /// The state vector, encoded.
-    pub(super) fn vector(&mut self) -> Bytes {
-        self.answers.get_or_insert_default().vector(&self.state)
-    }
-
-    /// Gives back memory that nobody has asked for lately.
-    pub(super) fn rest(&mut self) {
-        self.answers.take_if(|answers| answers.is_stale());
     }
 
     /// What lacks from these clocks on, with everything else known.

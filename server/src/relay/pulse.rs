@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sheaf_ground::task::Group;
 use sheaf_ground::time::Clock;
 use slab::Slab;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,13 @@ pub struct Pulse {
 }
 
 impl Pulse {
+    /// Beats as a task of `tasks`, until `stop`.
+    pub fn start(clock: &Clock, tasks: &Group, stop: &CancellationToken) -> Arc<Pulse> {
+        let pulse = Arc::new(Pulse::default());
+        tasks.spawn("pulse", Arc::clone(&pulse).run(clock.clone(), stop.clone()));
+        pulse
+    }
+
     /// Adds a session; its place is to be given back with [`Pulse::leave`]. Its first beat comes
     /// within one tick.
     pub fn enter(&self, out: Arc<Outbound>) -> usize {
@@ -53,7 +61,7 @@ impl Pulse {
     }
 
     /// Wakes the sessions in turn until `stop`, and then all of them.
-    pub async fn run(self: Arc<Self>, clock: Clock, stop: CancellationToken) {
+    async fn run(self: Arc<Self>, clock: Clock, stop: CancellationToken) {
         for part in (0..PARTS).cycle() {
             if stop.run_until_cancelled(clock.sleep(TICK / PARTS as u32)).await.is_none() {
                 break;

@@ -600,8 +600,8 @@ fn a_reader_that_stalls_is_brought_up_to_date_by_a_difference() {
     });
 }
 
-/// Figures of decision 20: a session's memory is mostly these, times ten thousand. A larger one wants
-/// a reason, and a figure in `docs/scaling.md`.
+/// Figures of decision 20: a session's memory is mostly these, times ten thousand. A larger one
+/// wants a reason, and a figure in `docs/scaling.md`.
 #[test]
 fn an_idle_session_and_its_document_stay_small() {
     assert!(size_of::<Session>() <= 384, "session: {}", size_of::<Session>());

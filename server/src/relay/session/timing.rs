@@ -1,7 +1,7 @@
 //! A session's clocks: keep-alive, silence, a stuck socket, waits with an end.
 //!
-//! Job: act on the slow beat that `pulse` gives all sessions, and on at most one deadline. Called by
-//! the session's `poll`. Never has a timer while nothing is due: an idle session is its memory.
+//! Job: act on the slow beat that `pulse` gives all sessions, and on at most one deadline. Called
+//! by the session's `poll`. Never has a timer while nothing is due: an idle session is its memory.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -18,6 +18,9 @@ const STUCK_AFTER: Duration = Duration::from_millis(if cfg!(test) { 500 } else {
 /// Above this share of its core the rig's own work is part of what is measured.
 const RIG_SHARE_MAX: f64 = 0.85;
 
+/// Readings that an outcome keeps of a long run.
+const SAMPLES_MAX: usize = 600;
+
 /// What was read.
 pub(crate) struct Measured {
     ends: [Reading; 2],
@@ -64,7 +67,7 @@ pub(crate) async fn measure(
         never = series::record(target, progress, || load.deliveries(), &samples) => match never {},
     };
     progress.says("comparing");
-    Ok(Measured { ends, series: samples.take() })
+    Ok(Measured { ends, series: thinned(samples.take()) })
 }
 
 /// Waits until everything has arrived, or nothing more arrives.
@@ -78,6 +81,12 @@ async fn settle(load: &Load, is_settled: impl Fn() -> bool) {
             (before, quiet_since) = (load.deliveries(), Instant::now());
         }
     }
+}
+
+/// At most so many as a plot can show, at equal distances.
+fn thinned(series: Vec<Sample>) -> Vec<Sample> {
+    let step = series.len().div_ceil(SAMPLES_MAX).max(1);
+    series.into_iter().step_by(step).collect()
 }
 
 impl Measured {

@@ -51,6 +51,8 @@ pub(crate) struct Document {
     pub(crate) people: Vec<Person>,
     /// Cursor moves of others that were seen.
     pub(crate) cursors_seen: Cell<u64>,
+    /// Of one update: author, key, when it was due. Kept for its memory.
+    found: RefCell<Vec<(usize, u32, u64)>>,
 }
 
 /// One person.
@@ -90,8 +92,8 @@ pub(crate) async fn connect(
                 bot.push_update(&opening);
                 bot.try_flush();
             }
-            let cursors_seen = Cell::new(0);
-            anyhow::Ok(Rc::new(Document { room, load, people, cursors_seen }))
+            let (cursors_seen, found) = (Cell::new(0), RefCell::default());
+            anyhow::Ok(Rc::new(Document { room, load, people, cursors_seen, found }))
         }
     });
     opening.buffered(OPENED_AT_ONCE).try_collect().await
@@ -215,20 +217,23 @@ impl Document {
         if let Some(received) = &mut *reader.received.borrow_mut() {
             received.push(update.to_vec());
         }
-        let mut seen = reader.seen.borrow_mut();
-        log::keys(update, |client, mark| {
+        let mut found = self.found.borrow_mut();
+        log::keys(update, |client, range| {
             let author = self.people.iter().position(|person| u64::from(person.client) == client);
-            let Some(author) = author else { return };
-            if author == number {
-                return; // an echo
-            }
-            let log = self.people[author].log.borrow();
-            for (number, due_us) in log.find(mark) {
-                if seen[author].enter(number) {
-                    self.load.delivered(due_us, now_us);
-                }
+            if let Some(author) = author
+                && author != number
+            {
+                let log = self.people[author].log.borrow();
+                found.extend(log.find(range).map(|(key, due_us)| (author, key, due_us)));
             }
         });
+        found.sort_unstable(); // joined updates have their deletions at their end
+        let mut seen = reader.seen.borrow_mut();
+        for (author, key, due_us) in found.drain(..) {
+            if seen[author].enter(key) {
+                self.load.delivered(due_us, now_us);
+            }
+        }
     }
 
     /// Whether everybody has seen everything.

@@ -5,6 +5,7 @@ mod durable;
 mod fan_out;
 mod join;
 mod saturate;
+mod soak;
 mod typing;
 
 use clap::Subcommand;
@@ -22,6 +23,7 @@ pub(crate) enum Scenario {
     Join(join::Plan),
     BigDocument(big_document::Plan),
     Durable(durable::Plan),
+    Soak(soak::Plan),
 }
 
 impl Scenario {
@@ -41,6 +43,7 @@ impl Scenario {
             Self::Join(plan) => join::run(plan, target, progress).await,
             Self::BigDocument(plan) => big_document::run(plan, target, progress).await,
             Self::Durable(plan) => durable::run(plan, target, progress).await,
+            Self::Soak(plan) => soak::run(plan, target, progress).await,
         }
     }
 
@@ -53,6 +56,7 @@ impl Scenario {
             Self::Join(_) => "join",
             Self::BigDocument(_) => "big-document",
             Self::Durable(_) => "durable",
+            Self::Soak(_) => "soak",
         }
     }
 }

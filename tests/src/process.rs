@@ -199,16 +199,27 @@ pub fn binary() -> anyhow::Result<&'static Path> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let found = BINARY.get_or_init(|| match std::env::var_os("BIN_SHEAF") {
         Some(path) => Ok(PathBuf::from(path)),
-        None => build().map_err(|reason| format!("{reason:#}")),
+        None => build("sheaf-server", "sheaf").map_err(|reason| format!("{reason:#}")),
     });
     found.as_deref().map_err(|reason| anyhow::anyhow!("no sheaf binary: {reason}"))
 }
 
-fn build() -> anyhow::Result<PathBuf> {
+/// The load rig: beside the binary that `BIN_SHEAF` names, or this profile's, built first.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn loadtest() -> anyhow::Result<PathBuf> {
+    match std::env::var_os("BIN_SHEAF") {
+        Some(path) => Ok(PathBuf::from(path).with_file_name("sheaf-loadtest")),
+        None => build("sheaf-loadtest", "sheaf-loadtest"),
+    }
+}
+
+fn build(package: &str, binary: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("the test's own path")?;
     let profile = own.ancestors().nth(2).context("a test lies in <target>/<profile>/deps")?;
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", "sheaf-server", "--bin", "sheaf"]);
+    cargo.args(["build", "--quiet", "--package", package, "--bin", binary]);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     if profile.ends_with("release") {
         cargo.arg("--release");
@@ -217,7 +228,7 @@ fn build() -> anyhow::Result<PathBuf> {
     if !built.status.success() {
         bail!("{}", String::from_utf8_lossy(&built.stderr));
     }
-    Ok(profile.join("sheaf"))
+    Ok(profile.join(binary))
 }
 
 #[cfg(test)]

@@ -68,20 +68,8 @@ pub(crate) async fn run(
         trace,
         rebuild: plan.rebuild,
     };
-    progress.says("connecting");
-    let load = Rc::new(Load::new(plan.span));
-    let documents = Rc::new(people::connect(&habits, target, &load).await?);
-    let mut tasks = JoinSet::new();
-    load.begin();
-    people::start(&documents, &habits, &mut tasks);
-    let is_settled = || documents.iter().all(|document| document.is_settled());
-    let measured = measure(target, progress, &load, plan.span, is_settled).await?;
-    tasks.abort_all();
-    while tasks.join_next().await.is_some() {}
-    let seconds = plan.span.total().as_secs_f64();
-    let mut outcome = measured.outcome("typing", target, &load);
-    let cursors: u64 = documents.iter().map(|document| document.cursors_seen.get()).sum();
-    outcome.figures.push(Figure::neither("cursors seen", "1/s", cursors as f64 / seconds));
+    let mut outcome = watched(&habits, plan.span, target, progress).await?;
+    outcome.scenario = "typing".to_owned();
     outcome.load = format!(
         "{} documents, {} people each, {} keys/s and {} cursor moves/s each{}",
         plan.documents,
@@ -91,6 +79,33 @@ pub(crate) async fn run(
         if plan.trace.is_some() { ", from a trace" } else { "" }
     );
     outcome.settings = serde_json::to_value(plan)?;
+    Ok(outcome)
+}
+
+/// People type for that long, and everything is checked.
+///
+/// # Errors
+/// When the server cannot be reached or breaks off.
+pub(super) async fn watched(
+    habits: &Habits,
+    span: Span,
+    target: &Target,
+    progress: &Progress,
+) -> anyhow::Result<Outcome> {
+    progress.says("connecting");
+    let load = Rc::new(Load::new(span));
+    let documents = Rc::new(people::connect(habits, target, &load).await?);
+    let mut tasks = JoinSet::new();
+    load.begin();
+    people::start(&documents, habits, &mut tasks);
+    let is_settled = || documents.iter().all(|document| document.is_settled());
+    let measured = measure(target, progress, &load, span, is_settled).await?;
+    tasks.abort_all();
+    while tasks.join_next().await.is_some() {}
+    let seconds = span.total().as_secs_f64();
+    let mut outcome = measured.outcome("typing", target, &load);
+    let cursors: u64 = documents.iter().map(|document| document.cursors_seen.get()).sum();
+    outcome.figures.push(Figure::neither("cursors seen", "1/s", cursors as f64 / seconds));
     outcome.checks = people::checks::checks(target, &documents).await;
     Ok(outcome)
 }

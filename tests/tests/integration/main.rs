@@ -10,6 +10,7 @@ mod hostile;
 mod http;
 mod kill;
 mod listen;
+mod loadtest;
 mod network;
 mod stock;
 mod stored;

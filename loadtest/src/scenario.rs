@@ -4,6 +4,7 @@ mod big_document;
 mod durable;
 mod fan_out;
 mod join;
+mod mixed;
 mod saturate;
 mod soak;
 mod typing;
@@ -23,6 +24,7 @@ pub(crate) enum Scenario {
     Join(join::Plan),
     BigDocument(big_document::Plan),
     Durable(durable::Plan),
+    Mixed(mixed::Plan),
     Soak(soak::Plan),
 }
 
@@ -43,6 +45,7 @@ impl Scenario {
             Self::Join(plan) => join::run(plan, target, progress).await,
             Self::BigDocument(plan) => big_document::run(plan, target, progress).await,
             Self::Durable(plan) => durable::run(plan, target, progress).await,
+            Self::Mixed(plan) => mixed::run(plan, target, progress).await,
             Self::Soak(plan) => soak::run(plan, target, progress).await,
         }
     }
@@ -56,6 +59,7 @@ impl Scenario {
             Self::Join(_) => "join",
             Self::BigDocument(_) => "big-document",
             Self::Durable(_) => "durable",
+            Self::Mixed(_) => "mixed",
             Self::Soak(_) => "soak",
         }
     }

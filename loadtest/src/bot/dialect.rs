@@ -51,15 +51,20 @@ pub(crate) enum Heard<'a> {
 impl Room {
     /// A document by its name, of letters, digits, `-` and `_`.
     pub(crate) fn new(target: &Target, name: &str) -> anyhow::Result<Self> {
-        let address = Address::new(&target.url)?;
+        Self::at(&target.url, target.dialect, name)
+    }
+
+    /// As [`Room::new`], by the server's address.
+    pub(crate) fn at(url: &str, dialect: Dialect, name: &str) -> anyhow::Result<Self> {
+        let address = Address::new(url)?;
         let (mut prefix, mut path) = (Vec::new(), address.clone());
-        match target.dialect {
+        match dialect {
             Dialect::YWebsocket => path = address.under(name),
             Dialect::Hocuspocus => write_text(&mut prefix, name),
             Dialect::YSweet => {}
         }
         let name = name.to_owned();
-        Ok(Self { dialect: target.dialect, address: path, name, prefix: prefix.into() })
+        Ok(Self { dialect, address: path, name, prefix: prefix.into() })
     }
 
     /// Where its socket is opened. Y-Sweet is asked for it over HTTP, by every client.

@@ -102,5 +102,15 @@ pub(crate) fn awareness(client: u32, clock: u32, cursor: (u32, u32)) -> Vec<u8> 
     out
 }
 
+/// One person's presence, gone.
+pub(crate) fn absence(client: u32, clock: u32) -> Vec<u8> {
+    let mut out = Vec::with_capacity(16);
+    write_uint(&mut out, 1);
+    write_uint(&mut out, u64::from(client));
+    write_uint(&mut out, u64::from(clock));
+    write_text(&mut out, "null");
+    out
+}
+
 #[cfg(test)]
 mod tests;

@@ -15,8 +15,8 @@ use crate::target::Target;
 
 /// People type for a long time, and the server's memory is watched.
 ///
-/// Prints a line now and then, so that a run of hours can be followed in a log. Each line counts from
-/// the one before.
+/// Prints a line now and then, so that a run of hours can be followed in a log. Each line counts
+/// from the one before.
 #[derive(Debug, Clone, Args, Serialize)]
 pub(crate) struct Plan {
     /// Documents.

@@ -1,6 +1,7 @@
 //! What is typed: updates made by hand from a model of the text, because a CRDT in the rig would
 //! cost more than the server that is measured.
 
+pub(crate) mod hand;
 pub(crate) mod history;
 pub(crate) mod scattered;
 pub(crate) mod text;

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::bot::account::Seen;
 use crate::bot::dialect::Heard;
 use crate::bot::{self, Bot};
-use crate::edits::text::Text;
+use crate::edits::hand::Hand;
 use crate::edits::trace::Trace;
 use crate::edits::typist::Typist;
 use crate::load::Load;
@@ -40,6 +40,8 @@ pub(crate) struct Habits {
     pub(crate) cursors: f64,
     /// What they type; made up if not given.
     pub(crate) trace: Option<Rc<Trace>>,
+    /// Whether everybody has a whole replica.
+    pub(crate) is_whole: bool,
     /// The first so many documents are rebuilt from what people received, and compared.
     pub(crate) rebuild: u32,
 }
@@ -61,7 +63,7 @@ pub(crate) struct Person {
     /// Of the task that reads, and sends what the socket did not take at once.
     waker: Cell<Option<Waker>>,
     client: u32,
-    text: RefCell<Text>,
+    pub(crate) hand: RefCell<Hand>,
     typist: RefCell<Typist>,
     awareness_clock: Cell<u32>,
     pub(crate) log: RefCell<Log>,
@@ -87,10 +89,11 @@ pub(crate) async fn connect(
             }
             for person in &people {
                 // A relay without documents shows them only to those who are there.
-                let opening = person.text.borrow().opening();
-                let mut bot = person.bot.borrow_mut();
-                bot.push_update(&opening);
-                bot.try_flush();
+                if let Some(opening) = person.hand.borrow().opening() {
+                    let mut bot = person.bot.borrow_mut();
+                    bot.push_update(&opening);
+                    bot.try_flush();
+                }
             }
             let (cursors_seen, found) = (Cell::new(0), RefCell::default());
             anyhow::Ok(Rc::new(Document { room, load, people, cursors_seen, found }))
@@ -109,8 +112,10 @@ async fn sit_down(
     let mut bot = bot::connect(target, room).await?;
     let first = bot.synced().await?;
     // 32 bits: servers built on older Yjs lose the edits of longer ids.
-    let text = Text::new((seed >> 32) as u32 | 1);
-    let opening = text.opening();
+    let client = (seed >> 32) as u32 | 1;
+    let mut hand = if habits.is_whole { Hand::whole(client) } else { Hand::light(client) };
+    hand.take(&first);
+    let opening = hand.opening();
     let typist = match &habits.trace {
         Some(trace) => Typist::of_trace(seed, habits.keys, Rc::clone(trace)),
         None => Typist::new(seed, habits.keys),
@@ -118,8 +123,8 @@ async fn sit_down(
     Ok(Person {
         bot: RefCell::new(bot),
         waker: Cell::new(None),
-        client: (seed >> 32) as u32 | 1,
-        text: RefCell::new(text),
+        client,
+        hand: RefCell::new(hand),
         typist: RefCell::new(typist),
         awareness_clock: Cell::new(0),
         log: RefCell::new(Log::new(opening, is_kept)),
@@ -217,6 +222,7 @@ impl Document {
         if let Some(received) = &mut *reader.received.borrow_mut() {
             received.push(update.to_vec());
         }
+        reader.hand.borrow_mut().take(update);
         let mut found = self.found.borrow_mut();
         log::keys(update, |client, range| {
             let author = self.people.iter().position(|person| u64::from(person.client) == client);
@@ -248,10 +254,10 @@ impl Document {
 
 impl Person {
     fn type_key(&self, due_us: u64) {
-        let (mut text, mut bot) = (self.text.borrow_mut(), self.bot.borrow_mut());
+        let (mut hand, mut bot) = (self.hand.borrow_mut(), self.bot.borrow_mut());
         let mut update = Vec::with_capacity(64);
-        let patches = self.typist.borrow_mut().key(text.len());
-        let Some(mark) = text.apply(&patches, &mut update) else { return };
+        let patches = self.typist.borrow_mut().key(hand.len());
+        let Some(mark) = hand.apply(&patches, &mut update) else { return };
         bot.push_update(&update);
         self.log.borrow_mut().push(mark, due_us, update);
         self.send(&mut bot);
@@ -260,7 +266,7 @@ impl Person {
     fn move_cursor(&self) {
         let clock = self.awareness_clock.get() + 1;
         self.awareness_clock.set(clock);
-        let entry = log::awareness(self.client, clock, self.text.borrow().cursor());
+        let entry = log::awareness(self.client, clock, self.hand.borrow().cursor());
         let mut bot = self.bot.borrow_mut();
         bot.push_awareness(&entry);
         self.send(&mut bot);

@@ -35,6 +35,8 @@ pub(crate) enum Mark {
     Inserts(u32),
     /// It only deletes; the first element.
     Deletes(u32),
+    /// It cannot be told from others.
+    Unknown,
 }
 
 /// The stretch of one client.

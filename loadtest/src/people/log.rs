@@ -29,12 +29,12 @@ pub(crate) struct Range {
 }
 
 impl Log {
-    pub(crate) fn new(opening: Vec<u8>, is_kept: bool) -> Self {
-        let updates = is_kept.then(|| vec![opening]);
+    pub(crate) fn new(opening: Option<Vec<u8>>, is_kept: bool) -> Self {
+        let updates = is_kept.then(|| opening.into_iter().collect());
         Self { dues_us: Vec::new(), inserts: Vec::new(), deletes: Vec::new(), updates }
     }
 
-    /// How many keys.
+    /// How many keys that others can recognise.
     pub(crate) fn sent(&self) -> u32 {
         self.dues_us.len() as u32
     }
@@ -42,16 +42,18 @@ impl Log {
     /// Enters a key.
     pub(crate) fn push(&mut self, mark: Mark, due_us: u64, update: Vec<u8>) {
         let number = self.sent();
-        self.dues_us.push(due_us);
-        let (all, clock) = match mark {
-            Mark::Inserts(clock) => (&mut self.inserts, clock),
-            Mark::Deletes(clock) => (&mut self.deletes, clock),
+        let entry = match mark {
+            Mark::Inserts(clock) => Some((&mut self.inserts, clock as usize)),
+            Mark::Deletes(clock) => Some((&mut self.deletes, clock as usize)),
+            Mark::Unknown => None,
         };
-        let at = clock as usize;
-        if all.len() <= at {
-            all.resize(at + 1, NONE);
+        if let Some((all, at)) = entry {
+            if all.len() <= at {
+                all.resize(at + 1, NONE);
+            }
+            all[at] = number;
+            self.dues_us.push(due_us);
         }
-        all[at] = number;
         if let Some(updates) = &mut self.updates {
             updates.push(update);
         }

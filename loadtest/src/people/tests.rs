@@ -5,11 +5,18 @@ use crate::load::Span;
 use crate::measure::measure;
 use crate::progress::{Overall, Progress};
 
-async fn failed(faults: Faults) -> Vec<String> {
+async fn failed(faults: Faults, is_whole: bool) -> Vec<String> {
     let mut tasks = JoinSet::new();
     let target = relay(&mut tasks, faults);
-    let habits =
-        Habits { documents: 3, people: 3, keys: 40.0, cursors: 10.0, trace: None, rebuild: 1 };
+    let habits = Habits {
+        documents: 3,
+        people: 3,
+        keys: 40.0,
+        cursors: 10.0,
+        trace: None,
+        is_whole,
+        rebuild: 1,
+    };
     let span = Span { warm_up: 0.0, seconds: 0.6 };
     let load = Rc::new(Load::new(span));
     let documents = Rc::new(connect(&habits, &target, &load).await.unwrap());
@@ -27,8 +34,9 @@ async fn failed(faults: Faults) -> Vec<String> {
 #[test]
 fn people_at_a_sound_relay_see_everything_and_one_that_loses_is_found_out() {
     test(async {
-        assert_eq!(failed(Faults::default()).await, [""; 0]);
-        let failed = failed(Faults { lose_every: 7, swap_every: 0 }).await;
+        assert_eq!(failed(Faults::default(), false).await, [""; 0]);
+        assert_eq!(failed(Faults::default(), true).await, [""; 0]);
+        let failed = failed(Faults { lose_every: 7, swap_every: 0 }, false).await;
         assert!(failed.contains(&"nothing lost".to_owned()), "{failed:?}");
     });
 }

@@ -61,6 +61,7 @@ pub(crate) async fn run(
         keys: plan.keys,
         cursors: plan.cursors,
         trace: None,
+        is_whole: false,
         rebuild: 1,
     };
     let mut outcome = tokio::select! {

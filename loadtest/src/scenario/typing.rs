@@ -18,8 +18,8 @@ use crate::target::Target;
 /// People at many documents who type, pause, correct themselves and move their cursors.
 ///
 /// An open loop: keys are due when they are due, in bursts with pauses between them, and latency
-/// counts from then until each of the others has them. Everybody types in a stretch of his own of
-/// the same document, and writes the updates that an editor on Yjs would write.
+/// counts from then until each of the others has them. Everybody writes the updates that an editor
+/// on Yjs would write.
 #[derive(Debug, Clone, Args, Serialize)]
 pub(crate) struct Plan {
     /// Documents.
@@ -38,6 +38,10 @@ pub(crate) struct Plan {
     /// instead of something made up.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Give everybody a whole replica: people type in among each other, and the rig works a hundred
+    /// times as much. Otherwise everybody types in a stretch of his own.
+    #[arg(long)]
+    whole: bool,
     #[command(flatten)]
     #[serde(flatten)]
     span: Span,
@@ -66,6 +70,7 @@ pub(crate) async fn run(
         keys: plan.keys,
         cursors: plan.cursors,
         trace,
+        is_whole: plan.whole,
         rebuild: plan.rebuild,
     };
     let mut outcome = watched(&habits, plan.span, target, progress).await?;
@@ -76,7 +81,12 @@ pub(crate) async fn run(
         plan.people,
         plan.keys,
         plan.cursors,
-        if plan.trace.is_some() { ", from a trace" } else { "" }
+        match (plan.trace.is_some(), plan.whole) {
+            (true, true) => ", from a trace, whole replicas",
+            (true, false) => ", from a trace",
+            (false, true) => ", whole replicas",
+            (false, false) => "",
+        }
     );
     outcome.settings = serde_json::to_value(plan)?;
     Ok(outcome)

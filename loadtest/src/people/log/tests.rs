@@ -3,7 +3,7 @@ use crate::edits::text::{Patch, Text};
 
 #[test]
 fn a_key_is_found_by_what_its_update_says() {
-    let (mut text, mut log) = (Text::new(9), Log::new(Vec::new(), true));
+    let (mut text, mut log) = (Text::new(9), Log::new(Some(Vec::new()), true));
     let patch = |at, deleted, inserted: &str| Patch { at, deleted, inserted: inserted.to_owned() };
     let keys_of = [
         vec![patch(0, 0, "abc")],

@@ -55,7 +55,7 @@ async fn stay(
     let bot = join(&day, door, &day.places[place]).await?;
     let text = Text::new(client);
     let opening = text.opening();
-    let log = Rc::new(RefCell::new(Log::new(Vec::new(), false)));
+    let log = Rc::new(RefCell::new(Log::new(None, false)));
     let mut visitor = Visitor {
         place,
         bot,

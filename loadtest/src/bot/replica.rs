@@ -13,14 +13,22 @@ use crate::target::Target;
 /// Servers that answer first and load afterwards are given so long to send the rest.
 const LATER: Duration = Duration::from_millis(1_500);
 
+/// Updates in one transaction. Its end joins what it inserted, one piece to the other from behind:
+/// with all updates in one, that copies the text as often as there are updates.
+pub(crate) const UPDATES_AT_ONCE: usize = 64;
+
 /// Builds a document from updates and reads its text; nothing if one does not fit.
 pub(crate) fn rebuild<T: AsRef<[u8]>>(updates: impl IntoIterator<Item = T>) -> Option<String> {
     let doc = Doc::new();
     let text = doc.get_or_insert_text(ROOT);
-    let mut txn = doc.transact_mut();
-    for update in updates {
-        txn.apply_update(Update::decode_v1(update.as_ref()).ok()?).ok()?;
+    let mut updates = updates.into_iter().peekable();
+    while updates.peek().is_some() {
+        let mut txn = doc.transact_mut();
+        for update in updates.by_ref().take(UPDATES_AT_ONCE) {
+            txn.apply_update(Update::decode_v1(update.as_ref()).ok()?).ok()?;
+        }
     }
+    let txn = doc.transact();
     // What waits for something that never came is not in the text.
     txn.store().pending_update().is_none().then(|| text.get_string(&txn))
 }

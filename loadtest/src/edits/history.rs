@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use super::trace::Trace;
 
+/// An id as long as most are: it stands in every piece of the document.
+const AUTHOR: u32 = 2_718_281_828;
+
 /// What a document holds at first.
 #[derive(Debug, Clone, Args, Serialize)]
 pub(crate) struct History {
@@ -33,9 +36,9 @@ impl History {
                 std::fs::read(path).with_context(|| format!("reading {}", path.display()))?
             }
             // Always the same author, so that files and figures can be compared.
-            (None, Some(path)) => Trace::read(path)?.state(1)?,
+            (None, Some(path)) => Trace::read(path)?.state(AUTHOR)?,
             (None, None) if self.history == 0 => return Ok(None),
-            (None, None) => Trace::made_up(1, self.history).state(1)?,
+            (None, None) => Trace::made_up(1, self.history).state(AUTHOR)?,
         };
         if let Some(path) = &self.keep {
             std::fs::write(path, &state).with_context(|| format!("writing {}", path.display()))?;

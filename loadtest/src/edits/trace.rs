@@ -13,6 +13,7 @@ use yrs::{Doc, GetString, ReadTxn, StateVector, Transact, Update};
 use super::text::{Patch, Text, in_plane};
 use super::token::ROOT;
 use super::typist::Typist;
+use crate::bot::replica::UPDATES_AT_ONCE;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -94,17 +95,18 @@ impl Trace {
     pub(crate) fn state(&self, client: u32) -> anyhow::Result<Vec<u8>> {
         let doc = Doc::new();
         let root = doc.get_or_insert_text(ROOT);
-        let mut txn = doc.transact_mut();
         let mut text = Text::new(client);
-        txn.apply_update(Update::decode_v1(&text.opening())?)?;
+        doc.transact_mut().apply_update(Update::decode_v1(&text.opening())?)?;
         let mut update = Vec::new();
-        for patches in &self.txns {
-            update.clear();
-            if text.apply(patches, &mut update).is_some() {
-                txn.apply_update(Update::decode_v1(&update)?)?;
+        for txns in self.txns.chunks(UPDATES_AT_ONCE) {
+            let mut txn = doc.transact_mut();
+            for patches in txns {
+                update.clear();
+                if text.apply(patches, &mut update).is_some() {
+                    txn.apply_update(Update::decode_v1(&update)?)?;
+                }
             }
         }
-        drop(txn);
         let read = root.get_string(&doc.transact());
         let is_sound = read.get(1..read.len() - 1) == Some(&self.end);
         anyhow::ensure!(is_sound, "the trace does not end as it says");

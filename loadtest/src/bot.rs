@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::target::Target;
-use dialect::{Heard, Room};
+use dialect::{EMPTY_STATE_VECTOR, Heard, Room};
 use wire::{Frame, Frames};
 
 /// How long a connection, or the document's first answer on it, may take.
@@ -57,10 +57,15 @@ pub(crate) async fn connect(target: &Target, room: &str) -> anyhow::Result<Bot> 
 
 /// Connects and asks for the document; what comes back is not waited for.
 pub(crate) async fn connect_to(room: Room) -> anyhow::Result<Bot> {
+    connect_knowing(room, EMPTY_STATE_VECTOR).await
+}
+
+/// As [`connect`], for one that holds what this state vector says.
+pub(crate) async fn connect_knowing(room: Room, vector: &[u8]) -> anyhow::Result<Bot> {
     let opening = async {
         let (stream, pending) = wire::upgrade(&room.socket().await?).await?;
         let mut out = Vec::with_capacity(128);
-        room.write_opening(&mut out);
+        room.write_opening(vector, &mut out);
         let (frames, counts) = (Frames::new(pending), Counts::default());
         let mut bot = Bot { stream, frames, room, out, sent: 0, counts };
         bot.flush().await?;

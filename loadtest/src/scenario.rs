@@ -3,17 +3,28 @@
 mod big_document;
 mod durable;
 mod fan_out;
+mod idle;
 mod join;
 mod mixed;
 mod saturate;
+mod slow_reader;
 mod soak;
+mod storm;
 mod typing;
 
+use std::time::Duration;
+
 use clap::Subcommand;
+use tokio::time::{Instant, sleep_until};
 
 use crate::outcome::Outcome;
 use crate::progress::Progress;
 use crate::target::Target;
+
+/// Lets a server be, for a moment that belongs to what is measured.
+async fn pause(time: Duration) {
+    sleep_until(Instant::now() + time).await;
+}
 
 /// A scenario and its options.
 #[derive(Debug, Clone, Subcommand)]
@@ -22,6 +33,9 @@ pub(crate) enum Scenario {
     Saturate(saturate::Plan),
     Typing(typing::Plan),
     Join(join::Plan),
+    Idle(idle::Plan),
+    Storm(storm::Plan),
+    SlowReader(slow_reader::Plan),
     BigDocument(big_document::Plan),
     Durable(durable::Plan),
     Mixed(mixed::Plan),
@@ -43,6 +57,9 @@ impl Scenario {
             Self::Saturate(plan) => saturate::run(plan, target, progress).await,
             Self::Typing(plan) => typing::run(plan, target, progress).await,
             Self::Join(plan) => join::run(plan, target, progress).await,
+            Self::Idle(plan) => idle::run(plan, target, progress).await,
+            Self::Storm(plan) => storm::run(plan, target, progress).await,
+            Self::SlowReader(plan) => slow_reader::run(plan, target, progress).await,
             Self::BigDocument(plan) => big_document::run(plan, target, progress).await,
             Self::Durable(plan) => durable::run(plan, target, progress).await,
             Self::Mixed(plan) => mixed::run(plan, target, progress).await,
@@ -57,6 +74,9 @@ impl Scenario {
             Self::Saturate(_) => "saturate",
             Self::Typing(_) => "typing",
             Self::Join(_) => "join",
+            Self::Idle(_) => "idle",
+            Self::Storm(_) => "storm",
+            Self::SlowReader(_) => "slow-reader",
             Self::BigDocument(_) => "big-document",
             Self::Durable(_) => "durable",
             Self::Mixed(_) => "mixed",

@@ -11,7 +11,7 @@ use super::wire::{self, Address};
 use crate::outcome::Dialect;
 use crate::target::Target;
 
-const EMPTY_STATE_VECTOR: &[u8] = &[0];
+pub(crate) const EMPTY_STATE_VECTOR: &[u8] = &[0];
 const EMPTY_UPDATE: &[u8] = &[0, 0];
 /// Hocuspocus' own messages; the others are those of y-websocket.
 const AUTH: u64 = 2;
@@ -92,15 +92,16 @@ impl Room {
         Ok(socket)
     }
 
-    /// Appends the frames that open the document, for a client that holds nothing.
-    pub(crate) fn write_opening(&self, out: &mut Vec<u8>) {
+    /// Appends the frames that open the document, for a client with this state vector, which has
+    /// nothing that the server lacks.
+    pub(crate) fn write_opening(&self, vector: &[u8], out: &mut Vec<u8>) {
         if self.dialect == Dialect::Hocuspocus {
             let mut auth = vec![AUTH as u8, 0];
             write_text(&mut auth, "");
             write_text(&mut auth, "4.8.0"); // as the stock provider, which then understands pings
             self.write(&auth, out);
         }
-        self.write_question(out);
+        self.write_step1(vector, out);
         if self.dialect == Dialect::YSweet {
             self.write_version(0, out);
         }
@@ -112,8 +113,12 @@ impl Room {
 
     /// Appends the question of a client that holds nothing.
     pub(crate) fn write_question(&self, out: &mut Vec<u8>) {
+        self.write_step1(EMPTY_STATE_VECTOR, out);
+    }
+
+    fn write_step1(&self, vector: &[u8], out: &mut Vec<u8>) {
         let mut message = Vec::new();
-        frame::write_step1(&mut message, EMPTY_STATE_VECTOR);
+        frame::write_step1(&mut message, vector);
         self.write(&message, out);
     }
 

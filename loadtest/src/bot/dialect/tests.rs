@@ -19,13 +19,13 @@ fn payloads(mut frames: &[u8]) -> Vec<Vec<u8>> {
 #[test]
 fn a_document_is_opened_as_stock_clients_do_it() {
     let mut out = Vec::new();
-    room(Dialect::YWebsocket).write_opening(&mut out);
+    room(Dialect::YWebsocket).write_opening(EMPTY_STATE_VECTOR, &mut out);
     assert_eq!(payloads(&out), [&[0, 0, 1, 0][..], &[0, 1, 2, 0, 0]]);
     out.clear();
-    room(Dialect::YSweet).write_opening(&mut out);
+    room(Dialect::YSweet).write_opening(EMPTY_STATE_VECTOR, &mut out);
     assert_eq!(payloads(&out), [&[0, 0, 1, 0][..], &[102, 1, 0], &[0, 1, 2, 0, 0]]);
     out.clear();
-    room(Dialect::Hocuspocus).write_opening(&mut out);
+    room(Dialect::Hocuspocus).write_opening(EMPTY_STATE_VECTOR, &mut out);
     let auth = b"\x03doc\x02\x00\x00\x054.8.0";
     assert_eq!(payloads(&out), [&auth[..], b"\x03doc\0\0\x01\0", b"\x03doc\0\x01\x02\0\0"]);
 }

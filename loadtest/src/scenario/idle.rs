@@ -1,0 +1,172 @@
+//! The idle scenario: many connections that do nothing, and what each costs in memory.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use clap::Args;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::bot::{self, Bot};
+use crate::latency;
+use crate::outcome::{Check, Figure, Outcome};
+use crate::progress::Progress;
+use crate::target::Target;
+use crate::target::usage::{Usage, usage};
+
+/// Connections that come and go before memory is read first: a server's first client makes it load
+/// code and buffers that all later ones share.
+const WARM_UP: u32 = 20;
+
+/// Time for a server to put away what connecting took, before it is read.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Many connections that do nothing.
+///
+/// Memory is the server's resident memory with all of them against without any, each document asked
+/// for and empty. A few connections come and go before.
+#[derive(Debug, Clone, Args, Serialize)]
+pub(crate) struct Plan {
+    /// Connections.
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+    connections: u32,
+    /// Documents they are spread over.
+    #[arg(long, default_value_t = 1, value_name = "COUNT")]
+    documents: u32,
+    /// Connections that are opened at a time.
+    #[arg(long, default_value_t = 16, value_name = "COUNT")]
+    at_once: usize,
+    /// How long they are idle, for the server's CPU time meanwhile.
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    seconds: f64,
+}
+
+/// What was read of the server, if it can be.
+type Reading = Option<Usage>;
+
+/// The readings of a run.
+struct Readings {
+    empty: Reading,
+    full: Reading,
+    rested: Reading,
+    closed: Reading,
+    opening: Duration,
+}
+
+/// Runs the scenario.
+///
+/// # Errors
+/// When the plan makes no sense, or the server cannot be reached or breaks off.
+pub(crate) async fn run(
+    plan: &Plan,
+    target: &Target,
+    progress: &Progress,
+) -> anyhow::Result<Outcome> {
+    anyhow::ensure!(plan.connections > 0 && plan.documents > 0, "somebody must come");
+    anyhow::ensure!(plan.at_once > 0, "at least one at a time");
+    // What it may not be raised to, connecting will tell.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let name = format!("loadtest-{:016x}", rand::random::<u64>());
+    let rig = usage(None)?;
+    progress.says("warming up");
+    drop(open(WARM_UP, plan, target, &format!("{name}-warm")).await?);
+    super::pause(SETTLE).await;
+    let empty = target.usage()?;
+    progress.says(&format!("opening {} connections", plan.connections));
+    let start = Instant::now();
+    let opened = open(plan.connections, plan, target, &name).await?;
+    let opening = start.elapsed();
+    super::pause(SETTLE).await;
+    let full = target.usage()?;
+    progress.says("idle");
+    super::pause(Duration::from_secs_f64(plan.seconds)).await;
+    let rested = target.usage()?;
+    let (mut bots, took_us): (Vec<Bot>, Vec<u64>) = opened.into_iter().unzip();
+    let alive = alive(&mut bots).await;
+    drop(bots);
+    super::pause(SETTLE).await;
+    let closed = target.usage()?;
+    let mut took = latency::histogram();
+    took_us.iter().for_each(|us| took.saturating_record(*us));
+    let note = format!("{alive} of {}", plan.connections);
+    let mut outcome = Outcome {
+        scenario: "idle".to_owned(),
+        load: format!("{} connections, {} documents", plan.connections, plan.documents),
+        settings: serde_json::to_value(plan)?,
+        server: target.server(),
+        round: 1,
+        order: 1,
+        measured_s: plan.seconds,
+        figures: figures(plan, &Readings { empty, full, rested, closed, opening }),
+        latency: latency::summary(&took),
+        series: Vec::new(),
+        checks: vec![Check::new("all are still open", alive == plan.connections, note)],
+        warnings: Vec::new(),
+    };
+    let rig_s = usage(None)?.cpu.saturating_sub(rig.cpu).as_secs_f64();
+    outcome.figures.push(Figure::neither("rig CPU time", "s", rig_s));
+    Ok(outcome)
+}
+
+/// Opens so many connections, each with the answer of its document, and how long it waited.
+async fn open(
+    count: u32,
+    plan: &Plan,
+    target: &Target,
+    name: &str,
+) -> anyhow::Result<Vec<(Bot, u64)>> {
+    let opening = stream::iter(0..count).map(|number| {
+        let room = format!("{name}-{}", number % plan.documents);
+        async move {
+            let start = Instant::now();
+            let mut bot = bot::connect(target, &room).await?;
+            bot.synced().await?;
+            anyhow::Ok((bot, start.elapsed().as_micros() as u64))
+        }
+    });
+    opening.buffered(plan.at_once).try_collect().await
+}
+
+/// How many connections are open, after all that was said meanwhile is read.
+async fn alive(bots: &mut [Bot]) -> u32 {
+    let mut alive = 0;
+    for bot in bots {
+        let mut is_open = true;
+        poll_fn(|cx| {
+            while let Poll::Ready(read) = bot.poll_listen(cx, |_| {}) {
+                if read.is_err() {
+                    is_open = false;
+                    break;
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+        alive += u32::from(is_open);
+    }
+    alive
+}
+
+fn figures(plan: &Plan, readings: &Readings) -> Vec<Figure> {
+    let connections = f64::from(plan.connections);
+    let rate = connections / readings.opening.as_secs_f64();
+    let mut figures = vec![Figure::more("opened", "1/s", rate)];
+    let Readings { empty: Some(empty), full: Some(full), .. } = readings else { return figures };
+    let (Some(rested), Some(closed)) = (readings.rested, readings.closed) else { return figures };
+    let kib = |bytes: u64| bytes as f64 / 1_024.0;
+    let growth = kib(full.resident_bytes) - kib(empty.resident_bytes);
+    let us = |from: Usage, to: Usage| to.cpu.saturating_sub(from.cpu).as_secs_f64() * 1e6;
+    figures.extend([
+        Figure::less("memory per connection", "KiB", growth / connections),
+        Figure::less("CPU per connection opened", "µs", us(*empty, *full) / connections),
+        Figure::less("server CPU while idle", "cores", us(*full, rested) / 1e6 / plan.seconds),
+        Figure::less("server memory", "MiB", kib(full.resident_bytes) / 1_024.0),
+        Figure::less("server memory after", "MiB", kib(closed.resident_bytes) / 1_024.0),
+    ]);
+    figures
+}
+
+#[cfg(test)]
+mod tests;

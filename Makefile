@@ -13,6 +13,7 @@ DEMO_SOURCES := $(shell find web-demo/src web-demo/public -type f) \
 	web-demo/index.html web-demo/vite.config.js
 DEMO_PACKAGES := web-demo/node_modules/.package-lock.json
 INTEROP_PACKAGES := tests/interop/node_modules/.package-lock.json
+PEERS := $(addprefix $(TARGET_DIR)/peers/,packages y-sweet yrs-warp)
 VENV := tests/.venv/installed
 
 .PHONY: help
@@ -47,6 +48,14 @@ picture: tools build $(INTEROP_PACKAGES) ## draw docs/images/demo.png anew
 fuzz: ## fuzz the guard (TARGET=name, else each in turn; FUZZ_SECONDS=60 each)
 	tests/run-fuzz "$(or $(FUZZ_SECONDS),60)" $(TARGET)
 
+.PHONY: bench
+bench: tools peers ## measure Sheaf beside its floor and its peers, write docs/benchmarks.md (ARGS="--only …")
+	cargo build --release --locked --package sheaf-server --package sheaf-loadtest
+	"$(TARGET_DIR)/release/sheaf-loadtest" bench $(ARGS)
+
+.PHONY: peers
+peers: $(PEERS) ## install the servers that Sheaf is measured beside; what fails is left out
+
 .PHONY: docs
 docs: ## write docs/configuration.md anew from the configuration's types
 	cargo run --quiet --locked --package sheaf-server -- config schema --markdown > "$(TARGET_DIR)/configuration.md"
@@ -76,6 +85,21 @@ $(DEMO): $(DEMO_SOURCES) $(DEMO_PACKAGES)
 $(DEMO_PACKAGES) $(INTEROP_PACKAGES): %/node_modules/.package-lock.json: %/package-lock.json
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
+
+# The peers that can be had are enough: the benchmark names the others with the reason.
+$(TARGET_DIR)/peers/packages: loadtest/peers/package-lock.json
+	mkdir -p $(@D)
+	-cd loadtest/peers && npm ci --ignore-scripts --no-audit --no-fund && npm rebuild better-sqlite3 \
+		&& touch $@
+
+# Builds of their own: other locks, other versions of the same packages.
+$(TARGET_DIR)/peers/y-sweet:
+	-CARGO_TARGET_DIR="$@.build" cargo install --locked --root "$(@D)" y-sweet@0.9.1 && touch $@
+	rm -rf "$@.build"
+
+$(TARGET_DIR)/peers/yrs-warp: $(wildcard loadtest/peers/yrs-warp/src/*.rs) loadtest/peers/yrs-warp/Cargo.lock
+	-CARGO_TARGET_DIR="$@.build" cargo install --locked --root "$(@D)" --path loadtest/peers/yrs-warp && touch $@
+	rm -rf "$@.build"
 
 $(VENV): tests/interop/python/requirements.txt tests/schema/requirements.txt
 	python3 -m venv --clear tests/.venv

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use crate::bench;
 use crate::compare::Comparison;
 use crate::compare::summary::summaries;
 use crate::floor;
@@ -46,6 +47,7 @@ enum Command {
     #[command(flatten)]
     Scenario(Scenario),
     Floor(floor::Plan),
+    Bench(bench::Plan),
 }
 
 /// What scenarios have in common.
@@ -129,8 +131,17 @@ impl Shared {
         let servers = self.servers()?;
         let rounds = self.rounds.unwrap_or(if servers.len() > 1 { ROUNDS } else { 1 });
         let cores = Cores::new(self.server_core, self.rig_core)?;
-        let data = self.data.clone().unwrap_or_else(std::env::temp_dir);
-        Ok(Comparison { servers, rounds, cores, data })
+        Ok(Comparison { servers, rounds, cores, data: self.data() })
+    }
+
+    fn data(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(std::env::temp_dir)
+    }
+
+    fn write_page(&self, outcomes: &[Outcome]) -> anyhow::Result<()> {
+        let Some(file) = &self.html else { return Ok(()) };
+        let page = report::html::page(outcomes, &Machine::here());
+        std::fs::write(file, page).with_context(|| format!("writing {}", file.display()))
     }
 }
 
@@ -146,6 +157,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let doing = async {
         match &arguments.command {
             Command::Scenario(scenario) => compare(scenario, &arguments.shared).await,
+            Command::Bench(plan) => benchmark(plan, &arguments.shared).await,
             Command::Floor(plan) => serve(plan).await.map(|()| true),
         }
     };
@@ -172,11 +184,23 @@ async fn compare(scenario: &Scenario, shared: &Shared) -> anyhow::Result<bool> {
     if shared.json.as_ref().is_none_or(|file| file.as_os_str() != "-") {
         report::table::write(&mut io::stdout().lock(), &summaries(&outcomes))?;
     }
-    if let Some(file) = &shared.html {
-        let page = report::html::page(&outcomes, &Machine::here());
-        std::fs::write(file, page).with_context(|| format!("writing {}", file.display()))?;
-    }
+    shared.write_page(&outcomes)?;
     Ok(outcomes.iter().all(Outcome::is_clean))
+}
+
+async fn benchmark(plan: &bench::Plan, shared: &Shared) -> anyhow::Result<bool> {
+    let has_own = shared.url.is_some() || shared.start.is_some() || shared.floor;
+    anyhow::ensure!(!has_own && shared.vs.is_empty(), "bench has its own servers: see --servers");
+    let mut json = shared.json.as_deref().map(JsonLines::create).transpose()?;
+    let cores = match (shared.server_core, shared.rig_core) {
+        (None, None) => Cores::apart()?,
+        (server, rig) => Cores::new(server, rig)?,
+    };
+    let setting = bench::Setting { rounds: shared.rounds, cores, data: shared.data() };
+    let keep = |outcome: &_| json.as_mut().map_or(Ok(()), |json| json.keep(outcome));
+    let outcomes = bench::run(plan, &setting, keep).await?;
+    shared.write_page(&outcomes)?;
+    Ok(bench::is_clean(&outcomes))
 }
 
 /// The rig's own relay, until the process is ended.

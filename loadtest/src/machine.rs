@@ -30,12 +30,18 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Without the date.
+    pub(crate) fn hardware(&self) -> String {
+        let Self { cpu, cores, kernel, .. } = self;
+        let facts = [cpu.clone(), format!("{cores} cores"), kernel.clone()];
+        facts.into_iter().filter(|fact| !fact.is_empty()).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl fmt::Display for Machine {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { date, cpu, cores, kernel } = self;
-        let facts = [date.clone(), cpu.clone(), format!("{cores} cores"), kernel.clone()];
-        let facts: Vec<String> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
-        write!(out, "{}", facts.join(", "))
+        write!(out, "{}, {}", self.date, self.hardware())
     }
 }
 

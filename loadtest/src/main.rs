@@ -1,6 +1,7 @@
 //! The `sheaf-loadtest` binary: puts a load on any server of Yjs documents and reports what came of
 //! it, without flattering anybody.
 
+mod bench;
 mod bot;
 mod cli;
 mod compare;

@@ -87,13 +87,16 @@ fn section(summary: &Summary, outcomes: &[&Outcome], names: &Names) -> String {
         0 | 1 => "one round".to_owned(),
         rounds => format!("medians of {rounds} interleaved rounds, with the spread"),
     };
+    let measured = match summary.measured_s > 0.0 {
+        true => format!("{:.1} s measured, ", summary.measured_s),
+        false => String::new(),
+    };
+    let [scenario, load] = [&summary.scenario, &summary.load].map(|text| escape(text));
     put(
         &mut out,
         format_args!(
-            "<section><h2>{} <small>{}</small></h2><p class=\"quiet\">{:.1} s measured, {often}</p>\n",
-            escape(&summary.scenario),
-            escape(&summary.load),
-            summary.measured_s
+            "<section><h2>{scenario} <small>{load}</small></h2>\
+             <p class=\"quiet\">{measured}{often}</p>\n"
         ),
     );
     out += &table::verdicts(summary);

@@ -31,7 +31,11 @@ fn write_one(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
         rounds => format!(", medians of {rounds} rounds [min–max]"),
     };
     let Summary { scenario, load, measured_s, columns, .. } = summary;
-    writeln!(out, "{scenario}: {load}; {measured_s:.1} s measured{often}")?;
+    let measured = match *measured_s > 0.0 {
+        true => format!("; {measured_s:.1} s measured"),
+        false => String::new(),
+    };
+    writeln!(out, "{scenario}: {load}{measured}{often}")?;
     if let Some(base) = summary.base {
         writeln!(out, "× is the ratio to {}", columns[base].server.name)?;
     }

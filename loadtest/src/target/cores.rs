@@ -32,6 +32,22 @@ impl Cores {
         Ok(cores)
     }
 
+    /// The first core that this process may use for servers and the last for the rig; no cores in
+    /// particular where there is only one.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub(crate) fn apart() -> anyhow::Result<Self> {
+        let all = sched_getaffinity(THIS)?;
+        let ours = |core: &usize| all.is_set(*core).unwrap_or(false);
+        let first = (0..CpuSet::count()).find(ours);
+        let last = (0..CpuSet::count()).rfind(ours);
+        match first == last {
+            true => Self::new(None, None),
+            false => Self::new(first, last),
+        }
+    }
+
     /// Starts a process on the server's core. It inherits the core of the thread that starts it.
     pub(crate) fn started<T>(
         &self,

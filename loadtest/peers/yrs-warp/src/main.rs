@@ -22,7 +22,11 @@ type Rooms = Arc<Mutex<HashMap<String, Arc<BroadcastGroup>>>>;
 // One thread, as the other servers are measured; more only add switches on one core.
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.peek().is_some_and(|argument| argument == "--version") {
+        println!("{}, yrs 0.24", env!("CARGO_PKG_VERSION"));
+        return;
+    }
     let port = arguments.next().and_then(|port| port.parse().ok()).expect("a port");
     let capacity = arguments.next().map_or(BROADCAST_CAPACITY, |given| given.parse().expect("a count"));
     let rooms = Rooms::default();

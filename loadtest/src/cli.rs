@@ -131,7 +131,7 @@ impl Shared {
         let servers = self.servers()?;
         let rounds = self.rounds.unwrap_or(if servers.len() > 1 { ROUNDS } else { 1 });
         let cores = Cores::new(self.server_core, self.rig_core)?;
-        Ok(Comparison { servers, rounds, cores, data: self.data() })
+        Ok(Comparison { servers, rounds, time_max: None, cores, data: self.data() })
     }
 
     fn data(&self) -> PathBuf {

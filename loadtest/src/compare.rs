@@ -4,8 +4,10 @@
 pub(crate) mod summary;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use tokio::time::timeout;
 
 use crate::outcome::{Check, Outcome};
 use crate::progress::{Overall, Progress};
@@ -14,10 +16,15 @@ use crate::target::Target;
 use crate::target::cores::Cores;
 use crate::target::spec::Spec;
 
+/// A server that did not get to the end so often is not asked again: it may take minutes each time.
+const FAILURES_MAX: usize = 2;
+
 /// What all runs have in common.
 pub(crate) struct Comparison {
     pub(crate) servers: Vec<Spec>,
     pub(crate) rounds: u32,
+    /// A run that takes longer has failed; nothing for scenarios of any length.
+    pub(crate) time_max: Option<Duration>,
     pub(crate) cores: Cores,
     /// Where servers get their folders.
     pub(crate) data: PathBuf,
@@ -41,11 +48,15 @@ impl Comparison {
         overall: &Overall,
         mut keep: impl FnMut(&Outcome) -> anyhow::Result<()>,
     ) -> anyhow::Result<Vec<Outcome>> {
-        let mut outcomes = Vec::new();
+        let mut outcomes: Vec<Outcome> = Vec::new();
         for round in 1..=self.rounds {
             for (order, spec) in (1..).zip(in_order(&self.servers, round)) {
                 let round_of = format!("round {round} of {}", self.rounds);
                 let title = format!("{} · {} · {round_of}", scenario.name(), spec.name);
+                if failures(&outcomes, spec) >= FAILURES_MAX {
+                    overall.finished();
+                    continue;
+                }
                 let run = self.run_once(scenario, spec, overall, &title).await;
                 overall.finished();
                 let mut outcome = match run {
@@ -76,9 +87,23 @@ impl Comparison {
         progress.says("starting the server");
         let opened = Target::open(spec, self.cores, &self.data).await;
         let target = opened.with_context(|| format!("starting {}", spec.name))?;
-        let outcome = scenario.run(&target, &progress).await;
+        let running = scenario.run(&target, &progress);
+        let outcome = match self.time_max {
+            None => running.await,
+            Some(time_max) => match timeout(time_max, running).await {
+                Ok(outcome) => outcome,
+                Err(_) => bail!("it was not done after {} s", time_max.as_secs()),
+            },
+        };
         outcome.with_context(|| format!("{} on {}", scenario.name(), spec.name))
     }
+}
+
+/// How often a server did not get to the end.
+fn failures(outcomes: &[Outcome], spec: &Spec) -> usize {
+    let is_failure =
+        |outcome: &&Outcome| outcome.server.name == spec.name && outcome.figures.is_empty();
+    outcomes.iter().filter(is_failure).count()
 }
 
 /// Every second round in reverse: whoever comes first may find the machine cooler.

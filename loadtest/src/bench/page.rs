@@ -18,16 +18,18 @@ use crate::report::table::number;
 const OPENING: &str = "\
 # Benchmarks
 
-Written by `make bench`; what is written by hand here is lost with the next run, except in the history.
+Written by `make bench`; what is written by hand here is lost with the next run, except in the
+history.
 
-Every figure comes from runs in turns: each server is started for each run with an empty folder, on a core of its own,
-the rig on another, over loopback; the order is reversed every second round. A cell holds the median of the rounds,
-[the least and the most], and the ratio to the floor, the median of the ratios within each round. The floor is the
-rig's own relay: no documents, no disk, everything that waits for a socket in one write. Sheaf runs with its
-journal on, as it comes. CPU is that of the server's process; it stays true where the rig is the bottleneck, which
-rates and latencies do not. Every run checks that nothing was lost and that replicas agree.
-[loadtest.md](loadtest.md) says how to measure any other server. The outcomes of the single runs are in
-`docs/benchmarks/`.
+Every figure comes from runs in turns: each server is started for each run with an empty folder, on
+a core of its own, the rig on another, over loopback; the order is reversed every second round. A
+cell holds the median of the rounds, [the least and the most], and the ratio to the floor, the
+median of the ratios within each round. The floor is the rig's own relay: no documents, no disk,
+everything that waits for a socket in one write. Sheaf runs with its journal on, as it comes. CPU is
+that of the server's process; it stays true where the rig is the bottleneck, which rates and
+latencies do not. Every run checks that nothing was lost and that replicas agree.
+[loadtest.md](loadtest.md) says how to measure any other server. The outcomes of the single runs
+are in `docs/benchmarks/`; `{history}` is a document of as many edits as the line says.
 ";
 const HISTORY: &str = "## History";
 
@@ -181,8 +183,8 @@ fn history(old: &str, lines: &[Known], run: &Run<'_>) -> String {
     let told: Vec<&Row> = ROWS.iter().filter(|row| !row.bars.is_empty()).collect();
     let heads: Vec<String> = told.iter().map(|row| format!("{} |", row.name)).collect();
     let mut out = format!(
-        "{HISTORY}\n\nOf each line the figure of its first bar: the ratio to the floor, or the value where the bar \
-         is none.\n\n| date | commit | machine | {}\n|---|---|---|{}\n",
+        "{HISTORY}\n\nOf each line the figure of its first bar: the ratio to the floor, or the \
+         value where the bar is none.\n\n| date | commit | machine | {}\n|---|---|---|{}\n",
         heads.join(" "),
         "---:|".repeat(told.len())
     );

@@ -55,3 +55,35 @@ fn the_rig_finds_out_a_relay_that_loses_and_one_that_swaps() {
         assert_eq!(output.status.code(), Some(1));
     }
 }
+
+#[test]
+fn servers_take_turns_and_their_processes_are_read() {
+    let relay = format!("{} floor --listen 127.0.0.1:{{port}}", loadtest().unwrap().display());
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("report.html");
+    let load = ["fan-out", "--readers", "3", "--warm-up", "0.1", "--seconds", "0.3"];
+    let other = format!("other={relay}");
+    let servers = ["--start", &relay, "--vs", &other, "--floor", "--rounds", "2"];
+    let html = ["--html", page.to_str().unwrap()];
+    let output = rig(&[&load[..], &servers, &html].concat());
+    let outcomes = outcomes(&output);
+    let turns = outcomes.iter().map(|outcome| outcome["server"]["name"].as_str().unwrap());
+    let turns: Vec<&str> = turns.collect();
+    assert_eq!(turns, ["server", "floor", "other", "other", "floor", "server"], "{output:?}");
+    for outcome in &outcomes {
+        for name in ["CPU per delivery", "server memory", "delivered"] {
+            let figures = outcome["figures"].as_array().unwrap();
+            let figure = figures.iter().find(|figure| figure["name"] == name).expect(name);
+            assert!(figure["value"].as_f64() > Some(0.0), "{figure}");
+        }
+    }
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("<svg") && page.contains("fan-out"));
+    // A relay without a memory passes as the floor only.
+    let failed = |name| {
+        outcomes
+            .iter()
+            .any(|outcome| outcome["server"]["name"] == name && !failed_checks(outcome).is_empty())
+    };
+    assert!(!failed("floor") && failed("server") && failed("other"));
+}

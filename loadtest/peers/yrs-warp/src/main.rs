@@ -28,7 +28,8 @@ async fn main() {
         return;
     }
     let port = arguments.next().and_then(|port| port.parse().ok()).expect("a port");
-    let capacity = arguments.next().map_or(BROADCAST_CAPACITY, |given| given.parse().expect("a count"));
+    let capacity = arguments.next().map(|given| given.parse().expect("a count"));
+    let capacity = capacity.unwrap_or(BROADCAST_CAPACITY);
     let rooms = Rooms::default();
     let routes = warp::path::full().and(warp::ws()).map(move |path: FullPath, ws: Ws| {
         let rooms = rooms.clone();

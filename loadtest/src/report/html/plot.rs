@@ -194,7 +194,8 @@ impl Plot {
             put(
                 out,
                 format_args!(
-                    "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+                    "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" \
+                     y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
                      <text class=\"tick end\" x=\"{:.1}\" y=\"{below:.1}\">{text}</text>\n",
                     LEFT - 8.0
                 ),
@@ -205,7 +206,8 @@ impl Plot {
             put(
                 out,
                 format_args!(
-                    "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
+                    "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" \
+                     y1=\"{TOP}\" y2=\"{bottom}\"/>\
                      <text class=\"tick middle\" x=\"{at:.1}\" y=\"{below:.1}\">{text}</text>\n"
                 ),
             );

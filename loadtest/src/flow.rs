@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::bot::account::Account;
 use crate::bot::dialect::Heard;
 use crate::bot::{self, Bot};
+use crate::crew::Crew;
 use crate::edits::token::{NUMBERS_MAX, Token};
 use crate::edits::{Edits, Kind};
 use crate::load::{Load, Span};
@@ -82,6 +83,7 @@ pub(crate) async fn run(
     shape: &Shape,
     target: &Target,
     progress: &Progress,
+    crew: &Crew,
 ) -> anyhow::Result<Outcome> {
     shape.span.check()?;
     anyhow::ensure!(shape.documents > 0 && shape.readers > 0, "there must be somebody");
@@ -103,14 +105,17 @@ pub(crate) async fn run(
         documents.push(document);
     }
     let documents = Rc::new(documents);
+    crew.begin()?;
     load.begin(); // the pacers' clock, too
     tasks.spawn_local(drive(Rc::clone(&documents), shape.pace));
     let is_settled = || documents.iter().all(|document| document.open.borrow().is_empty());
-    let measured = measure(target, progress, &load, shape.span, is_settled).await?;
+    let mut measured = measure(target, progress, &load, shape.span, is_settled).await?;
     tasks.abort_all();
     while tasks.join_next().await.is_some() {}
     let frames = documents.iter().flat_map(|document| &document.accounts);
     let frames: u64 = frames.map(|account| account.borrow().frames).sum();
+    let mut checks = checks::checks(shape, target, &documents).await;
+    crew.gather(target, &load, &mut measured, &mut checks)?;
     let mut outcome = measured.outcome(shape.scenario, target, &load);
     let joined = load.deliveries() as f64 / frames as f64;
     outcome.figures.push(Figure::neither("deliveries per frame", "", joined));
@@ -118,7 +123,7 @@ pub(crate) async fn run(
         let late = format!("{} edits had to be made while the clock ran", edits.late());
         outcome.warnings.push(late);
     }
-    outcome.checks = checks::checks(shape, target, &documents).await;
+    outcome.checks = checks;
     Ok(outcome)
 }
 

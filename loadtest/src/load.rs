@@ -107,6 +107,21 @@ impl Load {
         self.failures.borrow().clone()
     }
 
+    /// Microseconds and how many took as long.
+    pub(crate) fn latencies(&self) -> Vec<(u64, u64)> {
+        let latencies_us = self.latencies_us.borrow();
+        let recorded = latencies_us.iter_recorded();
+        recorded.map(|value| (value.value_iterated_to(), value.count_at_value())).collect()
+    }
+
+    /// What another process has seen of the same load.
+    pub(crate) fn add(&self, latencies_us: &[(u64, u64)], failures: Vec<String>) {
+        for (us, count) in latencies_us {
+            self.latencies_us.borrow_mut().saturating_record_n(*us, *count);
+        }
+        self.failures.borrow_mut().extend(failures);
+    }
+
     /// How late things were.
     pub(crate) fn latency(&self) -> Option<crate::outcome::Latency> {
         latency::summary(&self.latencies_us.borrow())

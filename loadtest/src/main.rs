@@ -5,6 +5,7 @@ mod bench;
 mod bot;
 mod cli;
 mod compare;
+mod crew;
 mod edits;
 mod floor;
 mod flow;

@@ -25,6 +25,8 @@ const SAMPLES_MAX: usize = 600;
 pub(crate) struct Measured {
     ends: [Reading; 2],
     series: Vec<Sample>,
+    /// Deliveries of other rig processes, and the greatest share of its core that one of them used.
+    others: (u64, f64),
 }
 
 struct Reading {
@@ -67,7 +69,7 @@ pub(crate) async fn measure(
         never = series::record(target, progress, || load.deliveries(), &samples) => match never {},
     };
     progress.says("comparing");
-    Ok(Measured { ends, series: thinned(samples.take()) })
+    Ok(Measured { ends, series: thinned(samples.take()), others: (0, 0.0) })
 }
 
 /// Waits until everything has arrived, or nothing more arrives.
@@ -97,7 +99,16 @@ impl Measured {
 
     /// Deliveries of the measured part.
     pub(crate) fn deliveries(&self) -> u64 {
+        self.own_deliveries() + self.others.0
+    }
+
+    fn own_deliveries(&self) -> u64 {
         self.ends[1].deliveries - self.ends[0].deliveries
+    }
+
+    /// What another rig process has seen of the same load.
+    pub(crate) fn add(&mut self, deliveries: u64, rig_share: f64) {
+        self.others = (self.others.0 + deliveries, self.others.1.max(rig_share));
     }
 
     /// Rate, CPU and memory.
@@ -119,13 +130,20 @@ impl Measured {
         figures
     }
 
-    fn rig_share(&self) -> f64 {
+    /// How many times of this process all have seen.
+    pub(crate) fn share(&self) -> f64 {
+        self.deliveries() as f64 / self.own_deliveries().max(1) as f64
+    }
+
+    /// What the rig used of its core; of several processes the busiest.
+    pub(crate) fn rig_share(&self) -> f64 {
         let [start, end] = &self.ends;
-        end.rig.cpu.saturating_sub(start.rig.cpu).as_secs_f64() / self.seconds()
+        let cpu = end.rig.cpu.saturating_sub(start.rig.cpu);
+        (cpu.as_secs_f64() / self.seconds()).max(self.others.1)
     }
 
     /// The outcome of a load, its checks and further figures still to come.
-    pub(crate) fn outcome(self, scenario: &str, target: &Target, load: &Load) -> Outcome {
+    pub(crate) fn outcome(&self, scenario: &str, target: &Target, load: &Load) -> Outcome {
         let mut warnings = load.failures();
         if self.deliveries() == 0 {
             warnings.push("nothing was delivered in the measured part".to_owned());
@@ -137,6 +155,12 @@ impl Measured {
                  trust the CPU figures"
             ));
         }
+        let share = self.share();
+        let mut series = self.series.clone();
+        for sample in &mut series {
+            // The others are taken to be as quick as this process at any time.
+            sample.delivered = (sample.delivered as f64 * share) as u64;
+        }
         Outcome {
             scenario: scenario.to_owned(),
             load: String::new(),
@@ -147,7 +171,7 @@ impl Measured {
             measured_s: self.seconds(),
             figures: self.figures(),
             latency: load.latency(),
-            series: self.series,
+            series,
             checks: Vec::new(),
             warnings,
         }

@@ -22,7 +22,7 @@ fn shape(kind: Kind) -> Shape {
 async fn outcome(shape: &Shape, faults: Faults) -> Outcome {
     let mut tasks = JoinSet::new();
     let target = start(&mut tasks, faults);
-    run(shape, &target, &Progress::new("test", &Overall::new(1))).await.unwrap()
+    run(shape, &target, &Progress::new("test", &Overall::new(1)), &Crew::Alone).await.unwrap()
 }
 
 fn failed(outcome: &Outcome) -> Vec<&str> {

@@ -19,3 +19,15 @@ fn a_span_that_is_no_time_is_refused() {
     assert!(Span { warm_up: -1.0, seconds: 1.0 }.check().is_err());
     assert!(Span { warm_up: f64::NAN, seconds: 1.0 }.check().is_err());
 }
+
+#[test]
+fn what_two_processes_saw_is_added_up() {
+    let [one, two] = [(); 2].map(|()| Load::new(Span { warm_up: 0.0, seconds: 1.0 }));
+    (0..10).for_each(|_| one.delivered(0, 100));
+    (0..5).for_each(|_| two.delivered(0, 70_000));
+    one.add(&two.latencies(), vec!["broke off".to_owned()]);
+    let latency = one.latency().unwrap();
+    assert_eq!(latency.p50_us, 100);
+    assert!((69_900..70_100).contains(&latency.p99_us), "{latency:?}");
+    assert_eq!(one.failures(), ["broke off"]);
+}

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use clap::Args;
 use serde::Serialize;
 
+use crate::crew::Crew;
 use crate::edits::Kind;
 use crate::edits::history::History;
 use crate::flow::{self, Pace, Shape};
@@ -59,7 +60,7 @@ pub(crate) async fn run(
         rebuild: plan.rebuild,
         room: None,
     };
-    let mut outcome = flow::run(&shape, target, progress).await?;
+    let mut outcome = flow::run(&shape, target, progress, &Crew::Alone).await?;
     let note = plan.history.note();
     outcome.load = format!("{} readers, window {}, {note}", plan.readers, plan.window);
     outcome.figures.push(Figure::neither("document at first", "KiB", bytes as f64 / 1_024.0));

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
+use crate::crew::Crew;
 use crate::edits::Kind;
 use crate::flow::{self, Pace, Shape};
 use crate::load::Span;
@@ -61,7 +62,7 @@ pub(crate) async fn run(
         rebuild: plan.rebuild,
         room: plan.room.clone(),
     };
-    let mut outcome = flow::run(&shape, target, progress).await?;
+    let mut outcome = flow::run(&shape, target, progress, &Crew::Alone).await?;
     outcome.load = match plan.rate {
         Some(rate) => format!("{} readers, {rate} updates/s", plan.readers),
         None => format!("{} readers, window {}", plan.readers, plan.window),

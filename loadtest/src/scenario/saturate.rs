@@ -1,8 +1,9 @@
 //! The saturate scenario: many documents, each with a writer and a reader, as fast as it goes.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use crate::crew::Processes;
 use crate::edits::Kind;
 use crate::flow::{self, Pace, Shape};
 use crate::load::Span;
@@ -30,10 +31,31 @@ pub(crate) struct Plan {
     premade: usize,
     #[command(flatten)]
     #[serde(flatten)]
+    processes: Processes,
+    #[command(flatten)]
+    #[serde(flatten)]
     span: Span,
     /// Readers whose documents are rebuilt from what they received, and compared.
     #[arg(long, default_value_t = 3, value_name = "COUNT")]
     rebuild: u32,
+}
+
+impl Plan {
+    /// The arguments of another process that takes so many documents.
+    fn arguments(&self, documents: u32) -> Vec<String> {
+        let kind = self.edits.to_possible_value().expect("every kind has a name");
+        let values = [
+            ("--documents", documents.to_string()),
+            ("--window", self.window.to_string()),
+            ("--edits", kind.get_name().to_owned()),
+            ("--premade", self.premade.to_string()),
+            ("--warm-up", self.span.warm_up.to_string()),
+            ("--seconds", self.span.seconds.to_string()),
+            ("--rebuild", self.rebuild.to_string()),
+        ];
+        let options = values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
+        std::iter::once("saturate".to_owned()).chain(options).collect()
+    }
 }
 
 /// Runs the scenario.
@@ -45,10 +67,12 @@ pub(crate) async fn run(
     target: &Target,
     progress: &Progress,
 ) -> anyhow::Result<Outcome> {
+    let arguments = |documents| plan.arguments(documents);
+    let (crew, documents) = plan.processes.start(target, plan.documents, arguments)?;
     let shape = Shape {
         scenario: "saturate",
         span: plan.span,
-        documents: plan.documents,
+        documents,
         readers: 1,
         pace: Pace::Window(plan.window),
         kind: plan.edits,
@@ -57,7 +81,7 @@ pub(crate) async fn run(
         rebuild: plan.rebuild,
         room: None,
     };
-    let mut outcome = flow::run(&shape, target, progress).await?;
+    let mut outcome = flow::run(&shape, target, progress, &crew).await?;
     outcome.load =
         format!("{} documents, window {}{}", plan.documents, plan.window, plan.edits.note());
     outcome.settings = serde_json::to_value(plan)?;

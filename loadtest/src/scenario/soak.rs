@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval};
 
 use super::typing;
+use crate::crew::Crew;
 use crate::load::Span;
 use crate::outcome::{Figure, Outcome, Sample};
 use crate::people::Habits;
@@ -65,7 +66,7 @@ pub(crate) async fn run(
         rebuild: 1,
     };
     let mut outcome = tokio::select! {
-        outcome = typing::watched(&habits, span, target, progress) => outcome?,
+        outcome = typing::watched(&habits, span, (target, progress), &Crew::Alone) => outcome?,
         () = tell(target, plan.every) => anyhow::bail!("standard error is closed"),
     };
     outcome.scenario = "soak".to_owned();

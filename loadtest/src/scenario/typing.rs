@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+use crate::crew::{Crew, Processes};
 use crate::edits::trace::Trace;
 use crate::load::{Load, Span};
 use crate::measure::measure;
@@ -44,10 +45,35 @@ pub(crate) struct Plan {
     whole: bool,
     #[command(flatten)]
     #[serde(flatten)]
+    processes: Processes,
+    #[command(flatten)]
+    #[serde(flatten)]
     span: Span,
     /// Documents that are rebuilt from what everybody received, and compared.
     #[arg(long, default_value_t = 3, value_name = "COUNT")]
     rebuild: u32,
+}
+
+impl Plan {
+    /// The arguments of another process that takes so many documents.
+    fn arguments(&self, documents: u32) -> Vec<String> {
+        let values = [
+            ("--documents", documents.to_string()),
+            ("--people", self.people.to_string()),
+            ("--keys", self.keys.to_string()),
+            ("--cursors", self.cursors.to_string()),
+            ("--warm-up", self.span.warm_up.to_string()),
+            ("--seconds", self.span.seconds.to_string()),
+            ("--rebuild", self.rebuild.to_string()),
+        ];
+        let options = values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
+        let trace = self
+            .trace
+            .iter()
+            .flat_map(|path| ["--trace".to_owned(), path.to_string_lossy().into_owned()]);
+        let whole = self.whole.then(|| "--whole".to_owned());
+        std::iter::once("typing".to_owned()).chain(options).chain(trace).chain(whole).collect()
+    }
 }
 
 /// Runs the scenario.
@@ -64,8 +90,10 @@ pub(crate) async fn run(
     let is_pace = |rate: f64| (0.0..=10_000.0).contains(&rate);
     anyhow::ensure!(is_pace(plan.keys) && is_pace(plan.cursors), "a rate is 0 to 10,000 a second");
     let trace = plan.trace.as_deref().map(Trace::read).transpose()?.map(Rc::new);
+    let arguments = |documents| plan.arguments(documents);
+    let (crew, documents) = plan.processes.start(target, plan.documents, arguments)?;
     let habits = Habits {
-        documents: plan.documents,
+        documents,
         people: plan.people,
         keys: plan.keys,
         cursors: plan.cursors,
@@ -73,7 +101,7 @@ pub(crate) async fn run(
         is_whole: plan.whole,
         rebuild: plan.rebuild,
     };
-    let mut outcome = watched(&habits, plan.span, target, progress).await?;
+    let mut outcome = watched(&habits, plan.span, (target, progress), &crew).await?;
     outcome.scenario = "typing".to_owned();
     outcome.load = format!(
         "{} documents, {} people each, {} keys/s and {} cursor moves/s each{}",
@@ -99,23 +127,27 @@ pub(crate) async fn run(
 pub(super) async fn watched(
     habits: &Habits,
     span: Span,
-    target: &Target,
-    progress: &Progress,
+    (target, progress): (&Target, &Progress),
+    crew: &Crew,
 ) -> anyhow::Result<Outcome> {
     progress.says("connecting");
     let load = Rc::new(Load::new(span));
     let documents = Rc::new(people::connect(habits, target, &load).await?);
     let mut tasks = JoinSet::new();
+    crew.begin()?;
     load.begin();
     people::start(&documents, habits, &mut tasks);
     let is_settled = || documents.iter().all(|document| document.is_settled());
-    let measured = measure(target, progress, &load, span, is_settled).await?;
+    let mut measured = measure(target, progress, &load, span, is_settled).await?;
     tasks.abort_all();
     while tasks.join_next().await.is_some() {}
     let seconds = span.total().as_secs_f64();
+    let mut checks = people::checks::checks(target, &documents).await;
+    crew.gather(target, &load, &mut measured, &mut checks)?;
     let mut outcome = measured.outcome("typing", target, &load);
     let cursors: u64 = documents.iter().map(|document| document.cursors_seen.get()).sum();
-    outcome.figures.push(Figure::neither("cursors seen", "1/s", cursors as f64 / seconds));
-    outcome.checks = people::checks::checks(target, &documents).await;
+    let cursors_per_s = cursors as f64 * measured.share() / seconds;
+    outcome.figures.push(Figure::neither("cursors seen", "1/s", cursors_per_s));
+    outcome.checks = checks;
     Ok(outcome)
 }

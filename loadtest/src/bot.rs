@@ -85,7 +85,7 @@ impl Bot {
         self.room.write_awareness(awareness, &mut self.out);
     }
 
-    /// Frames Y-Sweet's question what is stored; nothing for the other dialects.
+    /// Frames the question what is stored; nothing where that is told unasked.
     pub(crate) fn push_version(&mut self, version: u64) {
         self.room.write_version(version, &mut self.out);
     }

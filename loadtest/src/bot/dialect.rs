@@ -149,10 +149,10 @@ impl Room {
         self.write(&message, out);
     }
 
-    /// Appends Y-Sweet's question whether everything up to this version is stored; for the others
-    /// nothing, they acknowledge unasked or never.
+    /// Appends the question whether everything up to this version is stored (message 102), which
+    /// Y-Sweet answers, and Sheaf to y-websocket clients; to Hocuspocus nothing, it tells unasked.
     pub(crate) fn write_version(&self, version: u64, out: &mut Vec<u8>) {
-        if self.dialect == Dialect::YSweet {
+        if self.dialect != Dialect::Hocuspocus {
             let mut payload = Vec::new();
             write_uint(&mut payload, version);
             self.write(&[&[102, payload.len() as u8], &payload[..]].concat(), out);

@@ -34,8 +34,8 @@ const READ_TIME_MAX: Duration = Duration::from_secs(2);
 /// same data, and a new client looks what is there. Needs a server that the rig starts.
 ///
 /// Counted are edits that another client had received before the kill, and edits that the server
-/// had acknowledged (Hocuspocus, Y-Sweet), and that the new client is not shown: in the first
-/// answer, and within 1.5 seconds.
+/// had acknowledged (Hocuspocus by itself, Y-Sweet and Sheaf when asked by message 102), and that
+/// the new client is not shown: in the first answer, and within 1.5 seconds.
 #[derive(Debug, Clone, Args, Serialize)]
 pub(crate) struct Plan {
     /// Updates a second, both editors together.
@@ -67,6 +67,8 @@ struct Known {
 /// All kills together.
 #[derive(Debug, Default)]
 struct Sum {
+    /// Whether the server can be asked what it has stored.
+    is_asked: bool,
     sent: u64,
     delivered: u64,
     acknowledged: u64,
@@ -95,6 +97,7 @@ pub(crate) async fn run(
     let mut random = SmallRng::seed_from_u64(plan.seed);
     let mut sum = Sum::default();
     if !target.is_floor {
+        sum.is_asked = acknowledges(target).await?;
         for number in 1..=plan.kills {
             progress.says(&format!("kill {number} of {}", plan.kills));
             let after_s = random.random_range(plan.seconds / 10.0..=plan.seconds);
@@ -104,6 +107,26 @@ pub(crate) async fn run(
     let mut outcome = sum.outcome(plan, target);
     outcome.settings = serde_json::to_value(plan)?;
     Ok(outcome)
+}
+
+/// Whether the server answers message 102. One that does not know it may close the connection, so a
+/// client that is not counted asks.
+async fn acknowledges(target: &Target) -> anyhow::Result<bool> {
+    let mut bot = bot::connect(target, &format!("loadtest-{:016x}", rand::random::<u64>())).await?;
+    bot.synced().await?;
+    bot.push_version(1);
+    bot.flush().await?;
+    let mut is_answered = false;
+    let listening = async {
+        while !is_answered {
+            let listened = bot.listen(|heard| is_answered |= matches!(heard, Heard::Ack([1])));
+            if listened.await.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = timeout(OPENING, listening).await;
+    Ok(is_answered)
 }
 
 /// Two editors, a kill, a start, a look.
@@ -132,7 +155,7 @@ async fn kill_once(
     load.begin();
     for ((bot, edits), number) in bots.into_iter().zip(edits).zip(0..) {
         let (known, load) = (Rc::clone(&known), Rc::clone(&load));
-        let pace = (plan.rate / 2.0, number);
+        let pace = (plan.rate / 2.0, number, sum.is_asked);
         tasks.spawn_local(edit(bot, edits, known, load, pace));
     }
     let [_, end] = load.measured();
@@ -154,7 +177,7 @@ async fn edit(
     edits: Edits,
     known: Rc<[RefCell<Known>; 2]>,
     load: Rc<Load>,
-    (rate, own): (f64, usize),
+    (rate, own, is_asked): (f64, usize, bool),
 ) {
     let Ok(alarm) = Alarm::new() else { return };
     loop {
@@ -174,7 +197,9 @@ async fn edit(
                 let token = Token { number, due_us: own as u64 };
                 edits.write(token, &mut update);
                 bot.push_update(&update);
-                bot.push_version(u64::from(number) + 1);
+                if is_asked {
+                    bot.push_version(u64::from(number) + 1);
+                }
                 bot.try_flush();
                 known[own].borrow_mut().sent += 1;
             }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::target::Target;
 use dialect::{EMPTY_STATE_VECTOR, Heard, Room};
@@ -23,6 +23,8 @@ use wire::{Frame, Frames};
 
 /// How long a connection, or the document's first answer on it, may take.
 pub(crate) const OPEN_TIME_MAX: Duration = Duration::from_secs(60);
+/// Stock clients renew their presence every 15 s; Hocuspocus closes who says nothing for a minute.
+const SIGN_EVERY: Duration = Duration::from_secs(15);
 /// One read takes what a socket holds. The buffer is the thread's: a hundred bots with their own
 /// would push each other out of the cache.
 const READ_BYTES: usize = 256 << 10;
@@ -40,6 +42,8 @@ pub(crate) struct Bot {
     out: Vec<u8>,
     sent: usize,
     pub(crate) counts: Counts,
+    /// When it last gave a sign of life.
+    alive_at: Instant,
 }
 
 /// What went over a socket.
@@ -67,7 +71,8 @@ pub(crate) async fn connect_knowing(room: Room, vector: &[u8]) -> anyhow::Result
         let mut out = Vec::with_capacity(128);
         room.write_opening(vector, &mut out);
         let (frames, counts) = (Frames::new(pending), Counts::default());
-        let mut bot = Bot { stream, frames, room, out, sent: 0, counts };
+        let alive_at = Instant::now();
+        let mut bot = Bot { stream, frames, room, out, sent: 0, counts, alive_at };
         bot.flush().await?;
         Ok(bot)
     };
@@ -190,10 +195,22 @@ impl Bot {
             Poll::Pending => Poll::Pending,
         };
         READ_BUFFER.set(buffer);
+        if taken.is_ready() && self.room.wants_signs_of_life() {
+            self.give_sign_of_life();
+        }
         if self.unsent() > 0 {
             let _ = self.poll_flush(cx)?;
         }
         taken
+    }
+
+    /// Frames one, if the last one is long ago.
+    fn give_sign_of_life(&mut self) {
+        let now = Instant::now();
+        if now - self.alive_at > SIGN_EVERY {
+            self.alive_at = now;
+            self.room.write_awareness(&[0], &mut self.out);
+        }
     }
 
     /// Sends everything that is framed.

@@ -159,6 +159,11 @@ impl Room {
         }
     }
 
+    /// Whether the server closes clients that only listen.
+    pub(crate) fn wants_signs_of_life(&self) -> bool {
+        self.dialect == Dialect::Hocuspocus
+    }
+
     /// Appends the answer to a keep-alive of Hocuspocus.
     pub(crate) fn write_pong(out: &mut Vec<u8>) {
         wire::binary(out, &[PONG]);

@@ -75,6 +75,8 @@ pub(crate) struct Setting {
     pub(crate) rounds: Option<u32>,
     pub(crate) cores: Cores,
     pub(crate) data: PathBuf,
+    /// Whether each line's table is printed when it is done.
+    pub(crate) has_tables: bool,
 }
 
 /// A line's words are read as a command line of its own.
@@ -119,9 +121,12 @@ pub(crate) async fn run(
         let arguments = row.arguments.replace("{seconds}", &plan.seconds.to_string());
         let measured = Kept::of(&outcomes, &machine, &commit, &arguments);
         kept::write(&plan.docs, row.name, &measured)?;
-        writeln!(io::stdout(), "{}", row.title)?;
-        table::write(&mut io::stdout().lock(), &summaries(&outcomes))?;
-        writeln!(io::stdout())?;
+        if setting.has_tables {
+            let mut out = io::stdout().lock();
+            writeln!(out, "{}", row.title)?;
+            table::write(&mut out, &summaries(&outcomes))?;
+            writeln!(out)?;
+        }
         all.extend(outcomes);
     }
     let run = page::Run { machine: &machine, commit: &commit, rows: &rows, not_run: &not_run };

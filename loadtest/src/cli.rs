@@ -138,6 +138,11 @@ impl Shared {
         self.data.clone().unwrap_or_else(std::env::temp_dir)
     }
 
+    /// Not where standard output is for machines.
+    fn has_tables(&self) -> bool {
+        self.json.as_ref().is_none_or(|file| file.as_os_str() != "-")
+    }
+
     fn write_page(&self, outcomes: &[Outcome]) -> anyhow::Result<()> {
         let Some(file) = &self.html else { return Ok(()) };
         let page = report::html::page(outcomes, &Machine::here());
@@ -181,7 +186,7 @@ async fn compare(scenario: &Scenario, shared: &Shared) -> anyhow::Result<bool> {
         let reason = outcomes.iter().flat_map(|outcome| &outcome.checks).next();
         anyhow::bail!("{}", reason.map_or("nothing was measured", |check| &check.note));
     }
-    if shared.json.as_ref().is_none_or(|file| file.as_os_str() != "-") {
+    if shared.has_tables() {
         report::table::write(&mut io::stdout().lock(), &summaries(&outcomes))?;
     }
     shared.write_page(&outcomes)?;
@@ -196,7 +201,8 @@ async fn benchmark(plan: &bench::Plan, shared: &Shared) -> anyhow::Result<bool> 
         (None, None) => Cores::apart()?,
         (server, rig) => Cores::new(server, rig)?,
     };
-    let setting = bench::Setting { rounds: shared.rounds, cores, data: shared.data() };
+    let (rounds, data, has_tables) = (shared.rounds, shared.data(), shared.has_tables());
+    let setting = bench::Setting { rounds, cores, data, has_tables };
     let keep = |outcome: &_| json.as_mut().map_or(Ok(()), |json| json.keep(outcome));
     let outcomes = bench::run(plan, &setting, keep).await?;
     shared.write_page(&outcomes)?;

@@ -3,10 +3,11 @@
 
 pub(crate) mod summary;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use tokio::time::timeout;
 
 use crate::outcome::{Check, Outcome};
@@ -95,8 +96,23 @@ impl Comparison {
                 Err(_) => bail!("it was not done after {} s", time_max.as_secs()),
             },
         };
-        outcome.with_context(|| format!("{} on {}", scenario.name(), spec.name))
+        let mut outcome =
+            outcome.with_context(|| format!("{} on {}", scenario.name(), spec.name))?;
+        if !spec.is_floor && is_in_memory(&self.data) {
+            let folder = self.data.display();
+            outcome.warnings.push(format!(
+                "{folder} is in memory: what a server does for its disk costs nothing there, \
+                 name another folder with --data"
+            ));
+        }
+        Ok(outcome)
     }
+}
+
+/// Whether a folder is on no disk.
+fn is_in_memory(folder: &Path) -> bool {
+    let kind = statfs(folder).map(|stats| stats.filesystem_type());
+    kind.is_ok_and(|kind| kind == TMPFS_MAGIC)
 }
 
 /// How often a server did not get to the end.

@@ -38,6 +38,8 @@ pub(super) fn verdict<'a>(
         Limit::BelowFloor(limit) => (times(ratio), ratio.map(|ratio| ratio <= limit)),
         Limit::AboveFloor(limit) => (times(ratio), ratio.map(|ratio| ratio >= limit)),
         Limit::Value(limit, unit) => {
+            // A limit in another unit than the figure's would be a lie either way.
+            let ours = ours.filter(|_| unit_of(summary, bar.figure) == Some(unit));
             let text = ours.map(|cell| format!("{} {unit}", number(cell.median)));
             (text, ours.map(|cell| cell.median <= limit))
         }
@@ -48,6 +50,10 @@ pub(super) fn verdict<'a>(
         }
     };
     Verdict { reached: reached.unwrap_or_else(|| "not measured".to_owned()), is_reached }
+}
+
+fn unit_of<'a>(summary: Option<&'a Summary>, figure: &str) -> Option<&'a str> {
+    Some(row(summary?, figure)?.unit.as_str())
 }
 
 fn times(ratio: Option<f64>) -> Option<String> {

@@ -170,7 +170,8 @@ pub(super) const ROWS: &[Row] = &[
         has_floor: true,
         bars: &[
             at_most("memory growth while stalled", 1.0, "MiB"),
-            at_most("caught up after", 1.0, "s"),
+            at_most("caught up after", 1_000.0, "ms"),
+            at_most("p99, one stalled : nobody", 1.2, "×"),
         ],
     },
     Row {

@@ -6,7 +6,8 @@ use serde_json::Value;
 use sheaf_tests::process::{binary, loadtest};
 
 fn rig(arguments: &[&str]) -> Output {
-    Command::new(loadtest().unwrap()).args(arguments).args(["--json", "-"]).output().unwrap()
+    let program = loadtest().expect("the rig is built");
+    Command::new(program).args(arguments).args(["--json", "-"]).output().expect("the rig runs")
 }
 
 /// The outcomes, one a line.

@@ -69,9 +69,10 @@ pub const ECHO_BYTES_MAX: usize = 64;
 /// The reason in an auth-denied message, in bytes: a sentence.
 pub const REASON_BYTES_MAX: usize = 1024;
 
-/// Updates that a document keeps for readers that are behind. A reader further behind is brought
-/// up to date by a state difference, so this is memory against CPU; a page of typing is 4 KiB.
-pub const TAIL_BYTES_MAX: usize = 1024 * 1024;
+/// Updates that a document keeps for readers that are behind; framed for their sockets, they take
+/// as much again. A reader further behind is brought up to date by a state difference, so this is
+/// memory against CPU; a page of typing is 4 KiB.
+pub const TAIL_BYTES_MAX: usize = 256 * 1024;
 
 /// Client ids shown at once in one document: the largest room, with room for page reloads.
 pub const AWARENESS_IDS_MAX: usize = 65_536;

@@ -141,6 +141,12 @@ impl Readers {
         self.slab.is_empty()
     }
 
+    /// Bytes kept for those who are behind.
+    #[cfg(test)]
+    pub fn tail_bytes(&self) -> usize {
+        self.tail.bytes()
+    }
+
     /// How many client ids are shown.
     pub fn shown(&self) -> usize {
         self.awareness.len()

@@ -111,6 +111,12 @@ impl Tail {
         self.end
     }
 
+    /// Bytes of updates it holds.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Appends the updates of one submission.
     pub fn push<'u>(
         &mut self,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sheaf_protocol::ids::{DocKey, Principal, VaultName};
+use sheaf_protocol::limits;
 use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
 use tempfile::TempDir;
@@ -474,11 +475,14 @@ fn a_reader_behind_the_tail_is_told_what_it_missed_and_a_difference_makes_it_who
         for update in typed(7, &pages) {
             submit(&document, writer, &[update]).expect("taken");
         }
+        let kept = document.readers.lock().tail_bytes();
+        assert!(kept <= limits::TAIL_BYTES_MAX, "{kept} bytes for one that does not read");
         let mut gathered = Gathered::default();
         document.gather(reader, &mut gathered);
         assert!(gathered.chunks.is_empty());
         let missed = gathered.missed.expect("over the bound of the tail");
         state.replay(&document.resync(&missed).expect("encodes")).expect("applies");
+        assert!(document.core().answers.is_none(), "what only one can use is not kept");
         assert_eq!(state.text("content"), document.text("content"));
         submit(&document, writer, &typed(8, &["tail"])).expect("taken");
         let mut gathered = Gathered::default();

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -23,6 +23,9 @@ use crate::metrics::{Direction, MessageKind, Metrics};
 
 /// Small chunks are copied together up to this size, to go out in one call.
 const JOIN_BYTES: usize = 64 * 1024;
+
+/// Pieces that go out in one call: a state has its head in one and itself in another.
+const PARTS: usize = 8;
 
 thread_local! {
     static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -80,6 +83,18 @@ impl Outbound {
         Ok(sent)
     }
 
+    /// Writes as much of what waits as goes in one call.
+    fn try_write_first(&self, waiting: &VecDeque<Bytes>) -> io::Result<usize> {
+        if waiting.len() == 1 || !self.stream.is_vectored() {
+            return self.try_write(&waiting[0]);
+        }
+        let mut parts = [IoSlice::new(&[]); PARTS];
+        parts.iter_mut().zip(waiting).for_each(|(part, bytes)| *part = IoSlice::new(bytes));
+        let sent = self.stream.try_write_vectored(&parts[..waiting.len().min(PARTS)])?;
+        self.taken.fetch_add(sent as u64, Ordering::Relaxed);
+        Ok(sent)
+    }
+
     /// The socket, for reading.
     pub fn stream(&self) -> &Stream {
         &self.stream
@@ -103,10 +118,9 @@ impl Outbound {
     ) -> Poll<io::Result<()>> {
         let mut waiting = self.waiting.lock();
         loop {
-            while let Some(bytes) = waiting.front_mut() {
-                match self.try_write(bytes) {
-                    Ok(sent) if sent == bytes.len() => drop(waiting.pop_front()),
-                    Ok(sent) => drop(bytes.split_to(sent)),
+            while !waiting.is_empty() {
+                match self.try_write_first(&waiting) {
+                    Ok(sent) => drop_first(&mut waiting, sent),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
                         if self.stream.poll_write_ready(cx)?.is_pending() {
                             return Poll::Pending;
@@ -132,6 +146,17 @@ impl Outbound {
     /// True while the socket has not taken everything.
     pub fn has_waiting(&self) -> bool {
         !self.waiting.lock().is_empty() || self.stream.has_unflushed()
+    }
+}
+
+/// Drops so many bytes from the front.
+fn drop_first(waiting: &mut VecDeque<Bytes>, mut bytes: usize) {
+    while let Some(first) = waiting.front_mut() {
+        if bytes < first.len() {
+            return drop(first.split_to(bytes));
+        }
+        bytes -= first.len();
+        waiting.pop_front();
     }
 }
 

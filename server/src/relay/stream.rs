@@ -128,7 +128,17 @@ impl Stream {
         }
     }
 
-    fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// Whether several pieces can be written in one call: not with TLS, which copies them.
+    #[must_use]
+    pub fn is_vectored(&self) -> bool {
+        !matches!(self, Stream::Tls(_))
+    }
+
+    /// As [`Stream::try_write`], several pieces in one call.
+    ///
+    /// # Errors
+    /// `WouldBlock`; `Unsupported` for TLS.
+    pub fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Stream::Tcp(socket) => socket.try_write_vectored(parts),
             Stream::Unix(socket) => socket.try_write_vectored(parts),
@@ -301,7 +311,7 @@ impl AsyncWrite for Stream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        !matches!(self, Stream::Tls(_))
+        self.is_vectored()
     }
 }
 

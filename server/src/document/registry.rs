@@ -6,6 +6,7 @@
 
 mod closing;
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,8 +38,8 @@ use sheaf_storage::store::{LogEntry, Store};
 /// How often the housekeeping looks at every document.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// Documents that are loaded at a time: reading from the disk waits, merging takes a core.
-const LOADS_MAX: usize = 4;
+/// Documents that are loaded at a time, at least: one core's, and one that waits for the disk.
+const LOADS_LEAST: usize = 2;
 
 /// Entries since the last checkpoint that are worth one when a document leaves memory.
 const UNLOAD_CHECKPOINT_ENTRIES: u64 = 64;
@@ -123,13 +124,14 @@ impl Registry {
     pub fn new(shared: Shared, store: Store, config: Config) -> Result<Self, store::Error> {
         shared.ledger.fill(&store)?;
         let stamps = Mutex::new(StampClock::new(config.device));
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let inner = Inner {
             shared: Arc::new(shared),
             store,
             config,
             slots: DashMap::new(),
             stamps,
-            loads: Arc::new(Semaphore::new(LOADS_MAX)),
+            loads: Arc::new(Semaphore::new(cores.max(LOADS_LEAST))),
             generation: AtomicU64::new(0),
         };
         let registry = Self { inner: Arc::new(inner) };

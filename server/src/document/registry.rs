@@ -6,7 +6,6 @@
 
 mod closing;
 
-use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,11 +28,10 @@ use super::load;
 use super::merge::{Core, Parts};
 use super::owners::Owners;
 use super::state::State;
-
+use super::turns::cores;
 use sheaf_storage::journal::payload::{Presence, Refused};
 use sheaf_storage::journal::{Kind, Record};
-use sheaf_storage::store;
-use sheaf_storage::store::{LogEntry, Store};
+use sheaf_storage::store::{self, LogEntry, Store};
 
 /// How often the housekeeping looks at every document.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -124,14 +122,13 @@ impl Registry {
     pub fn new(shared: Shared, store: Store, config: Config) -> Result<Self, store::Error> {
         shared.ledger.fill(&store)?;
         let stamps = Mutex::new(StampClock::new(config.device));
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let inner = Inner {
             shared: Arc::new(shared),
             store,
             config,
             slots: DashMap::new(),
             stamps,
-            loads: Arc::new(Semaphore::new(cores.max(LOADS_LEAST))),
+            loads: Arc::new(Semaphore::new(cores().max(LOADS_LEAST))),
             generation: AtomicU64::new(0),
         };
         let registry = Self { inner: Arc::new(inner) };

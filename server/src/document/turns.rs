@@ -23,6 +23,11 @@ const PER_CORE: usize = 2;
 /// … and at least so many, or one slow document stops all others of a small machine.
 const LEAST: usize = 4;
 
+/// How many cores there are for this process.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
 /// The long work of all documents. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Work(Arc<Semaphore>);
@@ -30,8 +35,7 @@ pub struct Work(Arc<Semaphore>);
 impl Default for Work {
     /// As much as this machine can do.
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self(Arc::new(Semaphore::new((cores * PER_CORE).max(LEAST))))
+        Self(Arc::new(Semaphore::new((cores() * PER_CORE).max(LEAST))))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::error::Refusal;
 use crate::limits::{ECHO_BYTES_MAX, MESSAGE_BYTES_MAX, REASON_BYTES_MAX};
-use crate::varint::{Reader, write_buffer, write_text, write_uint};
+use crate::varint::{Reader, uint_len, write_buffer, write_text, write_uint};
 
 const SYNC: u64 = 0;
 const AWARENESS: u64 = 1;
@@ -140,6 +140,12 @@ pub fn write_step2_head(out: &mut Vec<u8>, update_len: usize) {
 /// Appends an Update with an encoded update.
 pub fn write_update(out: &mut Vec<u8>, update: &[u8]) {
     write_sync(out, UPDATE, update);
+}
+
+/// Bytes of an Update message whose encoded update has so many.
+#[must_use]
+pub fn update_len(update_len: usize) -> usize {
+    2 + uint_len(update_len as u64) + update_len
 }
 
 /// Appends an awareness message with an encoded awareness update.

@@ -97,10 +97,39 @@ pub fn plan<'a>(
     clocks: &Clocks,
     levels: &Levels,
 ) -> Result<Option<Plan<'a>>, Refusal> {
+    if let Some(span) = plain(update, clocks, levels) {
+        let spans = Spans { first: Some(span), rest: Vec::new() };
+        let bytes = Cow::Borrowed(update.bytes());
+        let levels = Levels::default();
+        return Ok(Some(Plan { bytes, spans, has_gap: false, has_deletes: false, levels }));
+    }
     update.check_clients(&mut Vec::new())?;
     let mut walk = Walk::new(update, clocks, levels);
     walk.run()?;
     walk.finish(update, source)
+}
+
+/// What most updates are, decided without an allocation: one block of text, all of it new, whose
+/// neighbours are held, in a document without nested types. Anything else takes the walk.
+fn plain(update: &Update<'_>, clocks: &Clocks, levels: &Levels) -> Option<Span> {
+    if update.sections() != 1 || update.blocks() != 1 || !levels.is_empty() {
+        return None;
+    }
+    let mut events = update.events();
+    let (_, Event::Block(block), None) = (events.next()?, events.next()?, events.next()) else {
+        return None;
+    };
+    let Id { client, clock } = block.id;
+    let is_held = |id: Id| match id.client == client {
+        true => id.clock < clock,
+        false => clocks.get(&id.client).is_some_and(|held| id.clock < *held),
+    };
+    let is_plain = matches!(block.content, Content::String(_))
+        && !matches!(block.parent, Parent::Item(_))
+        && clocks.get(&client).copied().unwrap_or(0) == clock
+        && block.origin.is_none_or(is_held)
+        && block.right_origin.is_none_or(is_held);
+    is_plain.then_some(Span { client, from: clock, end: block.end() })
 }
 
 /// One client's part of the frame and how far it has been walked.

@@ -89,7 +89,9 @@ fn wait(shared: &Shared) -> bool {
         shared.fold.work.wait(&mut state);
     }
     let is_due = |state: &mut State| {
-        state.is_stopping || state.asked > shared.folded.get() || backlog() >= config.fold_bytes
+        state.is_stopping
+            || state.asked > shared.folded.get()
+            || backlog() >= config.fold_backlog_bytes
     };
     // After a failure only time or a request brings the next try, not the size of the backlog.
     if state.failure.is_some() {

@@ -46,15 +46,17 @@ pub struct Config {
     /// A segment is closed at this size. Small enough that trimming gives space back soon, large
     /// enough that the two syncs of a new one do not show.
     pub segment_bytes: u64,
-    /// Least time between two syncs under load: a sync is 70-90 µs of CPU.
+    /// Least time between two syncs while somebody waits for one: a sync is 70-90 µs of CPU.
     pub sync_busy: Duration,
-    /// Longest wait of a record for its sync when little is written.
+    /// Longest wait of a record for its sync.
     pub sync_idle: Duration,
-    /// So many unsynced records are load.
+    /// So many unsynced records that somebody waits for are not kept waiting that long.
     pub burst_records: u64,
     /// Longest wait of a durable record for its fold.
     pub fold_interval: Duration,
-    /// So many unfolded bytes are folded at once; also the most that one fold takes.
+    /// So many unfolded bytes do not wait that long.
+    pub fold_backlog_bytes: u64,
+    /// The most that one fold takes at once: the memory it needs.
     pub fold_bytes: u64,
     /// With so many unfolded bytes the journal is read-only until the fold gets through: disk and
     /// the time of the next start are bounded by it.
@@ -79,7 +81,10 @@ impl Config {
             sync_busy: Duration::from_millis(2),
             sync_idle: Duration::from_millis(10),
             burst_records: 64,
-            fold_interval: Duration::from_secs(1),
+            // What a fold costs is paid by document, not by entry: ten seconds of typing into a
+            // document cost the store as much as one. The next start folds what is left.
+            fold_interval: Duration::from_secs(10),
+            fold_backlog_bytes: 64 * 1024 * 1024,
             fold_bytes: 4 * 1024 * 1024,
             unfolded_bytes_max: 1024 * 1024 * 1024,
             is_repair: false,
@@ -161,6 +166,8 @@ struct Shared {
     /// Wakes the sync thread; waits with the writer's lock.
     work: Condvar,
     written: AtomicU64,
+    /// The writer has a reason to be read-only, for those who look without its lock.
+    is_refusing: AtomicBool,
     /// Appends so far, changed under the writer's lock: every so many are timed.
     appends: AtomicU64,
     durable: Watermark,
@@ -221,6 +228,7 @@ impl Journal {
             Ok(done) => done,
             Err(Refused::TooLarge(error)) => return Err(error.into()),
             Err(Refused::Failed(error)) => {
+                shared.refuse(&mut writer, ReadOnly::WriteFailed);
                 config.meters.append_failures.inc();
                 tracing::error!(%error, "the journal could not be written and is read-only");
                 return Err(Error::Write(error));
@@ -235,7 +243,9 @@ impl Journal {
         }
         let is_due = match writer.sync_waits {
             SyncWaits::First => true,
-            SyncWaits::Burst => writer.unsynced_records >= config.burst_records,
+            SyncWaits::Burst => {
+                writer.unsynced_records >= config.burst_records && shared.durable.is_awaited()
+            }
             SyncWaits::Nothing => false,
         };
         if is_due {
@@ -269,10 +279,11 @@ impl Journal {
         self.handle.shared.folded.get()
     }
 
-    /// Whether an append would be tried.
+    /// Whether an append would be tried. Takes no lock: every batch asks.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.read_only().is_none()
+        let shared = &*self.handle.shared;
+        !shared.is_refusing.load(Ordering::Acquire) && !shared.is_fold_behind(self.written())
     }
 
     /// Why it would not.
@@ -334,7 +345,7 @@ impl Journal {
     /// As `wait_folded`; the journal then still holds what the store does not, for the next start.
     pub fn close(&self) -> Result<(), Error> {
         let shared = &*self.handle.shared;
-        shared.writer.lock().read_only.get_or_insert(ReadOnly::Closed);
+        shared.refuse(&mut shared.writer.lock(), ReadOnly::Closed);
         let result = self.fold_now();
         self.handle.stop();
         result
@@ -346,10 +357,22 @@ impl Shared {
         if let Some(reason) = writer.read_only {
             return Err(reason);
         }
-        if writer.end - self.folded.get() > self.config.unfolded_bytes_max {
+        if self.is_fold_behind(writer.end) {
             return Err(ReadOnly::FoldBehind);
         }
         Ok(())
+    }
+
+    fn is_fold_behind(&self, end: u64) -> bool {
+        end.saturating_sub(self.folded.get()) > self.config.unfolded_bytes_max
+    }
+
+    /// Takes no more records, for the first reason there was; a failed sync is the gravest.
+    fn refuse(&self, writer: &mut Writer, reason: ReadOnly) {
+        if writer.read_only.is_none() || reason == ReadOnly::SyncFailed {
+            writer.read_only = Some(reason);
+        }
+        self.is_refusing.store(true, Ordering::Release);
     }
 }
 

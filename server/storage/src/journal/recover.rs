@@ -188,6 +188,7 @@ fn begin(
         writer: Mutex::new(Writer::new(active, link)),
         work: Condvar::new(),
         written: AtomicU64::new(end),
+        is_refusing: AtomicBool::new(false),
         appends: AtomicU64::new(0),
         durable,
         folded,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::segment::write_all_at;
-use super::writer::{SyncWaits, Unsynced};
+use super::writer::{SyncWaits, Unsynced, Writer};
 use super::{ReadOnly, Shared};
 
 /// Runs until the journal is closed, dropped, or a sync fails.
@@ -19,7 +19,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
         if let Err(error) = sync(shared, &unsynced) {
             tracing::error!(%error, "the journal could not be synced and is read-only");
             meters.fsync_failures.inc();
-            shared.writer.lock().read_only = Some(ReadOnly::SyncFailed);
+            shared.refuse(&mut shared.writer.lock(), ReadOnly::SyncFailed);
             shared.durable.stop();
             break;
         }
@@ -47,11 +47,12 @@ fn wait(shared: &Shared) -> Option<Unsynced> {
     }
     writer.sync_waits = SyncWaits::Burst;
     let burst = shared.config.burst_records;
-    shared.work.wait_while_for(
-        &mut writer,
-        |writer| writer.unsynced_records < burst && !writer.is_sync_asked && !writer.is_stopping,
-        shared.config.sync_idle,
-    );
+    let is_due = |writer: &Writer| {
+        writer.unsynced_records >= burst && shared.durable.is_awaited()
+            || writer.is_sync_asked
+            || writer.is_stopping
+    };
+    shared.work.wait_while_for(&mut writer, |writer| !is_due(writer), shared.config.sync_idle);
     writer.sync_waits = SyncWaits::Nothing;
     if shared.is_abandoned.load(Ordering::Acquire) {
         return None;

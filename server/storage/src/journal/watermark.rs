@@ -3,7 +3,7 @@
 //! Never calls a waker while it holds its lock.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Condvar, Mutex};
@@ -12,6 +12,8 @@ use parking_lot::{Condvar, Mutex};
 #[derive(Debug, Default)]
 pub(super) struct Watermark {
     value: AtomicU64,
+    /// `waiting` is not empty, for those who look without the lock.
+    is_awaited: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -33,6 +35,11 @@ impl Watermark {
         self.value.load(Ordering::Acquire)
     }
 
+    /// Whether somebody waits for it to rise.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.is_awaited.load(Ordering::Acquire)
+    }
+
     /// Raises it and wakes whoever waited for that much.
     pub(super) fn raise(&self, to: u64) {
         let mut state = self.state.lock();
@@ -42,6 +49,7 @@ impl Watermark {
         self.value.store(to, Ordering::Release);
         let later = state.waiting.split_off(&(to + 1));
         let reached = std::mem::replace(&mut state.waiting, later);
+        self.is_awaited.store(!state.waiting.is_empty(), Ordering::Release);
         self.changed.notify_all();
         drop(state);
         reached.into_values().flatten().for_each(Waker::wake);
@@ -69,6 +77,7 @@ impl Watermark {
         if state.is_stuck {
             return Poll::Ready(Err(Stuck));
         }
+        self.is_awaited.store(true, Ordering::Release);
         let wakers = state.waiting.entry(end).or_default();
         if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
             wakers.push(cx.waker().clone());

@@ -95,10 +95,7 @@ impl Writer {
         let result = self.write(&buffer, disk, dir, segment_bytes);
         let len = buffer.len() as u64;
         self.keep(buffer);
-        let begun = result.map_err(|error| {
-            self.read_only = Some(ReadOnly::WriteFailed);
-            Refused::Failed(error)
-        })?;
+        let begun = result.map_err(Refused::Failed)?;
         let start = self.end;
         self.end += len;
         self.link = link;

@@ -14,14 +14,15 @@ use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
 use sheaf_server::document::author::{Author, OnlyIf, WriteError};
 use sheaf_server::document::awareness::Clocks;
+use sheaf_server::document::fanout::{Outlet, Piece};
 use sheaf_server::document::handle::{Handle, Name, Shared};
 use sheaf_server::document::ledger::Ledger;
 use sheaf_server::document::owners::Submitter;
-use sheaf_server::document::readers::{Gathered, Outlet, ReaderId};
+use sheaf_server::document::readers::{Gathered, ReaderId};
 use sheaf_server::document::registry::{Config, Registry};
 use sheaf_server::document::snapshot::Content;
 use sheaf_server::document::submission::{Failure, Submission};
-use sheaf_server::document::tail::Chunk;
+
 use sheaf_server::document::turns::Work;
 use sheaf_server::metrics::Metrics;
 use sheaf_storage::journal::{self, Journal};
@@ -209,9 +210,11 @@ struct Seat {
 struct Deaf;
 
 impl Outlet for Deaf {
-    fn offer(&self, _chunk: &Arc<Chunk>) -> bool {
+    fn reserve(&self) -> bool {
         false
     }
+
+    fn send(&self, _piece: &dyn Piece) {}
 
     fn wake(&self) {}
 }
@@ -371,7 +374,7 @@ impl Documents<'_> {
             let mut gathered = Gathered::default();
             self.handle().gather(seat.reader, &mut gathered);
             assert!(!gathered.notices.is_dropped, "dropped while it is read");
-            for update in gathered.chunks.iter().flat_map(|chunk| chunk.updates()) {
+            for update in gathered.chunks.iter().flat_map(|chunk| chunk.iter()) {
                 let mut out = Vec::new();
                 frame::write_update(&mut out, update);
                 said.push((*session, out));

@@ -24,7 +24,7 @@ impl Handle {
     }
 
     /// Takes the document's name in its vault, if this batch will create the document. True if so.
-    pub(super) fn admit(&self, core: &Core, batch: &[Submission<'_>]) -> Result<bool, Failure> {
+    pub(super) fn admit(&self, core: &mut Core, batch: &[Submission<'_>]) -> Result<bool, Failure> {
         if core.is_created() {
             return Ok(false);
         }
@@ -57,7 +57,7 @@ impl Handle {
     }
 
     /// The journal has a commit with so many bytes of updates.
-    pub(super) fn note_written(&self, bytes: usize) {
+    pub(super) fn note_written(&self, bytes: usize, now_ms: u64) {
         if !self.is_created.swap(true, Ordering::AcqRel) {
             self.account.begin();
         } else if bytes == 0 {
@@ -65,7 +65,7 @@ impl Handle {
         }
         self.account.add(bytes as u64);
         self.added.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.changed_ms.store(self.shared.clock.now_ms(), Ordering::Release);
+        self.changed_ms.store(now_ms, Ordering::Release);
         if !self.is_queued.swap(true, Ordering::AcqRel) {
             self.shared.ledger.changed(self.key(), self.name());
         }

@@ -41,7 +41,7 @@ impl Answers {
     }
 
     /// What a replica with this state vector misses.
-    pub(super) fn diff(&mut self, state: &State, known: &scan::StateVector<'_>) -> Bytes {
+    pub(super) fn diff(&mut self, state: &mut State, known: &scan::StateVector<'_>) -> Bytes {
         if let Some(kept) = self.kept(state, known) {
             return kept;
         }
@@ -56,7 +56,7 @@ impl Answers {
     }
 
     /// The whole state as one update.
-    pub(super) fn whole(&mut self, state: &State) -> Bytes {
+    pub(super) fn whole(&mut self, state: &mut State) -> Bytes {
         self.looks = 0;
         self.whole.get_or_insert_with(|| exact(state.encode())).clone()
     }
@@ -83,7 +83,7 @@ fn exact(mut bytes: Vec<u8>) -> Bytes {
 impl Core {
     /// What a replica with this state vector misses.
     pub(super) fn diff(&mut self, known: &scan::StateVector<'_>) -> Bytes {
-        self.answers.get_or_insert_default().diff(&self.state, known)
+        self.answers.get_or_insert_default().diff(&mut self.state, known)
     }
 
     /// The same, if it was encoded for another.
@@ -98,7 +98,7 @@ impl Core {
 
     /// The whole state as one update.
     pub(super) fn whole(&mut self) -> Bytes {
-        self.answers.get_or_insert_default().whole(&self.state)
+        self.answers.get_or_insert_default().whole(&mut self.state)
     }
 
     /// The state vector, encoded.
@@ -109,6 +109,7 @@ impl Core {
     /// Gives back memory that nobody has asked for lately.
     pub(super) fn rest(&mut self) {
         self.answers.take_if(|answers| answers.is_stale());
+        self.state_mut().shrink();
     }
 }
 

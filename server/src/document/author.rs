@@ -222,7 +222,7 @@ impl Handle {
         for _ in 0..DRAWS_MAX {
             let base = self.base(&mut authors, by.principal, only_if)?;
             let edited = catch_unwind(AssertUnwindSafe(|| self.edit_fork(&base, steps)));
-            let update = edited.map_err(|_| self.encode_broke())??;
+            let update = edited.map_err(|_| self.broke(&mut self.core()))??;
             if let Some(written) = self.submit_fork(by, &base, update.as_deref(), only_if)? {
                 return Ok(written);
             }
@@ -258,8 +258,7 @@ impl Handle {
         self.check(&core, only_if)?;
         let client = authors.id(who, &core);
         let clock = core.clock(u64::from(client));
-        let encoded = catch_unwind(AssertUnwindSafe(|| core.whole()));
-        let state = encoded.map_err(|_| self.encode_broke())?;
+        let state = self.look(&mut core, Core::whole)?;
         self.touch();
         Ok(Base { state, client, clock })
     }
@@ -322,7 +321,8 @@ impl Handle {
         let Author { principal, may_relay } = by;
         // Nobody waits here for an owner's session: it counts as asked.
         let by = Submitter { principal, may_relay, asked: None };
-        let receipt = self.commit(core, None, by, &[submission])?;
+        let (receipt, fanout) = self.commit(core, None, by, &[submission])?;
+        self.deliver(fanout);
         if let Some(refusal) = receipt.refusal {
             return Err(refusal.into());
         }

@@ -225,6 +225,15 @@ impl Awareness {
         }
     }
 
+    /// What has changed after a version, with who holds it.
+    pub fn news(&self, after: u64) -> impl Iterator<Item = (ReaderId, Shown)> {
+        let news = self.entries.iter().filter(move |(_, entry)| entry.version > after);
+        news.map(|(&client, entry)| {
+            let (clock, state) = (entry.clock, entry.state.clone());
+            (entry.holder, Shown { client, clock, state })
+        })
+    }
+
     /// Everyone who is shown, by client id.
     pub fn shown(&self) -> Vec<Shown> {
         let live = self.entries.iter().filter(|(_, entry)| entry.state.is_some());

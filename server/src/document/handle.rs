@@ -12,28 +12,30 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
-use sheaf_protocol::error::Refusal;
 use sheaf_protocol::ids::Principal;
 use sheaf_protocol::ids::{DocKey, VaultName};
 use sheaf_protocol::scan;
 
 use super::author::Authors;
 use super::awareness;
-use super::checkpoint::Draft;
+use super::fanout::{Fanout, Outlet};
 use super::ledger::{Account, Ledger};
 use super::merge::{Core, Taken};
 use super::owners::Submitter;
-use super::readers::{Gathered, Outlet, ReaderId, Readers};
+use super::readers::presence::Telling;
+use super::readers::{Gathered, ReaderId, Readers};
 use super::submission::{Failure, Receipt, Submission};
 use super::turns::{Work, Writers};
 use crate::metrics::{Metrics, Outcome};
 use sheaf_ground::task;
-use sheaf_ground::time::{Clock, Seed};
-use sheaf_storage::journal::payload::Refused;
-use sheaf_storage::journal::{Journal, Kind, Record};
+use sheaf_ground::time::{Clock, Moment, Seed};
+use sheaf_storage::journal::Journal;
 
 /// How long a session's thread waits for another's short work before it steps off the reactor.
 const LOCK_WAIT: Duration = Duration::from_millis(1);
+
+/// One commit of about so many is timed: reading the clock twice costs 100 ns.
+const COMMITS_PER_TIMED: u64 = 8;
 
 /// A document's address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -74,7 +76,7 @@ pub struct Handle {
     pub(super) shared: Arc<Shared>,
     pub(super) core: Mutex<Core>,
     /// One checkpoint at a time, and none beside a load of the same document.
-    checkpointing: Mutex<()>,
+    pub(super) checkpointing: Mutex<()>,
     pub(super) readers: Mutex<Readers>,
     /// Who writes without a session, one at a time: a client id must not be used in two forks at
     /// once.
@@ -98,7 +100,7 @@ pub struct Handle {
     /// Bytes the vault is charged with since this document last was.
     pub(super) added: AtomicU64,
     /// Encoding it panicked: the next load looks for the entry that did it.
-    is_suspect: AtomicBool,
+    pub(super) is_suspect: AtomicBool,
     live_bytes: AtomicUsize,
     used_ms: AtomicU64,
 }
@@ -242,7 +244,17 @@ impl Handle {
         by: Submitter<'_>,
         batch: &[Submission<'_>],
     ) -> Result<Receipt, Failure> {
-        self.commit(&mut self.core(), origin, by, batch)
+        let (receipt, fanout) = self.commit(&mut self.core(), origin, by, batch)?;
+        self.deliver(fanout);
+        Ok(receipt)
+    }
+
+    /// Carries out a fan-out: best without the state's lock.
+    pub(super) fn deliver(&self, fanout: Option<Fanout>) {
+        if let Some(fanout) = fanout {
+            fanout.send();
+            self.readers.lock().delivered(fanout);
+        }
     }
 
     /// The same, by one who looked at the document first and still has its lock.
@@ -252,8 +264,8 @@ impl Handle {
         origin: Option<ReaderId>,
         by: Submitter<'_>,
         batch: &[Submission<'_>],
-    ) -> Result<Receipt, Failure> {
-        let begun = self.shared.clock.now();
+    ) -> Result<(Receipt, Option<Fanout>), Failure> {
+        let begun = core.n().is_multiple_of(COMMITS_PER_TIMED).then(|| self.shared.clock.now());
         if self.is_dropped() {
             return Err(self.ended());
         }
@@ -263,7 +275,7 @@ impl Handle {
             if has_news {
                 self.account.note_refused(failure);
             }
-            return if has_news { Err(failure) } else { Ok(Receipt::default()) };
+            return if has_news { Err(failure) } else { Ok(Default::default()) };
         }
         let is_admitted = self.admit(core, batch)?;
         let mut taken = Taken::default();
@@ -272,19 +284,21 @@ impl Handle {
             core.merge(batch, by, &mut taken, live);
         }));
         if merged.is_err() || taken.broken.is_some() {
-            return Ok(self.quarantine(core, by, batch[taken.at].update.bytes()));
+            return Ok((self.quarantine(core, by, batch[taken.at].update.bytes())?, None));
         }
         self.count(batch.len(), &taken);
         if taken.is_empty() {
             self.withdraw(is_admitted);
-            return Ok(taken.receipt);
+            return Ok((taken.receipt, None));
         }
         self.write(core, by.principal, &taken)?;
-        self.publish(origin, by, &taken);
+        let fanout = self.publish(origin, by, &taken);
         self.charge(core.state().live_bytes());
-        let took = self.shared.clock.now().since(begun);
-        self.shared.metrics.document.apply_seconds.observe(took.as_secs_f64());
-        Ok(taken.receipt)
+        if let Some(begun) = begun {
+            let took = self.shared.clock.now().since(begun);
+            self.shared.metrics.document.apply_seconds.observe(took.as_secs_f64());
+        }
+        Ok((taken.receipt, fanout))
     }
 
     /// True if an update would change something here.
@@ -311,13 +325,15 @@ impl Handle {
         taken: &Taken<'_>,
     ) -> Result<(), Failure> {
         let notes = core.notes(&self.name, taken);
-        let records = core.records(self.key, author, taken, &notes, self.shared.clock.now_ms());
+        let now_ms = self.shared.clock.now_ms();
+        let records = core.records(self.key, author, taken, &notes, now_ms);
         match self.shared.journal.append(&records) {
             Ok(appended) => {
                 core.written(taken, appended.start, author);
                 self.n.store(core.n(), Ordering::Release);
                 self.end.store(appended.end, Ordering::Release);
-                self.note_written(taken.updates.iter().map(|update| update.len()).sum());
+                let bytes = taken.updates.iter().map(|update| update.len()).sum();
+                self.note_written(bytes, now_ms);
                 Ok(())
             }
             Err(error) => {
@@ -329,45 +345,23 @@ impl Handle {
         }
     }
 
-    fn publish(&self, origin: Option<ReaderId>, by: Submitter<'_>, taken: &Taken<'_>) {
+    fn publish(
+        &self,
+        origin: Option<ReaderId>,
+        by: Submitter<'_>,
+        taken: &Taken<'_>,
+    ) -> Option<Fanout> {
         let mut readers = self.readers.lock();
         if let Some(reader) = origin
             && *by.principal != Principal::Anonymous
         {
             taken.clients().for_each(|client| readers.note_writes(reader, client));
         }
-        if !taken.updates.is_empty() {
-            let updates = taken.updates.iter().map(|update| &**update);
-            readers.publish(origin, updates);
+        if taken.updates.is_empty() {
+            return None;
         }
-    }
-
-    /// The document panicked on an update: nobody has seen it, the journal has nothing of the
-    /// batch. What is in memory is not trusted any more.
-    fn quarantine(&self, core: &mut Core, by: Submitter<'_>, bytes: &[u8]) -> Receipt {
-        let (doc, bytes_len) = (self.key, bytes.len());
-        tracing::error!(%doc, bytes = bytes_len, "update quarantined, document dropped");
-        self.shared.metrics.document.quarantined.inc();
-        let reason = "the document panicked on it";
-        let mut payload = Vec::with_capacity(bytes.len() + 64);
-        Refused { reason, bytes }.encode(&mut payload);
-        let notes = core.notes(&self.name, &Taken::default());
-        let author = by.principal.name();
-        let (doc, n) = (self.key, core.n());
-        let mut records = notes.created_record(doc, core.stamp(self.shared.clock.now_ms()));
-        let stamp = core.stamp(self.shared.clock.now_ms());
-        let kind = Kind::Quarantined;
-        records.push(Record { doc, n, kind, stamp, author, payload: &payload });
-        match self.shared.journal.append(&records) {
-            Ok(appended) => {
-                self.end.store(appended.end, Ordering::Release);
-                self.note_written(0);
-            }
-            Err(error) => tracing::error!(%doc, %error, "quarantine not written"),
-        }
-        self.drop_now();
-        let refusal = Refusal::malformed(0, "the update broke the document");
-        Receipt { refusal: Some(refusal), ..Receipt::default() }
+        let fanout = readers.publish(origin, taken.updates.iter().map(|update| &**update));
+        readers.reclaim(fanout)
     }
 
     /// Ready when everything before a journal position survives power loss.
@@ -378,24 +372,37 @@ impl Handle {
         self.shared.journal.poll_durable(cx, end).map_err(|_| Failure::ReadOnly)
     }
 
-    pub(super) fn encode_broke(&self) -> Failure {
-        tracing::error!(doc = %self.key, "encoding panicked, document dropped");
-        self.is_suspect.store(true, Ordering::Release);
-        self.drop_now();
-        Failure::Dropped
-    }
-
-    /// Takes a reader's awareness frame.
-    pub fn present(&self, reader: ReaderId, who: &Principal, frame: &scan::Awareness<'_>) {
+    /// Takes a reader's awareness frame. Gives the time at which the caller is to call
+    /// [`Handle::tell`], if the others are not told now.
+    pub fn present(
+        &self,
+        reader: ReaderId,
+        who: &Principal,
+        frame: &scan::Awareness<'_>,
+    ) -> Option<Moment> {
         let claim = self.readers.lock().claimable(reader, frame);
         if let Some(client) = claim {
             let mut core = self.core();
             if !core.show(client, who) {
-                return;
+                return None;
             }
             self.readers.lock().claim(reader, client);
         }
-        self.readers.lock().show(reader, frame);
+        let telling = self.readers.lock().show(reader, frame, self.shared.clock.now());
+        match telling {
+            Telling::Nothing => None,
+            Telling::At(moment) => Some(moment),
+            Telling::Now(fanout) => {
+                self.deliver(Some(fanout));
+                None
+            }
+        }
+    }
+
+    /// Tells all readers what they have not seen of who is present.
+    pub fn tell(&self) {
+        let fanout = self.readers.lock().tell(self.shared.clock.now());
+        self.deliver(Some(fanout));
     }
 
     /// Shows a reader everyone again.
@@ -416,61 +423,6 @@ impl Handle {
     /// A session that was asked has answered.
     pub fn answered(&self, reader: ReaderId) {
         self.readers.lock().answered(reader);
-    }
-
-    /// Housekeeping: forgets presence of those who are gone. Returns how many ids are shown.
-    pub fn tidy(&self) -> usize {
-        let mut readers = self.readers.lock();
-        readers.forget_gone();
-        readers.shown()
-    }
-
-    /// Housekeeping: gives back memory that nobody has asked for lately.
-    pub(super) fn rest(&self) {
-        // Who has the lock is using it.
-        if let Some(mut core) = self.core.try_lock() {
-            core.rest();
-        }
-    }
-
-    /// The state to write down as a checkpoint, if enough has changed since the last one. Never of
-    /// a document that was dropped: what it holds is not trusted.
-    pub(super) fn due_checkpoint(&self, is_forced: bool) -> Option<Draft> {
-        let core = self.core();
-        if self.is_dropped() {
-            return None;
-        }
-        let drafted = catch_unwind(AssertUnwindSafe(|| core.due_checkpoint(is_forced, self.end())));
-        drafted.unwrap_or_else(|_| {
-            self.encode_broke();
-            None
-        })
-    }
-
-    /// Held while a checkpoint is written, and by a load that follows this handle.
-    pub(super) fn checkpointing(&self) -> MutexGuard<'_, ()> {
-        self.checkpointing.lock()
-    }
-
-    /// The same, unless one is being written.
-    pub(super) fn try_checkpointing(&self) -> Option<MutexGuard<'_, ()>> {
-        self.checkpointing.try_lock()
-    }
-
-    /// Entries that a load would replay.
-    pub(super) fn entries_since_checkpoint(&self) -> u64 {
-        self.core().entries_since_checkpoint()
-    }
-
-    /// A checkpoint is in the store.
-    pub(super) fn checkpointed(&self, draft: &Draft) {
-        let mut core = self.core();
-        core.checkpointed(draft);
-        self.account.charge(self.key.doc, core.stored_bytes(), self.take_added());
-        let _readers = self.readers.lock();
-        if !self.is_dropped() {
-            self.charge(core.state().live_bytes());
-        }
     }
 
     /// Those who write without a session. Most documents never have any.

@@ -71,6 +71,10 @@ pub(super) fn rebuild(
             }
         }
     };
+    let mut state = state;
+    if is_suspect {
+        state.make_eager();
+    }
     let checkpoint_n = loaded.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.n);
     let checkpoint_bytes =
         loaded.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.state.len());

@@ -13,7 +13,7 @@ use sheaf_protocol::ids::DocKey;
 use sheaf_protocol::ids::Principal;
 use sheaf_protocol::plan::{Plan, Source, Span};
 use sheaf_protocol::scan;
-use sheaf_protocol::scan::Event;
+use sheaf_protocol::scan::{Block, Event};
 use sheaf_protocol::stamp::{Stamp, StampClock};
 
 use super::answers::Answers;
@@ -21,7 +21,7 @@ use super::checkpoint::Draft;
 use super::ending::Mark;
 use super::handle::Name;
 use super::owners::{Carried, Live, Owners, Submitter, Verdict};
-use super::state::{Run, State, single_insert};
+use super::state::{State, single_insert};
 use super::submission::{Receipt, Submission};
 use sheaf_storage::journal::payload::{Claim, Created, Refused};
 use sheaf_storage::journal::{Kind, Record};
@@ -83,7 +83,8 @@ pub(super) struct Core {
     bytes_since: usize,
     /// When and by whom the last entry was written.
     last: Option<(Stamp, Option<Arc<str>>)>,
-    scratch: Vec<u8>,
+    /// Who wrote the last accepted insert: only they may go on with it without a plan.
+    run_by: Option<Principal>,
 }
 
 /// What a document is made from.
@@ -138,12 +139,17 @@ impl Core {
             checkpoint_bytes: parts.checkpoint_bytes,
             bytes_since: parts.bytes_since,
             last: parts.last,
-            scratch: Vec::new(),
+            run_by: None,
         }
     }
 
     pub(super) fn state(&self) -> &State {
         &self.state
+    }
+
+    /// To look at the content.
+    pub(super) fn state_mut(&mut self) -> &mut State {
+        &mut self.state
     }
 
     /// Bytes as stored: the last checkpoint and the entries since.
@@ -187,56 +193,30 @@ impl Core {
         taken: &mut Taken<'a>,
         live: impl Fn(&Principal, u64) -> Option<bool>,
     ) {
-        let mut run: Option<Run<'a>> = None;
         for (at, submission) in batch.iter().enumerate() {
             let Submission { source, update } = submission;
             let insert = (*source == Source::Update).then(|| single_insert(update)).flatten();
-            if let (Some(run), Some(block)) = (&mut run, &insert)
-                && run.extend(block)
+            if let Some(block) = &insert
+                && self.run_by.as_ref() == Some(by.principal)
+                && self.state.extend(update, block)
             {
                 taken.updates.push(Cow::Borrowed(update.bytes()));
                 continue;
             }
-            self.finish_run(run.take(), taken);
-            if taken.broken.is_some() {
-                return;
-            }
             taken.at = at;
-            let Some(plan) = self.admit(submission, by, taken, &live) else {
-                if taken.receipt.has_stopped() {
-                    break;
-                }
-                continue;
-            };
-            let is_new = |span: &Span, clock: u32| span.from == clock;
-            match insert {
-                Some(block)
-                    if plan.spans.iter().all(|span| is_new(span, block.id.clock))
-                        && !plan.spans.is_empty() =>
-                {
-                    taken.updates.push(Cow::Borrowed(update.bytes()));
-                    run = Some(Run::new(update, block, plan.levels));
-                }
-                _ => self.integrate(plan, taken),
+            if let Some(plan) = self.admit(submission, by, taken, &live) {
+                self.accept(plan, insert.as_ref(), taken);
+                self.run_by = insert.is_some().then(|| by.principal.clone());
             }
             if taken.broken.is_some() || taken.receipt.has_stopped() {
                 return;
             }
         }
-        self.finish_run(run, taken);
     }
 
-    fn finish_run<'a>(&mut self, run: Option<Run<'a>>, taken: &mut Taken<'a>) {
-        if let Some(run) = run
-            && let Err(refusal) = self.state.integrate_run(run, &mut self.scratch)
-        {
-            taken.broken = Some(refusal);
-        }
-    }
-
-    fn integrate<'a>(&mut self, plan: Plan<'a>, taken: &mut Taken<'a>) {
+    fn accept<'a>(&mut self, plan: Plan<'a>, insert: Option<&Block<'a>>, taken: &mut Taken<'a>) {
         taken.receipt.has_gap |= plan.has_gap;
-        match self.state.integrate(plan) {
+        match self.state.accept(plan, insert) {
             Ok(changed) => taken.updates.extend(changed),
             Err(refusal) if refusal.code == Code::Malformed => {
                 taken.receipt.refusal = Some(refusal);
@@ -332,16 +312,22 @@ impl Core {
 
     /// An owner may come back with other content for clocks that another principal brought: his
     /// copy is kept, once.
-    fn keep_copies<'a>(&self, update: &scan::Update<'a>, by: &Principal, taken: &mut Taken<'a>) {
+    fn keep_copies<'a>(
+        &mut self,
+        update: &scan::Update<'a>,
+        by: &Principal,
+        taken: &mut Taken<'a>,
+    ) {
         for event in update.events() {
             let Event::Section { client, .. } = event else { continue };
             if self.owners.owner(client) != Some(by) {
                 continue;
             }
-            for carried in self.owners.carried(client) {
+            for at in 0..self.owners.carried(client).len() {
+                let carried = self.owners.carried(client)[at].clocks.clone();
                 // Comparing encodes the document: only for clocks that really come again.
-                if has_clocks(update, client, &carried.clocks)
-                    && self.state.differs(update, client, carried.clocks.clone())
+                if has_clocks(update, client, &carried)
+                    && self.state.differs(update, client, carried)
                 {
                     taken.receipt.has_kept_copy = true;
                     taken.kept.push(update.bytes());
@@ -379,7 +365,7 @@ impl Core {
     }
 
     /// True if an update would change something. Looks at the whole document.
-    pub(super) fn would_change(&self, submission: &Submission<'_>) -> bool {
+    pub(super) fn would_change(&mut self, submission: &Submission<'_>) -> bool {
         let Submission { source, update } = submission;
         match self.state.plan(update, *source) {
             Ok(Some(plan)) => !plan.spans.is_empty() || self.state.lacks_deletes(update),
@@ -430,11 +416,16 @@ impl Core {
     }
 
     /// What lacks from these clocks on, with everything else known.
-    pub(super) fn resync(&self, missed: &HashMap<u64, u32>) -> Vec<u8> {
-        let clocks = self.state.clocks().iter();
-        self.state.encode_from(clocks.map(|(client, clock)| {
+    pub(super) fn resync(&mut self, missed: &HashMap<u64, u32>) -> Vec<u8> {
+        let clocks = self.state.clocks().iter().map(|(client, clock)| {
             (*client, missed.get(client).copied().unwrap_or(*clock).min(*clock))
-        }))
+        });
+        let clocks: Vec<_> = clocks.collect();
+        self.state.encode_from(clocks.into_iter())
+    }
+
+    pub(super) fn bytes_since_checkpoint(&self) -> usize {
+        self.bytes_since
     }
 
     pub(super) fn entries_since_checkpoint(&self) -> u64 {
@@ -442,7 +433,7 @@ impl Core {
     }
 
     /// The state to write down, if it is time.
-    pub(super) fn due_checkpoint(&self, is_forced: bool, end: u64) -> Option<Draft> {
+    pub(super) fn due_checkpoint(&mut self, is_forced: bool, end: u64) -> Option<Draft> {
         self.is_checkpoint_due(is_forced).then(|| Draft {
             n: self.n,
             position: self.position,

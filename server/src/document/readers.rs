@@ -1,21 +1,24 @@
 //! The sessions that read a document: cursors, wake-ups, presence.
 //!
 //! Job: under one lock, publish a chunk to all readers, hand a reader all it has not seen, and keep
-//! the presence table. Called by `handle`. Never waits, never writes to a socket itself: an outlet
-//! may take a chunk at once or decline.
+//! the presence table. Called by `handle`. Never waits, never writes to a socket itself: what goes
+//! to idle readers at once is handed back as a `Fanout`.
+
+pub mod presence;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use sheaf_protocol::ids::Principal;
-use sheaf_protocol::scan;
 use slab::Slab;
 
 use super::awareness::{Awareness, Clocks, Shown};
+use super::fanout::{Fanout, Outlet};
 use super::tail::{Chunk, Tail};
 
-/// Readers that a publisher writes to itself, at most: a send costs 5 µs under the lock.
-const DIRECT_READERS_MAX: usize = 16;
+/// Readers that a publisher writes to itself, at most: more are a millisecond of its own session,
+/// and with a wake-up each they are spread over the machine's cores.
+const DIRECT_READERS_MAX: usize = 128;
 
 /// A reader's place in its document; never used again while the reader lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,14 +26,6 @@ pub struct ReaderId {
     slot: usize,
     /// Told apart from an earlier reader in the same slot.
     serial: u64,
-}
-
-/// Where a reader's bytes leave.
-pub trait Outlet: Send + Sync {
-    /// Takes a chunk right now, in the publisher's thread; false if the reader is to gather it.
-    fn offer(&self, chunk: &Arc<Chunk>) -> bool;
-    /// Tells the reader that there is something to gather.
-    fn wake(&self);
 }
 
 /// What happened to a reader beside updates and presence.
@@ -97,6 +92,10 @@ impl Reader {
         self.principal == *principal && self.can_write && is_other
     }
 
+    fn has_news(&self) -> bool {
+        self.missed.is_some() || self.notices != Notices::default()
+    }
+
     fn wake(&mut self) {
         if std::mem::take(&mut self.is_armed) {
             self.outlet.wake();
@@ -117,6 +116,9 @@ pub struct Readers {
     serial: u64,
     tail: Tail,
     awareness: Awareness,
+    told: presence::Told,
+    /// Kept for its memory.
+    spare: Vec<(ReaderId, Arc<dyn Outlet>)>,
 }
 
 impl Readers {
@@ -128,6 +130,8 @@ impl Readers {
             serial: 0,
             tail: Tail::default(),
             awareness: Awareness::new(clocks),
+            told: presence::Told::default(),
+            spare: Vec::new(),
         }
     }
 
@@ -145,16 +149,6 @@ impl Readers {
     #[cfg(test)]
     pub fn tail_bytes(&self) -> usize {
         self.tail.bytes()
-    }
-
-    /// How many client ids are shown.
-    pub fn shown(&self) -> usize {
-        self.awareness.len()
-    }
-
-    /// Everyone who is shown, by client id.
-    pub fn present(&self) -> Vec<Shown> {
-        self.awareness.shown()
     }
 
     /// Adds a reader that will be sent everything from now on.
@@ -205,31 +199,35 @@ impl Readers {
         self.slab.remove(id.slot);
         self.questions.retain(|question| question.by != id);
         self.answered(id);
-        if self.awareness.leave(id) {
+        // It may be the one that promised to tell the others.
+        if self.awareness.leave(id) | std::mem::take(&mut self.told.is_due) {
             self.wake_all();
         }
         self.trim();
     }
 
-    /// Appends updates and passes them to all readers but the one they came from.
+    /// Appends updates for all readers but the one they came from: those that are idle are in the
+    /// fan-out, the others are woken.
     pub fn publish<'u>(
         &mut self,
         origin: Option<ReaderId>,
         updates: impl Iterator<Item = &'u [u8]>,
-    ) {
+    ) -> Fanout {
         let chunk = self.tail.push(origin, updates);
         let (start, end) = (chunk.start(), self.tail.end());
         let is_direct = self.slab.len() <= DIRECT_READERS_MAX;
-        let mut slowest = end;
+        let (mut slowest, mut to) = (end, std::mem::take(&mut self.spare));
         for (slot, reader) in &mut self.slab {
-            let is_origin = origin == Some(ReaderId { slot, serial: reader.serial });
+            let id = ReaderId { slot, serial: reader.serial };
             let has_all = reader.cursor == start && reader.missed.is_none();
-            if has_all && is_origin {
+            if has_all && origin == Some(id) {
                 reader.cursor = end;
                 continue;
             }
-            if has_all && is_direct && reader.is_armed && reader.outlet.offer(&chunk) {
+            if has_all && is_direct && reader.is_armed && reader.outlet.reserve() {
                 reader.cursor = end;
+                reader.is_armed = false;
+                to.push((id, Arc::clone(&reader.outlet)));
                 continue;
             }
             reader.wake();
@@ -239,6 +237,30 @@ impl Readers {
         while let Some(chunk) = self.tail.overflow() {
             self.note_missed(&chunk);
         }
+        Fanout { piece: chunk, to }
+    }
+
+    /// The fan-out, unless it is to nobody.
+    pub fn reclaim(&mut self, fanout: Fanout) -> Option<Fanout> {
+        if !fanout.to.is_empty() {
+            return Some(fanout);
+        }
+        self.spare = fanout.to;
+        None
+    }
+
+    /// A fan-out was carried out: its readers are idle again, but for those that something has
+    /// happened for meanwhile.
+    pub fn delivered(&mut self, mut fanout: Fanout) {
+        let (end, version) = (self.tail.end(), self.awareness.version());
+        for (id, _) in fanout.to.drain(..) {
+            let Some(reader) = self.get(id) else { continue };
+            reader.is_armed = true;
+            if reader.cursor < end || reader.seen < version || reader.has_news() {
+                reader.wake();
+            }
+        }
+        self.spare = fanout.to;
     }
 
     /// Remembers, for those who have not read a chunk that is dropped, what they will lack.
@@ -292,61 +314,6 @@ impl Readers {
             reader.cursor = end;
             reader.missed = None;
         }
-    }
-
-    /// Makes the reader be shown everyone again.
-    pub fn show_again(&mut self, id: ReaderId) {
-        if let Some(reader) = self.get(id) {
-            reader.seen = 0;
-        }
-    }
-
-    /// The first client id that an awareness frame of this reader would claim, if it has none.
-    pub fn claimable(&mut self, id: ReaderId, frame: &scan::Awareness<'_>) -> Option<u64> {
-        let reader = self.get(id)?;
-        if reader.shows.is_some() || reader.is_refused {
-            return None;
-        }
-        let mut entries = frame.entries();
-        match (entries.next(), entries.next()) {
-            (Some(entry), None) if !entry.is_gone() => Some(entry.client),
-            _ => None,
-        }
-    }
-
-    /// Binds a client id to the reader; one who held it is challenged.
-    pub fn claim(&mut self, id: ReaderId, client: u64) {
-        let challenged = self.awareness.claim(id, client);
-        if let Some(reader) = self.get(id) {
-            reader.shows = Some(client);
-        }
-        if let Some(reader) = challenged.and_then(|holder| self.get(holder)) {
-            reader.notices.is_challenged = true;
-            reader.wake();
-        }
-    }
-
-    /// Takes the entry of an awareness frame that the reader owns; all others are echoes.
-    pub fn show(&mut self, id: ReaderId, frame: &scan::Awareness<'_>) {
-        let Some(own) = self.get(id).and_then(|reader| reader.shows) else { return };
-        let mut has_changed = false;
-        for entry in frame.entries().filter(|entry| entry.client == own) {
-            has_changed |= self.awareness.receive(id, &entry);
-        }
-        if has_changed {
-            self.wake_others(id);
-        }
-    }
-
-    /// A challenged reader answered: it gets its id back and the claimant is refused.
-    pub fn answer_challenge(&mut self, id: ReaderId) {
-        let Some(own) = self.get(id).and_then(|reader| reader.shows) else { return };
-        let Some(claimant) = self.awareness.reclaim(own, id) else { return };
-        if let Some(reader) = self.get(claimant) {
-            reader.shows = None;
-            reader.is_refused = true;
-        }
-        self.wake_others(id);
     }
 
     /// Remembers that a reader writes with a client id.
@@ -422,13 +389,6 @@ impl Readers {
             reader.notices.is_dropped = true;
             reader.wake();
         }
-    }
-
-    /// Forgets presence that every reader has seen go.
-    pub fn forget_gone(&mut self) {
-        let version = self.awareness.version();
-        let seen = self.slab.iter().map(|(_, reader)| reader.seen).min().unwrap_or(version);
-        self.awareness.forget(seen);
     }
 
     fn wake_others(&mut self, id: ReaderId) {

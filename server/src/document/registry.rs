@@ -5,6 +5,7 @@
 //! across an await, and a document that is loading cannot be loaded twice: its slot says so.
 
 mod closing;
+mod housekeeping;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +22,6 @@ use sheaf_protocol::stamp::{Stamp, StampClock};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint;
 use super::handle::{Handle, Name, Shared};
 use super::ledger::{Account, Ledger};
 use super::load;
@@ -29,7 +29,7 @@ use super::merge::{Core, Parts};
 use super::owners::Owners;
 use super::state::State;
 use super::turns::cores;
-use sheaf_storage::journal::payload::{Presence, Refused};
+use sheaf_storage::journal::payload::Refused;
 use sheaf_storage::journal::{Kind, Record};
 use sheaf_storage::store::{self, LogEntry, Store};
 
@@ -112,6 +112,8 @@ struct Inner {
     loads: Arc<Semaphore>,
     /// Tells a slot from an earlier one of the same name.
     generation: AtomicU64,
+    /// How often the housekeeping has looked.
+    looks: AtomicU64,
 }
 
 impl Registry {
@@ -130,6 +132,7 @@ impl Registry {
             stamps,
             loads: Arc::new(Semaphore::new(cores().max(LOADS_LEAST))),
             generation: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
         };
         let registry = Self { inner: Arc::new(inner) };
         // Before the first clock is given out: a kill may come any moment after it.
@@ -396,40 +399,6 @@ impl Registry {
         }
     }
 
-    fn tidy(&self) {
-        self.raise_awareness_ceiling();
-        let (mut shown, mut loaded) = (0, 0);
-        let now_ms = self.inner.shared.clock.now_ms();
-        let idle_ms = self.inner.config.unload_idle.as_millis() as u64;
-        for handle in &self.handles() {
-            if handle.is_dropped() {
-                self.forget(handle);
-                continue;
-            }
-            shown += handle.tidy();
-            handle.rest();
-            self.checkpoint(handle, false);
-            let is_idle = handle.reader_count() == 0 && now_ms >= handle.used_ms() + idle_ms;
-            loaded += i64::from(!(is_idle && self.unload(handle)));
-        }
-        // What cannot be unloaded now is tried again at the next look.
-        let _ = self.make_room();
-        let metrics = &self.inner.shared.metrics.document;
-        metrics.bytes.set(self.live_bytes() as u64);
-        metrics.loaded.set(loaded);
-        metrics.awareness_entries.set(shown as i64);
-    }
-
-    /// Lets go of a handle that was dropped, when the store has all of it: nobody may come back.
-    fn forget(&self, handle: &Arc<Handle>) {
-        let is_folded = self.inner.shared.journal.folded() >= handle.end();
-        if let Some(_alone) = handle.try_checkpointing().filter(|_| is_folded)
-            && !handle.is_suspect()
-        {
-            self.remove(handle);
-        }
-    }
-
     /// Unloads the document that nobody reads for the longest time. False if there is none.
     fn unload_oldest(&self) -> bool {
         let mut idle = self.handles();
@@ -455,32 +424,6 @@ impl Registry {
     fn remove(&self, handle: &Arc<Handle>) {
         let is_own = |slot: &Slot| matches!(slot, Slot::Ready(own) if Arc::ptr_eq(own, handle));
         self.inner.slots.remove_if(handle.name(), |_, slot| is_own(slot));
-    }
-
-    fn checkpoint(&self, handle: &Handle, is_forced: bool) {
-        let Inner { store, shared, .. } = &*self.inner;
-        match checkpoint::write(handle, store, &shared.journal, is_forced) {
-            Ok(false) => {}
-            Ok(true) => drop(shared.metrics.document.checkpoints.inc()),
-            Err(error) => tracing::warn!(doc = %handle.key(), %error, "no checkpoint"),
-        }
-    }
-
-    fn raise_awareness_ceiling(&self) {
-        let shared = &self.inner.shared;
-        let Some(ceiling) = shared.awareness.to_raise() else { return };
-        let record = Record {
-            doc: DocKey { vault: VaultNo(0), doc: DocId(Stamp::ZERO) },
-            n: 0,
-            kind: Kind::Presence,
-            stamp: self.stamp(),
-            author: None,
-            payload: &Presence { clock: u64::from(ceiling) }.encode(),
-        };
-        match shared.journal.append(&[record]) {
-            Ok(_) => shared.awareness.raised(ceiling),
-            Err(error) => tracing::warn!(%error, "awareness ceiling not written"),
-        }
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -81,7 +80,7 @@ impl Handle {
     /// It is gone from memory, or reading it broke it: open it again.
     pub fn snapshot(&self) -> Result<Snapshot, Failure> {
         let root = &self.shared.text_root;
-        let (n, content) = self.read(|core| core.state().content(root))?;
+        let (n, content) = self.read(|core| core.state_mut().content(root))?;
         Ok(Snapshot { n, content })
     }
 
@@ -92,7 +91,7 @@ impl Handle {
     /// # Errors
     /// As [`Handle::snapshot`].
     pub fn roots(&self) -> Result<(u64, Map<String, Value>), Failure> {
-        self.read(|core| core.state().roots())
+        self.read(|core| core.state_mut().roots())
     }
 
     /// What a replica with this state vector misses, as one update, or the whole state; and the
@@ -123,8 +122,7 @@ impl Handle {
         if self.is_dropped() {
             return Err(self.ended());
         }
-        let encoded = catch_unwind(AssertUnwindSafe(|| core.diff(known)));
-        let bytes = encoded.map_err(|_| self.encode_broke())?;
+        let bytes = self.look(&mut core, |core| core.diff(known))?;
         self.readers.lock().skip_to_end(reader);
         self.touch();
         Ok(bytes)
@@ -157,12 +155,11 @@ impl Handle {
     /// As [`Handle::diff`].
     pub fn resync(&self, missed: &HashMap<u64, u32>) -> Result<Vec<u8>, Failure> {
         self.shared.metrics.relay.resyncs.inc();
-        let core = self.core();
+        let mut core = self.core();
         if self.is_dropped() {
             return Err(self.ended());
         }
-        let encoded = catch_unwind(AssertUnwindSafe(|| core.resync(missed)));
-        encoded.map_err(|_| self.encode_broke())
+        self.look(&mut core, |core| core.resync(missed))
     }
 
     /// Reads under the lock, with the count of entries at that moment.
@@ -173,8 +170,7 @@ impl Handle {
         }
         self.touch();
         let n = core.n();
-        let read = catch_unwind(AssertUnwindSafe(|| read(&mut core)));
-        Ok((n, read.map_err(|_| self.encode_broke())?))
+        Ok((n, self.look(&mut core, read)?))
     }
 
     /// Who is present, by client id.
@@ -198,11 +194,11 @@ impl Handle {
 
     /// The text of a root, if it is one.
     pub fn text(&self, root: &str) -> Option<String> {
-        self.core().state().text(root)
+        self.core().state_mut().text(root)
     }
 
     /// The whole state as one update.
     pub fn encode(&self) -> Vec<u8> {
-        self.core().state().encode()
+        self.core().state_mut().encode()
     }
 }

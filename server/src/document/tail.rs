@@ -12,18 +12,8 @@ use sheaf_protocol::limits;
 use sheaf_protocol::scan;
 use sheaf_protocol::scan::Event;
 
+use super::fanout::{FRAMINGS_MAX, Framing, Piece};
 use super::readers::ReaderId;
-
-/// How many dialects can keep a framed copy of a chunk.
-pub const FRAMINGS_MAX: usize = 4;
-
-/// Turns an update into the bytes that sockets of one dialect are sent.
-pub trait Framing: Send + Sync {
-    /// The dialect's place among the framed copies, below [`FRAMINGS_MAX`].
-    fn slot(&self) -> usize;
-    /// Appends one update as whole frames.
-    fn frame_update(&self, update: &[u8], out: &mut Vec<u8>);
-}
 
 /// The updates of one submission.
 #[derive(Debug)]
@@ -51,18 +41,8 @@ impl Chunk {
         self.start + self.updates.len() as u64
     }
 
-    /// How many updates it holds.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// A chunk always holds something; for the sake of `len`.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
     /// The updates in order.
-    pub fn updates(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
             let update = &self.updates[start..end as usize];
@@ -74,7 +54,7 @@ impl Chunk {
     /// First clock of each client id that it has blocks of; found once, for all who miss it.
     pub fn clocks(&self) -> &[(u64, u32)] {
         self.clocks.get_or_init(|| {
-            let updates = self.updates().filter_map(|bytes| scan::update(bytes).ok());
+            let updates = self.iter().filter_map(|bytes| scan::update(bytes).ok());
             let sections = updates.flat_map(|update| {
                 update.events().filter_map(|event| match event {
                     Event::Section { client, clock, .. } => Some((client, clock)),
@@ -84,16 +64,21 @@ impl Chunk {
             sections.collect()
         })
     }
+}
 
-    /// The chunk as frames of a dialect, built by whoever needs it first.
-    pub fn framed(&self, framing: &dyn Framing) -> &Bytes {
+impl Piece for Chunk {
+    fn framed(&self, framing: &dyn Framing) -> &Bytes {
         self.framed[framing.slot()].get_or_init(|| {
             let mut out = Vec::with_capacity(self.updates.len() + self.ends.len() * 12);
-            for update in self.updates() {
+            for update in self.iter() {
                 framing.frame_update(update, &mut out);
             }
             Bytes::from(out)
         })
+    }
+
+    fn updates(&self) -> usize {
+        self.ends.len()
     }
 }
 

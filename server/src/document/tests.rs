@@ -11,15 +11,15 @@ use sheaf_protocol::scan;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use super::fanout::{Framing, Outlet, Piece};
 use super::handle::{Handle, Name, Shared};
 use super::ledger::{Ledger, Quota};
 use super::owners::Submitter;
-use super::readers::{Gathered, Outlet, ReaderId};
+use super::readers::{Gathered, ReaderId};
 use super::registry::{self, OpenError, Registry};
 use super::state::State;
 use super::state::tests::{BREAKS, typed};
 use super::submission::{Failure, Receipt, Submission};
-use super::tail::{Chunk, Framing};
 use super::turns::Work;
 use super::{awareness, load};
 use crate::metrics::Metrics;
@@ -113,9 +113,11 @@ pub(crate) struct Ear {
 }
 
 impl Outlet for Ear {
-    fn offer(&self, _: &Arc<Chunk>) -> bool {
+    fn reserve(&self) -> bool {
         false
     }
+
+    fn send(&self, _: &dyn Piece) {}
 
     fn wake(&self) {
         *self.woken.lock() += 1;
@@ -229,8 +231,9 @@ fn an_update_that_panics_is_quarantined_and_the_document_comes_back_without_it()
         let document = world.open("d").await;
         let (good, bad) = (join(&document), join(&document));
         submit(&document, good, &typed(7, &["fine"])).expect("taken");
-        let receipt = submit(&document, bad, &typed(8, &[BREAKS])).expect("answered");
-        assert!(receipt.refusal.is_some());
+        submit(&document, bad, &typed(8, &[BREAKS])).expect("accepted, to be integrated later");
+        assert!(!document.is_dropped());
+        assert_eq!(document.snapshot().err(), Some(Failure::Dropped), "looking finds out");
         assert!(document.is_dropped());
         let mut gathered = Gathered::default();
         document.gather(good, &mut gathered);
@@ -241,6 +244,13 @@ fn an_update_that_panics_is_quarantined_and_the_document_comes_back_without_it()
         let asides = world.ground.store.asides(again.key()).expect("read");
         assert!(matches!(asides.as_slice(), [one] if one.why == Why::Quarantined));
         assert_eq!(world.ground.shared.metrics.document.quarantined.get(), 1);
+        // It broke once, so now nothing waits, and who sends it again is found.
+        let (good, bad) = (join(&again), join(&again));
+        submit(&again, good, &typed(9, &["and "])).expect("taken");
+        let receipt = submit(&again, bad, &typed(8, &[BREAKS])).expect("answered");
+        assert!(receipt.refusal.is_some());
+        let text = world.open("d").await.text("content").expect("a text");
+        assert!(text.contains("and ") && text.contains("fine"), "{text}");
     });
 }
 
@@ -301,11 +311,11 @@ fn a_dropped_document_is_never_written_down() {
         let document = world.open("d").await;
         let reader = join(&document);
         submit(&document, reader, &typed(7, &["fine"])).expect("taken");
-        submit(&document, reader, &typed(8, &[BREAKS])).expect("answered");
-        assert!(document.is_dropped());
+        submit(&document, reader, &typed(8, &[BREAKS])).expect("accepted");
         let Ground { shared, store, .. } = &world.ground;
         let made = super::checkpoint::write(&document, store, &shared.journal, true);
         assert!(!made.expect("no error"));
+        assert!(document.is_dropped(), "looking at it found out");
     });
 }
 
@@ -457,6 +467,8 @@ impl Framing for Plain {
     fn slot(&self) -> usize {
         0
     }
+
+    fn frame_presence(&self, _: &[awareness::Shown], _: &mut Vec<u8>) {}
 
     fn frame_update(&self, update: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(update);

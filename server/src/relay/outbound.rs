@@ -17,8 +17,7 @@ use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 
 use super::stream::Stream;
-use crate::document::readers::Outlet;
-use crate::document::tail::{Chunk, Framing};
+use crate::document::fanout::{Framing, Outlet, Piece};
 use crate::metrics::{Direction, MessageKind, Metrics};
 
 /// Small chunks are copied together up to this size, to go out in one call.
@@ -31,12 +30,22 @@ thread_local! {
     static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// What stands between a writer and the socket.
+#[derive(Debug, Default)]
+struct Way {
+    /// What the socket did not take. While it is not empty, publishers stay away.
+    waiting: VecDeque<Bytes>,
+    /// A publisher is about to write: the session stays away.
+    is_reserved: bool,
+    /// The session wanted to write meanwhile, and is to be woken.
+    is_wanted: bool,
+}
+
 /// A socket's sending half.
 pub struct Outbound {
     stream: Stream,
     framing: &'static dyn Framing,
-    /// What the socket did not take. While it is locked or not empty, publishers stay away.
-    waiting: Mutex<VecDeque<Bytes>>,
+    way: Mutex<Way>,
     /// The session's task.
     waker: AtomicWaker,
     metrics: Arc<Metrics>,
@@ -49,15 +58,18 @@ pub struct Outbound {
 impl Outbound {
     /// Takes the socket.
     pub fn new(stream: Stream, framing: &'static dyn Framing, metrics: Arc<Metrics>) -> Self {
-        let (waiting, waker, taken) = (Mutex::default(), AtomicWaker::new(), AtomicU64::new(0));
+        let (way, waker, taken) = (Mutex::default(), AtomicWaker::new(), AtomicU64::new(0));
         let is_due = AtomicBool::new(false);
-        Self { stream, framing, waiting, waker, metrics, taken, is_due }
+        Self { stream, framing, way, waker, metrics, taken, is_due }
     }
 
-    /// Counts a chunk that leaves here.
-    pub fn count(&self, chunk: &Chunk, bytes: usize) {
+    /// Counts a piece that leaves here.
+    pub fn count(&self, piece: &dyn Piece, bytes: usize) {
         let metrics = &self.metrics.relay;
-        metrics.messages(Direction::Out, MessageKind::Update).inc_by(chunk.len() as u64);
+        match piece.updates() {
+            0 => metrics.messages(Direction::Out, MessageKind::Awareness).inc(),
+            updates => metrics.messages(Direction::Out, MessageKind::Update).inc_by(updates as u64),
+        };
         metrics.bytes(Direction::Out).inc_by(bytes as u64);
     }
 
@@ -106,21 +118,28 @@ impl Outbound {
     }
 
     /// Writes what waits and then what `fill` brings, until the socket is full (`Pending`) or
-    /// nothing is left, not even in the buffers of TLS. `fill` runs only when nothing waits, and
-    /// under the lock that keeps publishers away, so that what it gathers keeps its place.
+    /// nothing is left, not even in the buffers of TLS. `fill` runs once, only when nothing waits,
+    /// and under the lock that keeps publishers away, so that what it gathers keeps its place.
+    /// While a publisher has the way reserved nothing is done; it wakes the session after.
     ///
     /// # Errors
     /// The socket is gone.
     pub fn poll_drain(
         &self,
         cx: &mut Context<'_>,
-        mut fill: impl FnMut(&mut Filling<'_>) -> bool,
+        fill: impl FnOnce(&mut Filling<'_>),
     ) -> Poll<io::Result<()>> {
-        let mut waiting = self.waiting.lock();
+        let mut way = self.way.lock();
+        if way.is_reserved {
+            way.is_wanted = true;
+            return Poll::Pending;
+        }
+        let waiting = &mut way.waiting;
+        let mut fill = Some(fill);
         loop {
             while !waiting.is_empty() {
-                match self.try_write_first(&waiting) {
-                    Ok(sent) => drop_first(&mut waiting, sent),
+                match self.try_write_first(waiting) {
+                    Ok(sent) => drop_first(waiting, sent),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
                         if self.stream.poll_write_ready(cx)?.is_pending() {
                             return Poll::Pending;
@@ -129,23 +148,21 @@ impl Outbound {
                     Err(error) => return Poll::Ready(Err(error)),
                 }
             }
-            let is_more = JOINED.with_borrow_mut(|joined| {
+            // It takes everything there is, and what comes later wakes the session.
+            let Some(fill) = fill.take() else { return self.stream.poll_flush(cx) };
+            JOINED.with_borrow_mut(|joined| {
                 // A panic may have left another session's bytes.
                 joined.clear();
-                let mut filling = Filling { joined, waiting: &mut waiting };
-                let is_more = fill(&mut filling);
+                let mut filling = Filling { joined, waiting };
+                fill(&mut filling);
                 filling.finish(self);
-                is_more
             });
-            if !is_more && waiting.is_empty() {
-                return self.stream.poll_flush(cx);
-            }
         }
     }
 
     /// True while the socket has not taken everything.
     pub fn has_waiting(&self) -> bool {
-        !self.waiting.lock().is_empty() || self.stream.has_unflushed()
+        !self.way.lock().waiting.is_empty() || self.stream.has_unflushed()
     }
 }
 
@@ -212,29 +229,28 @@ impl Filling<'_> {
 }
 
 impl Outlet for Outbound {
-    fn offer(&self, chunk: &Arc<Chunk>) -> bool {
-        let Some(mut waiting) = self.waiting.try_lock() else { return false };
-        if !waiting.is_empty() {
-            return false;
+    fn reserve(&self) -> bool {
+        let Some(mut way) = self.way.try_lock() else { return false };
+        let is_free = way.waiting.is_empty() && !way.is_reserved;
+        way.is_reserved |= is_free;
+        is_free
+    }
+
+    fn send(&self, piece: &dyn Piece) {
+        let frames = piece.framed(self.framing);
+        // Full or gone: the session finds out by itself, when it tries the same.
+        let sent = self.try_write(frames).unwrap_or(0);
+        self.count(piece, frames.len());
+        let is_whole = sent == frames.len();
+        let mut way = self.way.lock();
+        way.is_reserved = false;
+        if !is_whole {
+            way.waiting.push_back(frames.slice(sent..));
         }
-        let frames = chunk.framed(self.framing);
-        match self.try_write(frames) {
-            Ok(sent) if sent == frames.len() => {
-                self.count(chunk, frames.len());
-                if self.stream.has_unflushed() {
-                    self.waker.wake();
-                }
-                true
-            }
-            Ok(sent) => {
-                self.count(chunk, frames.len());
-                waiting.push_back(frames.slice(sent..));
-                drop(waiting);
-                self.waker.wake();
-                true
-            }
-            // Full or gone: the session finds out by itself.
-            Err(_) => false,
+        let is_wanted = std::mem::take(&mut way.is_wanted);
+        drop(way);
+        if is_wanted || !is_whole || self.stream.has_unflushed() {
+            self.waker.wake();
         }
     }
 

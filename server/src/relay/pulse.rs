@@ -16,7 +16,7 @@ use slab::Slab;
 use tokio_util::sync::CancellationToken;
 
 use super::outbound::Outbound;
-use crate::document::readers::Outlet;
+use crate::document::fanout::Outlet;
 
 /// How often a session is woken. Stock clients close after 30 s without a frame: two ticks are
 /// less, in the worst case.

@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 
 use parking_lot::Mutex;
 use rustls::ServerConnection;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connection. Dropping one that speaks TLS says so to the peer (`close_notify`).
@@ -61,8 +62,12 @@ impl Stream {
     #[inline]
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Tcp(socket) => socket.try_read(into),
-            Stream::Unix(socket) => socket.try_read(into),
+            Stream::Tcp(socket) => receive(&SockRef::from(socket), into, |receive| {
+                socket.try_io(Interest::READABLE, receive)
+            }),
+            Stream::Unix(socket) => receive(&SockRef::from(socket), into, |receive| {
+                socket.try_io(Interest::READABLE, receive)
+            }),
             Stream::Tls(tls) => tls.try_read(into),
         }
     }
@@ -144,6 +149,25 @@ impl Stream {
             Stream::Unix(socket) => socket.try_write_vectored(parts),
             Stream::Tls(_) => Err(ErrorKind::Unsupported.into()),
         }
+    }
+}
+
+/// One `recv`. One that leaves room has emptied the socket, so its readiness is taken back here and
+/// now: the call that would only find that out costs as much as one that brings something.
+fn receive(
+    socket: &SockRef<'_>,
+    into: &mut [u8],
+    try_io: impl FnOnce(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()>,
+) -> io::Result<usize> {
+    let mut got = None;
+    let tried = try_io(&mut || {
+        let read = (&**socket).read(into)?;
+        got = Some(read);
+        if (1..into.len()).contains(&read) { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match got {
+        Some(read) => Ok(read),
+        None => tried.map(|()| 0),
     }
 }
 

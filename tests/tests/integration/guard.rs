@@ -87,7 +87,7 @@ fn a_document_outlives_every_hostile_update() {
                 state.integrate(plan).unwrap_or_else(|error| panic!("{}: {error}", vector.name));
             }
         }
-        drive::check_survives(&state);
+        drive::check_survives(&mut state);
         for (root, expected) in
             vector.roots.keys().filter_map(|root| Some((root, state.text(root)?)))
         {

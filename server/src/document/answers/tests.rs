@@ -23,27 +23,27 @@ fn vector(entries: &[(u64, u32)]) -> Vec<u8> {
 
 #[test]
 fn a_crowd_is_sent_the_same_bytes() {
-    let state = written();
+    let mut state = written();
     let mut answers = Answers::default();
     let nothing = scan::state_vector(&[0]).expect("scans");
     assert_eq!(answers.kept(&state, &nothing), None, "nobody has asked yet");
-    let first = answers.diff(&state, &nothing);
-    let second = answers.diff(&state, &nothing);
+    let first = answers.diff(&mut state, &nothing);
+    let second = answers.diff(&mut state, &nothing);
     assert_eq!(first.as_ptr(), second.as_ptr(), "encoded once");
 
     let all = vector(&[(7, 7), (8, 9)]);
     let all = scan::state_vector(&all).expect("scans");
-    let rest = answers.diff(&state, &all);
+    let rest = answers.diff(&mut state, &all);
     assert_eq!(answers.kept(&state, &all).expect("kept").as_ptr(), rest.as_ptr());
     assert_eq!(*rest, [0, 0], "no blocks and no deletions");
 }
 
 #[test]
 fn an_answer_for_everything_is_for_nobody_who_lacks_a_block() {
-    let state = written();
+    let mut state = written();
     let mut answers = Answers::default();
     let all = vector(&[(8, 7), (7, 7)]);
-    answers.diff(&state, &scan::state_vector(&all).expect("scans"));
+    answers.diff(&mut state, &scan::state_vector(&all).expect("scans"));
     for lacking in [
         vector(&[(7, 6), (8, 7)]),
         vector(&[(7, 7)]),
@@ -53,7 +53,7 @@ fn an_answer_for_everything_is_for_nobody_who_lacks_a_block() {
     ] {
         let known = scan::state_vector(&lacking).expect("scans");
         assert_eq!(answers.kept(&state, &known), None, "{lacking:?}");
-        assert!(answers.diff(&state, &known).len() > 2, "{lacking:?}");
+        assert!(answers.diff(&mut state, &known).len() > 2, "{lacking:?}");
     }
 }
 
@@ -68,9 +68,9 @@ fn the_vector_is_that_of_the_state() {
 
 #[test]
 fn what_nobody_asks_for_is_given_back() {
-    let state = written();
+    let mut state = written();
     let mut answers = Answers::default();
-    answers.whole(&state);
+    answers.whole(&mut state);
     for _ in 0..LOOKS_KEPT {
         assert!(!answers.is_stale());
     }

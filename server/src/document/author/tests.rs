@@ -42,7 +42,7 @@ fn edited(doc: &Doc, edit: impl FnOnce(&mut yrs::TransactionMut<'_>)) -> Vec<u8>
 fn follow(handle: &Handle, reader: ReaderId, doc: &Doc) -> usize {
     let mut gathered = Gathered::default();
     handle.gather(reader, &mut gathered);
-    let updates = gathered.chunks.iter().flat_map(|chunk| chunk.updates());
+    let updates = gathered.chunks.iter().flat_map(|chunk| chunk.iter());
     updates.map(|update| apply(doc, update)).count()
 }
 

@@ -1,5 +1,4 @@
 use proptest::prelude::*;
-use sheaf_protocol::plan::levels::Levels;
 use sheaf_protocol::varint;
 use yrs::{Array, Map, Text, TextPrelim, Xml, XmlElementPrelim, XmlFragment};
 
@@ -248,19 +247,12 @@ fn strings_between_nested_types_do_not_hide_their_depth() {
     // A type's origin is a string that lives in the type before it: each pair is a level deeper,
     // by way of the path that joins appends.
     let mut state = State::new();
-    let mut scratch = Vec::new();
     let mut clock = 0;
     let mut take_one = |bytes: Vec<u8>| -> bool {
         let update = scan::update(&bytes).expect("scans");
         let Ok(plan) = state.plan(&update, Source::Update) else { return false };
         let plan = plan.expect("no gap");
-        match single_insert(&update) {
-            Some(block) => {
-                let run = Run::new(&update, block, plan.levels);
-                state.integrate_run(run, &mut scratch).expect("merges");
-            }
-            None => drop(state.integrate(plan).expect("merges")),
-        }
+        state.accept(plan, single_insert(&update).as_ref()).expect("accepted");
         true
     };
     assert!(take_one(vec![1, 1, 9, 0, 7, 1, 1, b't', 0, 0]));
@@ -319,7 +311,7 @@ fn deletions_are_looked_up() {
     let mut state = State::new();
     insert_into(&mut state, "hello world");
     take(&mut state, &[0, 1, 5, 2, 0, 2, 4, 3], Source::Update).unwrap();
-    let lacks = |ranges: &[u8]| {
+    let mut lacks = |ranges: &[u8]| {
         let bytes = [&[0, 1, 5, (ranges.len() / 2) as u8], ranges].concat();
         state.lacks_deletes(&scan::update(&bytes).unwrap())
     };
@@ -357,23 +349,20 @@ fn chained_appends_joined_are_the_same_document() {
         })
         .collect();
     take(&mut joined, &first, Source::Update).unwrap();
-    let mut run: Option<Run<'_>> = None;
-    let mut scratch = Vec::new();
+    let mut extended = 0;
     for bytes in &updates {
         take(&mut one_by_one, bytes, Source::Update);
         let update = scan::update(bytes).unwrap();
         let Some(block) = single_insert(&update) else { continue };
-        if run.as_mut().is_some_and(|run| run.extend(&block)) {
+        if joined.extend(&update, &block) {
+            extended += 1;
             continue;
         }
-        if let Some(run) = run.take() {
-            joined.integrate_run(run, &mut scratch).unwrap();
-        }
-        if joined.plan(&update, Source::Update).unwrap().is_some() {
-            run = Some(Run::new(&update, block, Levels::default()));
+        if let Some(plan) = joined.plan(&update, Source::Update).unwrap() {
+            joined.accept(plan, Some(&block)).expect("accepted");
         }
     }
-    joined.integrate_run(run.unwrap(), &mut scratch).unwrap();
+    assert!(extended > 10, "{extended}");
     assert_eq!(joined.encode(), one_by_one.encode());
     assert_eq!(joined.clocks(), one_by_one.clocks());
 }

@@ -8,7 +8,7 @@ use sheaf_protocol::frame;
 use sheaf_protocol::varint;
 
 use crate::document::awareness::Shown;
-use crate::document::tail::Framing;
+use crate::document::fanout::Framing;
 use crate::relay::websocket::{Opcode, frame_header, write_binary};
 
 /// The dialect; it has no state.
@@ -21,7 +21,19 @@ impl Framing for YWebsocket {
     }
 
     fn frame_update(&self, update: &[u8], out: &mut Vec<u8>) {
-        message(out, update.len(), |payload| frame::write_update(payload, update));
+        frame_header(Opcode::Binary, frame::update_len(update.len()), out);
+        frame::write_update(out, update);
+    }
+
+    fn frame_presence(&self, shown: &[Shown], out: &mut Vec<u8>) {
+        let mut entries = Vec::new();
+        varint::write_uint(&mut entries, shown.len() as u64);
+        for entry in shown {
+            varint::write_uint(&mut entries, entry.client);
+            varint::write_uint(&mut entries, u64::from(entry.clock));
+            varint::write_text(&mut entries, entry.state.as_deref().unwrap_or("null"));
+        }
+        message(out, entries.len(), |payload| frame::write_awareness(payload, &entries));
     }
 }
 
@@ -37,18 +49,6 @@ impl YWebsocket {
         frame::write_step2_head(&mut head, update_len);
         frame_header(Opcode::Binary, head.len() + update_len, out);
         out.extend_from_slice(&head);
-    }
-
-    /// Shows presence.
-    pub fn write_awareness(&self, shown: &[Shown], out: &mut Vec<u8>) {
-        let mut entries = Vec::new();
-        varint::write_uint(&mut entries, shown.len() as u64);
-        for entry in shown {
-            varint::write_uint(&mut entries, entry.client);
-            varint::write_uint(&mut entries, u64::from(entry.clock));
-            varint::write_text(&mut entries, entry.state.as_deref().unwrap_or("null"));
-        }
-        message(out, entries.len(), |payload| frame::write_awareness(payload, &entries));
     }
 
     /// Gives message 102 back: everything before it is durable.

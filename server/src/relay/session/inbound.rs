@@ -97,7 +97,7 @@ impl Session {
     /// Acts on the bytes just read, after those of an incomplete frame.
     pub(super) fn take_in(&mut self, read: &mut [u8]) -> Result<(), Ending> {
         if !read.is_empty() {
-            self.timing.received(self.relay.clock.now());
+            self.timing.received();
         }
         self.relay.metrics.relay.bytes(Direction::In).inc_by(read.len() as u64);
         if self.inbox.is_empty() {
@@ -184,7 +184,11 @@ impl Session {
                 Message::Awareness(bytes) => {
                     self.count(MessageKind::Awareness);
                     let frame = scan::awareness(bytes)?;
-                    self.document.present(self.reader, &self.grant.principal, &frame);
+                    let document = &self.document;
+                    if let Some(at) = document.present(self.reader, &self.grant.principal, &frame) {
+                        self.timing.tell_at(&self.relay.clock, at);
+                        self.wake();
+                    }
                     continue;
                 }
                 other => {

@@ -29,8 +29,9 @@ use super::dialect::ywebsocket::YWebsocket;
 use super::outbound::{Filling, Outbound};
 use super::websocket::{Assembler, write_close, write_ping};
 use crate::auth::{Grant, Leash};
+use crate::document::fanout::{Framing, Outlet, Piece};
 use crate::document::handle::Handle;
-use crate::document::readers::{Gathered, Notices, Outlet, ReaderId};
+use crate::document::readers::{Gathered, Notices, ReaderId};
 use crate::document::submission::Failure;
 use crate::memory::Permit;
 use crate::metrics::{Direction, MessageKind};
@@ -250,18 +251,7 @@ impl Session {
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Ending> {
         let out = Arc::clone(&self.out);
         let mut failed = None;
-        let drained = out.poll_drain(cx, |filling| {
-            if failed.is_some() {
-                return false;
-            }
-            match self.fill(filling) {
-                Ok(bytes) => bytes > 0,
-                Err(ending) => {
-                    failed = Some(ending);
-                    false
-                }
-            }
-        });
+        let drained = out.poll_drain(cx, |filling| failed = self.fill(filling).err());
         if let Some(ending) = failed {
             return Err(ending);
         }
@@ -272,29 +262,27 @@ impl Session {
         }
     }
 
-    /// Hands over own replies and everything the document has for this reader. Returns how many
-    /// bytes.
-    fn fill(&mut self, filling: &mut Filling<'_>) -> Result<usize, Ending> {
+    /// Hands over own replies and everything the document has for this reader.
+    fn fill(&mut self, filling: &mut Filling<'_>) -> Result<(), Ending> {
         let mut sent = match self.question.take() {
             Some(question) => self.answer(&question, filling)?,
             None => 0,
         };
         let mut gathered = GATHERED.take();
         self.document.gather(self.reader, &mut gathered);
-        let heard = self.heed(gathered.notices);
-        if heard.is_err() {
-            return heard.map(|()| 0);
-        }
+        self.heed(gathered.notices)?;
         if let Some(missed) = gathered.missed.take() {
             let update = self.encode(|document| document.resync(&missed))?;
             sent += self.push_step2(&Bytes::from(update), filling);
         }
         if !gathered.shown.is_empty() {
             self.said(MessageKind::Awareness);
-            DIALECT.write_awareness(&gathered.shown, &mut self.replies);
+            DIALECT.frame_presence(&gathered.shown, &mut self.replies);
         }
         sent += self.replies.len();
-        self.relay.metrics.relay.bytes(Direction::Out).inc_by(sent as u64);
+        if sent > 0 {
+            self.relay.metrics.relay.bytes(Direction::Out).inc_by(sent as u64);
+        }
         filling.push(&self.replies);
         self.replies.clear();
         if self.replies.capacity() > REPLY_BYTES_KEPT {
@@ -302,13 +290,12 @@ impl Session {
         }
         for chunk in &gathered.chunks {
             let frames = chunk.framed(&DIALECT);
-            sent += frames.len();
-            self.out.count(chunk, frames.len());
+            self.out.count(&**chunk, frames.len());
             filling.push_shared(frames);
         }
         gathered.clear();
         GATHERED.set(gathered);
-        Ok(sent)
+        Ok(())
     }
 
     /// Answers a state vector: before anything that was published after it was looked at.
@@ -402,11 +389,8 @@ impl Session {
     /// unread input is reset, and the client would never see the code.
     fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let out = Arc::clone(&self.out);
-        let drained = out.poll_drain(cx, |filling| {
-            let is_more = !self.replies.is_empty();
-            filling.push(&std::mem::take(&mut self.replies));
-            is_more
-        });
+        let drained =
+            out.poll_drain(cx, |filling| filling.push(&std::mem::take(&mut self.replies)));
         if let Poll::Ready(Err(_)) = drained {
             return Poll::Ready(());
         }

@@ -38,6 +38,8 @@ fn timer(clock: &Clock, time: Duration) -> Timer {
 /// What a session measures between ticks.
 pub(super) struct Timing {
     deadline: Option<Timer>,
+    /// When the document's readers are to be told who is where: this session saw to it first.
+    telling: Option<Timer>,
     /// Bytes the socket had taken at the last tick.
     taken: u64,
     /// Since when a large message is arriving, and the most bytes it was known to have.
@@ -45,6 +47,8 @@ pub(super) struct Timing {
     /// It waits for memory, unread: its silence is ours.
     is_waiting: bool,
     heard: Moment,
+    /// Something came since the last tick; when exactly is not worth reading the clock for.
+    has_heard: bool,
     /// Silent for longer than the client is left alone, and pinged for it.
     is_pinged: bool,
     blocked_ticks: u32,
@@ -54,10 +58,12 @@ impl Timing {
     pub(super) fn new(clock: &Clock) -> Self {
         Self {
             deadline: None,
+            telling: None,
             taken: 0,
             arriving: None,
             is_waiting: false,
             heard: clock.now(),
+            has_heard: false,
             is_pinged: false,
             blocked_ticks: 0,
         }
@@ -76,9 +82,12 @@ impl Timing {
         self.is_waiting = false;
     }
 
-    pub(super) fn received(&mut self, now: Moment) {
-        self.heard = now;
-        self.is_pinged = false;
+    pub(super) fn received(&mut self) {
+        self.has_heard = true;
+    }
+
+    pub(super) fn tell_at(&mut self, clock: &Clock, moment: Moment) {
+        self.telling = Some(timer(clock, moment.since(clock.now())));
     }
 
     pub(super) fn hold(&mut self, clock: &Clock) {
@@ -107,6 +116,11 @@ impl Session {
         if self.out.take_beat() {
             self.tick()?;
         }
+        let telling = self.timing.telling.as_mut();
+        if telling.is_some_and(|telling| telling.as_mut().poll(cx).is_ready()) {
+            self.timing.telling = None;
+            self.document.tell();
+        }
         if std::mem::take(&mut self.is_answered) && self.held.is_some() {
             self.submit_held(false)?;
         }
@@ -134,6 +148,10 @@ impl Session {
         };
         if self.timing.arriving.is_some_and(is_overdue) {
             return Err(Ending::Told(Code::Timeout, "a message took too long to arrive"));
+        }
+        if std::mem::take(&mut self.timing.has_heard) {
+            self.timing.heard = now;
+            self.timing.is_pinged = false;
         }
         let silence = now.since(self.timing.heard);
         let is_silent = silence >= self.relay.limits.ping_idle;

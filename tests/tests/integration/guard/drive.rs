@@ -40,7 +40,7 @@ pub(crate) fn drive(bytes: &[u8], held: Option<&[u8]>, source: Source) -> Outcom
         Ok(_) => {}
         Err(refusal) => return refused(&refusal),
     }
-    check_survives(&state);
+    check_survives(&mut state);
     Outcome::Merged
 }
 
@@ -53,7 +53,7 @@ fn refused(refusal: &Refusal) -> Outcome {
 }
 
 /// A joining client, a checkpoint and a restart all find the same document.
-pub(crate) fn check_survives(state: &State) {
+pub(crate) fn check_survives(state: &mut State) {
     let encoded = state.encode();
     let mut restarted = State::new();
     restarted.replay(&encoded).expect("a document reads its own encoding");

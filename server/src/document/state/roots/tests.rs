@@ -75,9 +75,9 @@ fn every_kind_of_root_is_read() {
 
 #[test]
 fn reading_changes_nothing_of_what_is_encoded() {
-    let state = everything();
+    let mut state = everything();
     let before = state.encode();
-    let named = |name: &str| {
+    let mut named = |name: &str| {
         state.roots();
         state.content(name);
         state.text(name);
@@ -92,8 +92,8 @@ fn reading_changes_nothing_of_what_is_encoded() {
 
 #[test]
 fn the_text_is_the_configured_root_or_the_one_that_has_content() {
-    let state = everything();
-    let content = |name| state.content(name);
+    let mut state = everything();
+    let mut content = |name| state.content(name);
     let text = "a 😀 text".to_owned();
     assert_eq!(content("content"), Content::Text { root: "content".to_owned(), text });
     assert_eq!(content("list"), Content::Other { root: "list".to_owned() });
@@ -101,10 +101,10 @@ fn the_text_is_the_configured_root_or_the_one_that_has_content() {
     assert_eq!(content("gone"), Content::Other { root: all.clone() });
     assert_eq!(content("none"), Content::Other { root: all });
     assert_eq!(State::new().content("content"), Content::Empty);
-    let monaco = received(|txn| txn.get_or_insert_text("monaco").insert(txn, 0, "x"));
+    let mut monaco = received(|txn| txn.get_or_insert_text("monaco").insert(txn, 0, "x"));
     let one = Content::Text { root: "monaco".to_owned(), text: "x".to_owned() };
     assert_eq!(monaco.content("content"), one);
-    let both = received(|txn| {
+    let mut both = received(|txn| {
         txn.get_or_insert_text("both").insert(txn, 0, "x");
         txn.get_or_insert_array("both").push_back(txn, 1);
     });
@@ -113,7 +113,7 @@ fn the_text_is_the_configured_root_or_the_one_that_has_content() {
 
 #[test]
 fn the_deepest_document_that_is_let_in_can_be_read_on_a_small_stack() {
-    let state = received(|txn| {
+    let mut state = received(|txn| {
         let mut map = txn.get_or_insert_map("map");
         for _ in 1..TYPE_DEPTH_MAX {
             map = map.insert(txn, "in", MapPrelim::default());

@@ -56,6 +56,10 @@ bench: tools peers ## measure Sheaf beside its floor and its peers, write docs/b
 .PHONY: peers
 peers: $(PEERS) ## install the servers that Sheaf is measured beside; what fails is left out
 
+.PHONY: steps
+steps: ## what each step of an update's way costs, measured on a release build
+	cargo run --quiet --release --locked --package sheaf-tests --bin steps
+
 .PHONY: docs
 docs: ## write docs/configuration.md anew from the configuration's types
 	cargo run --quiet --locked --package sheaf-server -- config schema --markdown > "$(TARGET_DIR)/configuration.md"

@@ -606,5 +606,6 @@ fn a_reader_that_stalls_is_brought_up_to_date_by_a_difference() {
 fn an_idle_session_and_its_document_stay_small() {
     assert!(size_of::<Session>() <= 384, "session: {}", size_of::<Session>());
     assert!(size_of::<Outbound>() <= 160, "outbound: {}", size_of::<Outbound>());
-    assert!(size_of::<Handle>() <= 800, "document: {}", size_of::<Handle>());
+    // 88 bytes of it are what waits, who may go on with it, and what readers were last told.
+    assert!(size_of::<Handle>() <= 832, "document: {}", size_of::<Handle>());
 }

@@ -4,7 +4,8 @@
 //! content, or when it has become much. Called by `handle` (live), `load` and `checkpoint` (from
 //! the store), and by fuzzers and simulations, without a socket, a clock or a disk. It and its
 //! parts are the only modules that name `yrs`, and they give it nothing that `protocol::scan` and
-//! `plan` have not passed. Never lets the library keep content pending, never decides who may write.
+//! `plan` have not passed. Never lets the library keep content pending, never decides who may
+//! write.
 
 mod compare;
 pub mod fork;

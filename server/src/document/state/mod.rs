@@ -190,6 +190,12 @@ impl State {
         self.broken().map_or(Ok(()), |_| Err(refusal(Code::Internal, what)))
     }
 
+    /// Bytes of what was accepted and is not integrated.
+    #[cfg(test)]
+    fn waiting_bytes(&self) -> usize {
+        self.pending.as_ref().map_or(0, |pending| pending.bytes())
+    }
+
     /// Gives back memory that a document in use keeps.
     pub fn shrink(&mut self) {
         self.settle();

@@ -18,7 +18,7 @@ const UPDATES_MAX: usize = 64;
 /// So many bytes are integrated at once, and an update this large right away.
 const BYTES_MAX: usize = 16 * 1024;
 
-/// A run is closed at this length.
+/// A run grows to this length, and what would make it longer begins another.
 const RUN_BYTES_MAX: usize = 4 * 1024;
 
 /// The updates that wait.
@@ -66,7 +66,12 @@ impl Pending {
 
     /// True when it is time to integrate them.
     pub fn is_full(&self) -> bool {
-        self.ends.len() >= UPDATES_MAX || self.bytes.len() >= BYTES_MAX
+        self.ends.len() >= UPDATES_MAX || self.bytes() >= BYTES_MAX
+    }
+
+    /// Bytes of all that waits.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len() + self.run.as_ref().map_or(0, |run| run.text.len())
     }
 
     /// Adds an update; `insert` is its only block, if that is all it does and all of it is new.
@@ -173,13 +178,14 @@ impl Run {
         let is_next = block.id.client == self.client
             && block.id.clock == self.end
             && block.origin == Some(last)
-            && block.right_origin == self.right_origin
-            && self.text.len() < RUN_BYTES_MAX;
-        if let (true, Content::String(text)) = (is_next, block.content) {
-            self.text.push_str(text);
-            self.end = block.end();
+            && block.right_origin == self.right_origin;
+        let Content::String(text) = block.content else { return false };
+        if !is_next || self.text.len() + text.len() > RUN_BYTES_MAX {
+            return false;
         }
-        is_next
+        self.text.push_str(text);
+        self.end = block.end();
+        true
     }
 
     /// Appends the run as one update.

@@ -368,6 +368,27 @@ fn chained_appends_joined_are_the_same_document() {
 }
 
 #[test]
+fn what_waits_is_a_few_pages_however_large_the_updates_are() {
+    let doc = client(9);
+    let mut state = State::new();
+    let page = "0123456789".repeat(100_000);
+    let parts = ["a", page.as_str(), "b", page.as_str(), "c"];
+    let mut at = 0;
+    for part in parts {
+        let bytes = insert(&doc, at, part);
+        at += part.len() as u32;
+        let update = scan::update(&bytes).unwrap();
+        let block = single_insert(&update).unwrap();
+        if !state.extend(&update, &block) {
+            let plan = state.plan(&update, Source::Update).unwrap().unwrap();
+            state.accept(plan, Some(&block)).expect("accepted");
+        }
+        assert!(state.waiting_bytes() <= 32 * 1024, "{} wait", state.waiting_bytes());
+    }
+    assert_eq!(state.text("content"), Some(parts.concat()));
+}
+
+#[test]
 fn a_state_vector_within_an_emoji_is_answered() {
     let mut state = State::new();
     insert_into(&mut state, "a🙂b");

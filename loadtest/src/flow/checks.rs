@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::{Document, Shape};
+use crate::bot::account::Seen;
 use crate::bot::replica::{self, rebuild};
 use crate::outcome::Check;
 use crate::target::Target;
@@ -13,16 +14,11 @@ pub(super) async fn checks(
     target: &Target,
     documents: &[Rc<Document>],
 ) -> Vec<Check> {
-    let (mut sent, mut lost, mut repeated, mut late) = (0, 0, 0, 0);
-    let (mut rebuilt, mut differing) = (0, 0);
-    let mut newcomers = Newcomers::default();
+    let mut tally = Tally::default();
     for (number, document) in documents.iter().enumerate() {
         for account in &document.accounts {
             let account = account.borrow();
-            sent += u64::from(document.sent());
-            lost += u64::from(document.sent().saturating_sub(account.seen.received()));
-            repeated += account.seen.repeated;
-            late += account.seen.late;
+            tally.count(document.sent(), &account.seen);
         }
         let kept = document.accounts.iter().filter(|account| account.borrow().updates.is_some());
         let is_first = number == 0 && !target.is_floor;
@@ -32,23 +28,60 @@ pub(super) async fn checks(
         let expected = rebuild(document.updates(shape.seed.as_deref()));
         for account in kept {
             let account = account.borrow();
-            rebuilt += 1;
-            differing += u32::from(rebuild(account.updates.iter().flatten()) != expected);
+            tally.compare(rebuild(account.updates.iter().flatten()) == expected);
         }
         if !target.is_floor {
-            newcomers.ask(target, &document.room, expected.as_deref()).await;
+            tally.newcomers.ask(target, &document.room, expected.as_deref()).await;
         }
     }
     let failures = documents.first().map_or(0, |document| document.load.failures().len());
-    vec![
-        Check::new("nobody breaks off", failures == 0, format!("{failures} did")),
-        Check::new("nothing lost", lost == 0, format!("{lost} of {sent} lost")),
-        Check::new("in order", late == 0, format!("{late} came after a later one")),
-        // Harmless to a replica, but work for it.
-        Check::new("repeats", true, format!("{repeated} came twice")),
-        Check::new("replicas equal", differing == 0, format!("{differing} of {rebuilt} differ")),
-        newcomers.check(target),
-    ]
+    tally.checks(failures, target)
+}
+
+/// What came of a flow, over everybody in it.
+#[derive(Default)]
+pub(crate) struct Tally {
+    sent: u64,
+    lost: u64,
+    repeated: u64,
+    late: u64,
+    rebuilt: u32,
+    differing: u32,
+    pub(crate) newcomers: Newcomers,
+}
+
+impl Tally {
+    /// Somebody was sent so many, and saw these.
+    pub(crate) fn count(&mut self, sent: u32, seen: &Seen) {
+        self.sent += u64::from(sent);
+        self.lost += u64::from(sent.saturating_sub(seen.received()));
+        self.repeated += seen.repeated;
+        self.late += seen.late;
+    }
+
+    /// A replica was rebuilt.
+    pub(crate) fn compare(&mut self, is_equal: bool) {
+        self.rebuilt += 1;
+        self.differing += u32::from(!is_equal);
+    }
+
+    /// All checks, where so many broke off.
+    pub(crate) fn checks(self, failures: usize, target: &Target) -> Vec<Check> {
+        let Self { sent, lost, repeated, late, rebuilt, differing, newcomers } = self;
+        vec![
+            Check::new("nobody breaks off", failures == 0, format!("{failures} did")),
+            Check::new("nothing lost", lost == 0, format!("{lost} of {sent} lost")),
+            Check::new("in order", late == 0, format!("{late} came after a later one")),
+            // Harmless to a replica, but work for it.
+            Check::new("repeats", true, format!("{repeated} came twice")),
+            Check::new(
+                "replicas equal",
+                differing == 0,
+                format!("{differing} of {rebuilt} differ"),
+            ),
+            newcomers.check(target),
+        ]
+    }
 }
 
 /// Clients that join when all is over.

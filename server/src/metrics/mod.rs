@@ -86,7 +86,7 @@ pub struct Document {
     pub unloads: Counter,
     /// Time to bring a document into memory.
     pub load_seconds: Histogram,
-    /// Time to merge the updates of one read into their document, journal write included.
+    /// Time to accept the updates of one read, journal write included; not every one is timed.
     pub apply_seconds: Histogram,
     /// Presence entries held.
     pub awareness_entries: Gauge,
@@ -312,7 +312,10 @@ fn document(names: &mut Names) -> Document {
         loads: names.counter("document_loads", "Documents brought into memory"),
         unloads: names.counter("document_unloads", "Documents dropped from memory when idle"),
         load_seconds: names.seconds("document_load", "Time to bring a document into memory"),
-        apply_seconds: names.seconds("update_apply", "Time to merge the updates of one read"),
+        apply_seconds: names.seconds(
+            "update_apply",
+            "Time to accept and write the updates of one read; about one in 8 is timed",
+        ),
         awareness_entries: names.gauge("awareness_entries", "Presence entries held"),
         quarantined: names.counter("quarantined", "Updates kept aside after a panic"),
         gaps: names.counter("gaps", "Frames that stood on something missing"),

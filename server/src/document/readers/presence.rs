@@ -170,8 +170,6 @@ impl Readers {
     pub fn forget_gone(&mut self) {
         let version = self.awareness.version();
         let seen = self.slab.iter().map(|(_, reader)| reader.seen).min().unwrap_or(version);
-        // What nobody has been told of yet is still to be.
-        let is_told = self.told.version >= version;
-        self.awareness.forget(if is_told { seen } else { seen.min(self.told.version) });
+        self.awareness.forget(seen);
     }
 }

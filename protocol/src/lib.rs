@@ -3,9 +3,11 @@
 //! The server and the client library call this crate; it calls nobody. The wire itself is described
 //! in `docs/protocol.md`, and `tests/fixtures/wire/` holds the bytes both must produce.
 
+mod chain;
 pub mod error;
 pub mod frame;
 pub mod ids;
+pub mod join;
 pub mod legacy;
 pub mod limits;
 pub mod plan;

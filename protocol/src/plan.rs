@@ -10,14 +10,13 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use self::chain::{JOINTS_MIN, goes_on};
 use self::levels::Levels;
+use crate::chain::{JOINTS_MIN, goes_on};
 use crate::error::Refusal;
 use crate::ids::Id;
 use crate::limits;
 use crate::scan::{Block, Content, Event, Events, Parent, Update};
 
-mod chain;
 pub mod levels;
 mod rewrite;
 
@@ -112,20 +111,13 @@ pub fn plan<'a>(
 /// What most updates are, decided without an allocation: one block of text, all of it new, whose
 /// neighbours are held, in a document without nested types. Anything else takes the walk.
 fn plain(update: &Update<'_>, clocks: &Clocks, levels: &Levels) -> Option<Span> {
-    if update.sections() != 1 || update.blocks() != 1 || !levels.is_empty() {
-        return None;
-    }
-    let mut events = update.events();
-    let (_, Event::Block(block), None) = (events.next()?, events.next()?, events.next()) else {
-        return None;
-    };
+    let block = update.text().filter(|_| levels.is_empty())?;
     let Id { client, clock } = block.id;
     let is_held = |id: Id| match id.client == client {
         true => id.clock < clock,
         false => clocks.get(&id.client).is_some_and(|held| id.clock < *held),
     };
-    let is_plain = matches!(block.content, Content::String(_))
-        && !matches!(block.parent, Parent::Item(_))
+    let is_plain = !matches!(block.parent, Parent::Item(_))
         && clocks.get(&client).copied().unwrap_or(0) == clock
         && block.origin.is_none_or(is_held)
         && block.right_origin.is_none_or(is_held);

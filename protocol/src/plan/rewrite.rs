@@ -4,13 +4,12 @@
 //! deletions of what is not held, turns legacy JSON blocks into `Any` blocks, and joins chains of
 //! blocks. Called by `plan`.
 
+use crate::chain::{Edges, Writer};
 use crate::error::Refusal;
 use crate::scan::{Content, Event, Update};
 use crate::varint;
 
 use super::Section;
-use super::chain::{Edges, Writer};
-
 /// The update without what a document cannot take. `held` gives one past the last clock that is
 /// held once the update is in.
 pub(super) fn cut(
@@ -36,7 +35,7 @@ fn write_blocks(
     sections: &[Section<'_>],
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
-    let edges = Edges::of(update);
+    let edges = Edges::of([update]);
     let mut runs: Vec<Run<'_, '_>> = Vec::with_capacity(sections.len());
     let mut at = 0;
     for event in update.events() {

@@ -24,7 +24,8 @@ pub fn stored(bytes: &[u8]) -> Result<Update<'_>, Refusal> {
 }
 
 fn check(bytes: &[u8], is_frame: bool) -> Result<Update<'_>, Refusal> {
-    let mut update = Update { bytes, sections: 0, blocks: 0, deletes: 0, is_descending: true };
+    let mut update =
+        Update { bytes, sections: 0, blocks: 0, deletes: 0, is_descending: true, text: None };
     let mut walk = Walk::new(bytes, false);
     let (mut section_before, mut delete_before) = (u64::MAX, u64::MAX);
     let (mut types, mut subdocuments, mut delete_clients) = (0, 0, 0);
@@ -38,6 +39,8 @@ fn check(bytes: &[u8], is_frame: bool) -> Result<Update<'_>, Refusal> {
             }
             Step::Event(Event::Block(block)) => {
                 update.blocks += 1;
+                let is_text = matches!(block.content, Content::String(_));
+                update.text = (update.blocks == 1 && is_text).then_some(block);
                 types += u32::from(matches!(block.content, Content::Type { .. }));
                 subdocuments += u32::from(matches!(block.content, Content::Doc(_)));
             }
@@ -60,6 +63,7 @@ fn check(bytes: &[u8], is_frame: bool) -> Result<Update<'_>, Refusal> {
         at = walk.reader.at();
     }
     walk.reader.check_end()?;
+    update.text = update.text.filter(|_| update.deletes == 0);
     Ok(update)
 }
 
@@ -72,6 +76,7 @@ pub struct Update<'a> {
     deletes: u32,
     /// Whether the clients of sections, and those of deletes, each strictly descend.
     is_descending: bool,
+    text: Option<Block<'a>>,
 }
 
 impl<'a> Update<'a> {
@@ -93,6 +98,11 @@ impl<'a> Update<'a> {
     /// Ranges of deletes.
     pub fn deletes(&self) -> u32 {
         self.deletes
+    }
+
+    /// Its only block, where that is a text and nothing is deleted: what most updates are.
+    pub fn text(&self) -> Option<&Block<'a>> {
+        self.text.as_ref()
     }
 
     /// Whether it holds neither blocks nor deletes.

@@ -323,6 +323,7 @@ impl Handle {
         let by = Submitter { principal, may_relay, asked: None };
         let (receipt, fanout) = self.commit(core, None, by, &[submission])?;
         self.deliver(fanout);
+        self.count(1, receipt.changed, &receipt);
         if let Some(refusal) = receipt.refusal {
             return Err(refusal.into());
         }

@@ -14,6 +14,8 @@ use std::time::Duration;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use sheaf_protocol::ids::Principal;
 use sheaf_protocol::ids::{DocKey, VaultName};
+use sheaf_protocol::join::join;
+use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
 
 use super::author::Authors;
@@ -244,9 +246,33 @@ impl Handle {
         by: Submitter<'_>,
         batch: &[Submission<'_>],
     ) -> Result<Receipt, Failure> {
+        if let Some(receipt) = self.submit_joined(origin, by, batch)? {
+            return Ok(receipt);
+        }
         let (receipt, fanout) = self.commit(&mut self.core(), origin, by, batch)?;
         self.deliver(fanout);
+        self.count(batch.len(), receipt.changed, &receipt);
         Ok(receipt)
+    }
+
+    /// Submits a batch as one update, which costs as much as each of them would. `None`: it cannot
+    /// be one, or was not taken as it is, and every update stands for itself.
+    fn submit_joined(
+        &self,
+        origin: Option<ReaderId>,
+        by: Submitter<'_>,
+        batch: &[Submission<'_>],
+    ) -> Result<Option<Receipt>, Failure> {
+        let Some(joined) = joined(batch) else { return Ok(None) };
+        let Ok(update) = scan::update(&joined) else { return Ok(None) };
+        let one = Submission { source: Source::Update, update };
+        let (receipt, fanout) = self.commit(&mut self.core(), origin, by, &[one])?;
+        if receipt.has_gap || receipt.has_stopped() {
+            return Ok(None);
+        }
+        self.deliver(fanout);
+        self.count(batch.len(), receipt.changed * batch.len(), &receipt);
+        Ok(Some(receipt))
     }
 
     /// Carries out a fan-out: best without the state's lock.
@@ -286,7 +312,7 @@ impl Handle {
         if merged.is_err() || taken.broken.is_some() {
             return Ok((self.quarantine(core, by, batch[taken.at].update.bytes())?, None));
         }
-        self.count(batch.len(), &taken);
+        taken.receipt.changed = taken.updates.len();
         if taken.is_empty() {
             self.withdraw(is_admitted);
             return Ok((taken.receipt, None));
@@ -306,14 +332,15 @@ impl Handle {
         self.core().would_change(submission)
     }
 
-    fn count(&self, submitted: usize, taken: &Taken<'_>) {
+    /// Counts what came of updates that were submitted.
+    pub(super) fn count(&self, submitted: usize, changed: usize, receipt: &Receipt) {
         let metrics = &self.shared.metrics.document;
-        metrics.updates(Outcome::Changed).inc_by(taken.updates.len() as u64);
-        let Receipt { has_gap, refusal, ask, .. } = &taken.receipt;
+        metrics.updates(Outcome::Changed).inc_by(changed as u64);
+        let Receipt { has_gap, refusal, ask, .. } = receipt;
         if refusal.is_some() {
             metrics.updates(Outcome::Refused).inc();
         } else if !has_gap && ask.is_none() {
-            let nothing_new = submitted.saturating_sub(taken.updates.len());
+            let nothing_new = submitted.saturating_sub(changed);
             metrics.updates(Outcome::NothingNew).inc_by(nothing_new as u64);
         }
     }
@@ -445,6 +472,16 @@ impl Handle {
             None => task::block(|| self.core.lock()),
         }
     }
+}
+
+/// The updates of a batch as one.
+fn joined(batch: &[Submission<'_>]) -> Option<Vec<u8>> {
+    let is_live = |submission: &Submission<'_>| submission.source == Source::Update;
+    if batch.len() < 2 || !batch.iter().all(is_live) {
+        return None;
+    }
+    let updates: Vec<_> = batch.iter().map(|submission| &submission.update).collect();
+    join(&updates)
 }
 
 /// Draws by the count of entries, scattered: batches of one size would be timed all or never.

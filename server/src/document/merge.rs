@@ -21,7 +21,7 @@ use super::checkpoint::Draft;
 use super::ending::Mark;
 use super::handle::Name;
 use super::owners::{Carried, Live, Owners, Submitter, Verdict};
-use super::state::{State, single_insert};
+use super::state::State;
 use super::submission::{Receipt, Submission};
 use sheaf_storage::journal::payload::{Claim, Created, Refused};
 use sheaf_storage::journal::{Kind, Record};
@@ -195,8 +195,8 @@ impl Core {
     ) {
         for (at, submission) in batch.iter().enumerate() {
             let Submission { source, update } = submission;
-            let insert = (*source == Source::Update).then(|| single_insert(update)).flatten();
-            if let Some(block) = &insert
+            let text = update.text().filter(|_| *source == Source::Update);
+            if let Some(block) = text
                 && self.run_by.as_ref() == Some(by.principal)
                 && self.state.extend(update, block)
             {
@@ -205,8 +205,8 @@ impl Core {
             }
             taken.at = at;
             if let Some(plan) = self.admit(submission, by, taken, &live) {
-                self.accept(plan, insert.as_ref(), taken);
-                self.run_by = insert.is_some().then(|| by.principal.clone());
+                self.accept(plan, text, taken);
+                self.run_by = text.is_some().then(|| by.principal.clone());
             }
             if taken.broken.is_some() || taken.receipt.has_stopped() {
                 return;
@@ -214,9 +214,9 @@ impl Core {
         }
     }
 
-    fn accept<'a>(&mut self, plan: Plan<'a>, insert: Option<&Block<'a>>, taken: &mut Taken<'a>) {
+    fn accept<'a>(&mut self, plan: Plan<'a>, text: Option<&Block<'a>>, taken: &mut Taken<'a>) {
         taken.receipt.has_gap |= plan.has_gap;
-        match self.state.accept(plan, insert) {
+        match self.state.accept(plan, text) {
             Ok(changed) => taken.updates.extend(changed),
             Err(refusal) if refusal.code == Code::Malformed => {
                 taken.receipt.refusal = Some(refusal);

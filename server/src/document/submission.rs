@@ -20,6 +20,8 @@ pub struct Submission<'a> {
 /// What came of a batch. Updates before one that stopped the batch are in.
 #[derive(Debug, Default)]
 pub struct Receipt {
+    /// How many updates changed something; those that were joined are one.
+    pub changed: usize,
     /// Something was left out because what it needs is missing: ask the sender for its state.
     pub has_gap: bool,
     /// The last update stopped the batch: it is refused and its session ends.

@@ -365,7 +365,9 @@ fn a_checkpoint_holds_what_the_log_held() {
         let reader = join(&document);
         let page = "lorem ipsum ".repeat(1_000);
         let pages: Vec<&str> = (0..20).map(|_| page.as_str()).collect();
-        submit(&document, reader, &typed(7, &pages)).expect("taken");
+        for page in typed(7, &pages) {
+            submit(&document, reader, &[page]).expect("taken");
+        }
         let journal = &world.ground.shared.journal;
         let made = super::checkpoint::write(&document, &world.ground.store, journal, false);
         assert!(made.expect("written"), "240 KB are enough for one");

@@ -14,7 +14,7 @@ use sheaf_protocol::stamp::Stamp;
 use sheaf_server::document::awareness::Clocks;
 use sheaf_server::document::fanout::{Framing, Outlet, Piece};
 use sheaf_server::document::readers::{Gathered, ReaderId, Readers};
-use sheaf_server::document::state::{State, single_insert};
+use sheaf_server::document::state::State;
 use sheaf_server::relay::dialect::ywebsocket::YWebsocket;
 use sheaf_storage::journal::{self, Journal, Kind, Record};
 use sheaf_storage::store::Store;
@@ -64,13 +64,13 @@ fn apply(updates: &[Vec<u8>], is_later: bool) {
     let mut state = State::new();
     for bytes in updates {
         let update = scan::update(bytes).expect("scans");
-        let insert = single_insert(&update);
-        if is_later && insert.as_ref().is_some_and(|block| state.extend(&update, block)) {
+        let text = update.text();
+        if is_later && text.is_some_and(|block| state.extend(&update, block)) {
             continue;
         }
         let plan = state.plan(&update, Source::Update).expect("plans").expect("no gap");
         if is_later {
-            state.accept(plan, insert.as_ref()).expect("accepted");
+            state.accept(plan, text).expect("accepted");
         } else {
             state.integrate(plan).expect("integrated");
         }

@@ -32,8 +32,6 @@ use yrs::block::ClientID;
 use yrs::updates::decoder::Decode;
 use yrs::{Doc, GetString, OffsetKind, Options, ReadTxn, StateVector, Transact, WriteTxn};
 
-pub use pending::single_insert;
-
 use pending::Pending;
 
 use crate::document::snapshot::Content;
@@ -109,16 +107,16 @@ impl State {
         plan::plan(update, source, &self.clocks, &self.levels)
     }
 
-    /// Accepts a plan made against this very state, to be integrated later; `insert` is the only
-    /// block of its update, if that does nothing else. Gives the bytes to store and relay, or
-    /// nothing if the update changes nothing.
+    /// Accepts a plan made against this very state, to be integrated later; `text` is the only block
+    /// of its update, if that does nothing else. Gives the bytes to store and relay, or nothing if
+    /// the update changes nothing.
     ///
     /// # Errors
     /// As [`State::integrate`]; `Internal` also for an update that was accepted before.
     pub fn accept<'a>(
         &mut self,
         plan: Plan<'a>,
-        insert: Option<&Block<'a>>,
+        text: Option<&Block<'a>>,
     ) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
         // Whether deletions are news only the content can tell.
         if plan.spans.is_empty() || self.is_eager {
@@ -128,7 +126,7 @@ impl State {
             plan.spans.iter().all(|span| span.from == block.id.clock && span.end == block.end())
         };
         let pending = self.pending.get_or_insert_default();
-        let pushed = pending.push(&plan.bytes, insert.filter(is_new));
+        let pushed = pending.push(&plan.bytes, text.filter(is_new));
         pushed.map_err(|_| refusal(Code::Malformed, UNDECODED))?;
         let is_full = pending.is_full();
         self.live_bytes += plan.bytes.len() * LIVE_BYTES_PER_ENCODED;

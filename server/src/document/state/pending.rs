@@ -8,7 +8,7 @@
 //! changes what is stored or relayed, and never holds more than a few pages.
 
 use sheaf_protocol::ids::Id;
-use sheaf_protocol::scan::{Block, Content, Event, Update};
+use sheaf_protocol::scan::{Block, Content};
 use sheaf_protocol::varint;
 use yrs::updates::decoder::Decode;
 
@@ -44,19 +44,6 @@ struct Run {
     /// The first block, up to its text.
     head: Vec<u8>,
     text: String,
-}
-
-/// The one text block of an update that does nothing else.
-pub fn single_insert<'a>(update: &Update<'a>) -> Option<Block<'a>> {
-    if update.sections() != 1 || update.blocks() != 1 {
-        return None;
-    }
-    let mut events = update.events();
-    let (_, block) = (events.next()?, events.next()?);
-    match (block, events.next()) {
-        (Event::Block(block), None) if matches!(block.content, Content::String(_)) => Some(block),
-        _ => None,
-    }
 }
 
 impl Pending {

@@ -252,7 +252,7 @@ fn strings_between_nested_types_do_not_hide_their_depth() {
         let update = scan::update(&bytes).expect("scans");
         let Ok(plan) = state.plan(&update, Source::Update) else { return false };
         let plan = plan.expect("no gap");
-        state.accept(plan, single_insert(&update).as_ref()).expect("accepted");
+        state.accept(plan, update.text()).expect("accepted");
         true
     };
     assert!(take_one(vec![1, 1, 9, 0, 7, 1, 1, b't', 0, 0]));
@@ -353,13 +353,13 @@ fn chained_appends_joined_are_the_same_document() {
     for bytes in &updates {
         take(&mut one_by_one, bytes, Source::Update);
         let update = scan::update(bytes).unwrap();
-        let Some(block) = single_insert(&update) else { continue };
-        if joined.extend(&update, &block) {
+        let Some(block) = update.text() else { continue };
+        if joined.extend(&update, block) {
             extended += 1;
             continue;
         }
         if let Some(plan) = joined.plan(&update, Source::Update).unwrap() {
-            joined.accept(plan, Some(&block)).expect("accepted");
+            joined.accept(plan, Some(block)).expect("accepted");
         }
     }
     assert!(extended > 10, "{extended}");
@@ -378,10 +378,10 @@ fn what_waits_is_a_few_pages_however_large_the_updates_are() {
         let bytes = insert(&doc, at, part);
         at += part.len() as u32;
         let update = scan::update(&bytes).unwrap();
-        let block = single_insert(&update).unwrap();
-        if !state.extend(&update, &block) {
+        let block = update.text().unwrap();
+        if !state.extend(&update, block) {
             let plan = state.plan(&update, Source::Update).unwrap().unwrap();
-            state.accept(plan, Some(&block)).expect("accepted");
+            state.accept(plan, Some(block)).expect("accepted");
         }
         assert!(state.waiting_bytes() <= 32 * 1024, "{} wait", state.waiting_bytes());
     }
@@ -502,4 +502,68 @@ proptest! {
         again.replay(&state.encode()).unwrap();
         prop_assert_eq!(again.text("content"), state.text("content"));
     }
+}
+
+/// Takes updates in order, each for itself or, where they can be, as one. How many were joined.
+fn take_all(state: &mut State, updates: &[Vec<u8>]) -> usize {
+    let scanned: Vec<_> = updates.iter().map(|bytes| scan::update(bytes).unwrap()).collect();
+    let joined = sheaf_protocol::join::join(&scanned.iter().collect::<Vec<_>>());
+    let is_taken = joined.is_some_and(|joined| take(state, &joined, Source::Update).is_some());
+    if is_taken {
+        return updates.len();
+    }
+    for bytes in updates {
+        take(state, bytes, Source::Update);
+    }
+    0
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    /// What comes in one read is taken as one, and nobody can tell.
+    #[test]
+    fn joined_updates_are_the_same_document(
+        ops in prop::collection::vec(op(), 1..60),
+        reads in prop::collection::vec(1..9_usize, 60),
+    ) {
+        let docs: Vec<Doc> = (1..4).map(client).collect();
+        let updates: Vec<Vec<u8>> = ops.iter().filter_map(|op| run_op(&docs, op)).collect();
+        let (mut each, mut joined) = (State::new(), State::new());
+        let mut left = updates.as_slice();
+        for read in reads {
+            let (now, later) = left.split_at(read.min(left.len()));
+            take_all(&mut joined, now);
+            left = later;
+        }
+        for bytes in &updates {
+            take(&mut each, bytes, Source::Update);
+        }
+        prop_assert_eq!(joined.roots(), each.roots());
+        prop_assert_eq!(joined.clocks(), each.clocks());
+        let known = scan::state_vector(&[0]).unwrap();
+        let (joined, each) = (joined.diff(&known), each.diff(&known));
+        prop_assert_eq!(joined.len(), each.len());
+    }
+}
+
+#[test]
+fn a_burst_with_deletions_and_two_authors_is_joined() {
+    let (one, two) = (client(1), client(2));
+    let mut updates = typed(3, &["shared ", "text"]);
+    for doc in [&one, &two] {
+        for bytes in &updates {
+            doc.transact_mut().apply_update(yrs::Update::decode_v1(bytes).unwrap()).unwrap();
+        }
+    }
+    updates.extend([insert(&one, 3, "x"), insert(&two, 5, "y"), insert(&one, 4, "z")]);
+    updates.push(edit(&two, |txn| {
+        let text = txn.get_or_insert_text("content");
+        text.remove_range(txn, 1, 5);
+    }));
+    let (mut each, mut joined) = (State::new(), State::new());
+    assert_eq!(take_all(&mut joined, &updates), updates.len());
+    updates.iter().for_each(|bytes| drop(take(&mut each, bytes, Source::Update)));
+    assert_eq!(joined.text("content"), each.text("content"));
+    assert_eq!(joined.clocks(), each.clocks());
 }

@@ -2,8 +2,8 @@
 //!
 //! yrs joins them too, when it commits, but from the last to the first, and each time it copies all
 //! that follows: 30,000 blocks of one value, 193 KB in one frame, held a document for 66 s (60,000
-//! blocks of one character for 7 s). Called by `plan`, to count, and by `rewrite`, to join. Stock
-//! clients join before they send; updates merged as bytes and hostile ones come unjoined.
+//! blocks of one character for 7 s). Called by `plan`, to count and to write again, and by `join`.
+//! Stock clients join before they send; updates merged as bytes and hostile ones come unjoined.
 
 use crate::error::Refusal;
 use crate::ids::Id;
@@ -11,13 +11,13 @@ use crate::scan::{Block, Content, Event, Update};
 use crate::{legacy, varint};
 
 /// Joints in a frame from which it is written again; below, yrs is quicker.
-pub(super) const JOINTS_MIN: u32 = 64;
+pub(crate) const JOINTS_MIN: u32 = 64;
 
 const HAS_KEY: u8 = 0x20;
 
 /// Whether `block` goes on where `before`, the one before it in its section, ends. Values of a map
 /// never do: each replaces the one before it.
-pub(super) fn goes_on(before: &Block<'_>, block: &Block<'_>) -> bool {
+pub(crate) fn goes_on(before: &Block<'_>, block: &Block<'_>) -> bool {
     let is_same_kind = matches!(
         (before.content, block.content),
         (Content::String(_), Content::String(_))
@@ -31,16 +31,19 @@ pub(super) fn goes_on(before: &Block<'_>, block: &Block<'_>) -> bool {
 }
 
 /// Where deletions begin and end: blocks are not joined there, since yrs would split them again.
-pub(super) struct Edges {
+pub(crate) struct Edges {
     sorted: Vec<Id>,
 }
 
 impl Edges {
-    pub(super) fn of(update: &Update<'_>) -> Edges {
-        let mut sorted = Vec::with_capacity(2 * update.deletes() as usize);
-        for event in update.events() {
-            if let Event::Delete { client, clock, len } = event {
-                sorted.extend([Id { client, clock }, Id { client, clock: clock + len }]);
+    pub(crate) fn of<'u>(updates: impl IntoIterator<Item = &'u Update<'u>>) -> Edges {
+        let mut sorted = Vec::new();
+        for update in updates.into_iter().filter(|update| update.deletes() > 0) {
+            sorted.reserve(2 * update.deletes() as usize);
+            for event in update.events() {
+                if let Event::Delete { client, clock, len } = event {
+                    sorted.extend([Id { client, clock }, Id { client, clock: clock + len }]);
+                }
             }
         }
         sorted.sort_unstable();
@@ -53,7 +56,7 @@ impl Edges {
 }
 
 /// Writes blocks, joining those that go on.
-pub(super) struct Writer<'a, 'e> {
+pub(crate) struct Writer<'a, 'e> {
     edges: &'e Edges,
     open: Option<Open<'a>>,
     /// Blocks written, the open one included.
@@ -65,7 +68,8 @@ pub(super) struct Writer<'a, 'e> {
 struct Open<'a> {
     head: Block<'a>,
     last: Block<'a>,
-    content: Grown,
+    /// `None` while it is the head's own.
+    content: Option<Grown>,
 }
 
 enum Grown {
@@ -74,44 +78,47 @@ enum Grown {
 }
 
 impl<'a, 'e> Writer<'a, 'e> {
-    pub(super) fn new(edges: &'e Edges) -> Writer<'a, 'e> {
+    pub(crate) fn new(edges: &'e Edges) -> Writer<'a, 'e> {
         Writer { edges, open: None, blocks: 0, bytes: Vec::new() }
     }
 
     /// Adds the next block of the section. Nothing is joined to a block that begins below `known`:
     /// what is held already stays apart from what is new.
-    pub(super) fn push(&mut self, block: Block<'a>, known: u32) -> Result<(), Refusal> {
+    pub(crate) fn push(&mut self, block: Block<'a>, known: u32) -> Result<(), Refusal> {
         if let Some(open) = &mut self.open
             && open.head.id.clock >= known
             && goes_on(&open.last, &block)
             && !self.edges.has(block.id)
         {
             open.last = block;
-            return open.content.grow(&block);
+            let content = match &mut open.content {
+                Some(content) => content,
+                None => open.content.insert(Grown::of(&open.head)?),
+            };
+            return content.grow(&block);
         }
         self.close();
         self.blocks += 1;
-        let mut content = match block.content {
-            Content::String(_) => Grown::Text(String::new()),
-            Content::Any { .. } | Content::Json(_) => Grown::Values { count: 0, bytes: Vec::new() },
-            _ => {
-                self.bytes.extend_from_slice(block.bytes);
-                return Ok(());
-            }
+        let content = match block.content {
+            Content::Json(_) => Some(Grown::of(&block)?),
+            _ => None,
         };
-        content.grow(&block)?;
         self.open = Some(Open { head: block, last: block, content });
         Ok(())
     }
 
     /// The section's blocks, encoded.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         self.close();
         self.bytes
     }
 
     fn close(&mut self) {
         let Some(Open { head, content, .. }) = self.open.take() else { return };
+        let Some(content) = content else {
+            self.bytes.extend_from_slice(head.bytes);
+            return;
+        };
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&head.bytes[..head.content_at]);
         match content {
@@ -126,6 +133,16 @@ impl<'a, 'e> Writer<'a, 'e> {
 }
 
 impl Grown {
+    fn of(block: &Block<'_>) -> Result<Grown, Refusal> {
+        let mut content = match block.content {
+            // Half a word, and a few more keys.
+            Content::String(text) => Grown::Text(String::with_capacity(4 * text.len())),
+            _ => Grown::Values { count: 0, bytes: Vec::new() },
+        };
+        content.grow(block)?;
+        Ok(content)
+    }
+
     fn grow(&mut self, block: &Block<'_>) -> Result<(), Refusal> {
         match (self, block.content) {
             (Grown::Text(all), Content::String(text)) => all.push_str(text),

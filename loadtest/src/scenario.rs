@@ -1,6 +1,7 @@
 //! The scenarios, one file each; the command line names one, the comparison runs it.
 
 mod big_document;
+mod cold_open;
 mod durable;
 mod fan_out;
 mod idle;
@@ -37,6 +38,7 @@ pub(crate) enum Scenario {
     Storm(storm::Plan),
     SlowReader(slow_reader::Plan),
     BigDocument(big_document::Plan),
+    ColdOpen(cold_open::Plan),
     Durable(durable::Plan),
     Mixed(mixed::Plan),
     Soak(soak::Plan),
@@ -61,6 +63,7 @@ impl Scenario {
             Self::Storm(plan) => storm::run(plan, target, progress).await,
             Self::SlowReader(plan) => slow_reader::run(plan, target, progress).await,
             Self::BigDocument(plan) => big_document::run(plan, target, progress).await,
+            Self::ColdOpen(plan) => cold_open::run(plan, target, progress).await,
             Self::Durable(plan) => durable::run(plan, target, progress).await,
             Self::Mixed(plan) => mixed::run(plan, target, progress).await,
             Self::Soak(plan) => soak::run(plan, target, progress).await,
@@ -78,6 +81,7 @@ impl Scenario {
             Self::Storm(_) => "storm",
             Self::SlowReader(_) => "slow-reader",
             Self::BigDocument(_) => "big-document",
+            Self::ColdOpen(_) => "cold-open",
             Self::Durable(_) => "durable",
             Self::Mixed(_) => "mixed",
             Self::Soak(_) => "soak",

@@ -175,6 +175,23 @@ pub(super) const ROWS: &[Row] = &[
         ],
     },
     Row {
+        name: "cold-open-1k",
+        title: "10,000 documents of 1 KB on disk, opened cold",
+        arguments: "cold-open --documents 10000 --history 1050",
+        rounds_max: 1,
+        // It keeps nothing.
+        has_floor: false,
+        bars: &[at_most("loading", 1.0, "ms")],
+    },
+    Row {
+        name: "cold-open-300k",
+        title: "documents of 300 KB on disk, opened cold",
+        arguments: "cold-open --documents 200 --opened 100 --history 260000",
+        rounds_max: 1,
+        has_floor: false,
+        bars: &[at_most("loading", 10.0, "ms")],
+    },
+    Row {
         name: "durable",
         title: "SIGKILL while two people edit, 200 updates a second",
         arguments: "durable --rate 200 --kills 5",

@@ -1,5 +1,6 @@
 //! A document as one dialect calls it: what opens it, how an update is framed, what a frame says.
 
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 use anyhow::Context as _;
@@ -67,6 +68,12 @@ impl Room {
         Ok(Self { dialect, address: path, name, prefix: prefix.into() })
     }
 
+    /// The same, from this address of ours.
+    pub(crate) fn from(mut self, source: Option<Ipv4Addr>) -> Self {
+        self.address.source = source;
+        self
+    }
+
     /// Where its socket is opened. Y-Sweet is asked for it over HTTP, by every client.
     pub(crate) async fn socket(&self) -> anyhow::Result<Address> {
         #[derive(Deserialize)]
@@ -86,6 +93,7 @@ impl Room {
         let answer = wire::post(host, &path, "{}").await?;
         let token: Token = json(&answer).context("the answer to a Y-Sweet client's request")?;
         let mut socket = Address::new(&token.url)?.under(&token.id);
+        socket.source = self.address.source;
         if let Some(token) = token.token {
             socket.path += &format!("?token={token}");
         }

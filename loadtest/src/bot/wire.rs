@@ -3,9 +3,11 @@
 //! Only what a load needs: the upgrade, binary frames, pings. Frames are masked with a zero key,
 //! which the protocol allows and which costs nothing.
 
+use std::net::Ipv4Addr;
+
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 /// A server that answers more has misunderstood.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -21,6 +23,8 @@ pub(crate) struct Address {
     pub(crate) host: String,
     /// Begins with `/`; may end with a query.
     pub(crate) path: String,
+    /// Where to connect from; the system's choice if not given.
+    pub(crate) source: Option<Ipv4Addr>,
 }
 
 impl Address {
@@ -30,24 +34,25 @@ impl Address {
             url.strip_prefix("ws://").with_context(|| format!("{url} is no ws:// address"))?;
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let host = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-        Ok(Self { host, path: format!("/{}", path.trim_end_matches('/')) })
+        Ok(Self { host, path: format!("/{}", path.trim_end_matches('/')), source: None })
     }
 
     /// A name that needs no escaping, under this address.
     pub(crate) fn under(&self, name: &str) -> Self {
         let prefix = self.path.trim_end_matches('/');
-        Self { host: self.host.clone(), path: format!("{prefix}/{name}") }
+        Self { path: format!("{prefix}/{name}"), ..self.clone() }
     }
 }
 
 /// Connects and upgrades. Returns what came behind the answer already.
 pub(crate) async fn upgrade(address: &Address) -> anyhow::Result<(TcpStream, Vec<u8>)> {
-    let Address { host, path } = address;
+    let Address { host, path, source } = address;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2hlYWYtbG9hZHRlc3QtMQ==\r\n\r\n"
     );
-    let (stream, mut head, end) = ask(host, &request).await?;
+    let stream = connect(host, *source).await.with_context(|| format!("connecting to {host}"))?;
+    let (stream, mut head, end) = ask(stream, &request).await?;
     if !head.starts_with(b"HTTP/1.1 101") {
         bail!("the server refused: {}", first_line(&head));
     }
@@ -62,7 +67,8 @@ pub(crate) async fn post(host: &str, path: &str, body: &str) -> anyhow::Result<V
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let (mut stream, mut answer, end) = ask(host, &request).await?;
+    let stream = connect(host, None).await.with_context(|| format!("connecting to {host}"))?;
+    let (mut stream, mut answer, end) = ask(stream, &request).await?;
     if !answer.starts_with(b"HTTP/1.1 200") {
         bail!("the server refused {path}: {}", first_line(&answer));
     }
@@ -70,10 +76,16 @@ pub(crate) async fn post(host: &str, path: &str, body: &str) -> anyhow::Result<V
     Ok(answer.split_off(end))
 }
 
+async fn connect(host: &str, source: Option<Ipv4Addr>) -> anyhow::Result<TcpStream> {
+    let Some(source) = source else { return Ok(TcpStream::connect(host).await?) };
+    let address = lookup_host(host).await?.find(|address| address.is_ipv4());
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((source, 0).into())?;
+    Ok(socket.connect(address.context("no IPv4 address")?).await?)
+}
+
 /// Sends a request and reads until its answer's head is whole. Returns where that ends.
-async fn ask(host: &str, request: &str) -> anyhow::Result<(TcpStream, Vec<u8>, usize)> {
-    let mut stream =
-        TcpStream::connect(host).await.with_context(|| format!("connecting to {host}"))?;
+async fn ask(mut stream: TcpStream, request: &str) -> anyhow::Result<(TcpStream, Vec<u8>, usize)> {
     stream.set_nodelay(true)?;
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();

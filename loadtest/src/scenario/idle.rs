@@ -1,6 +1,7 @@
 //! The idle scenario: many connections that do nothing, and what each costs in memory.
 
 use std::future::poll_fn;
+use std::net::Ipv4Addr;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::bot::dialect::Room;
 use crate::bot::{self, Bot};
 use crate::latency;
 use crate::outcome::{Check, Figure, Outcome};
@@ -38,9 +40,20 @@ pub(crate) struct Plan {
     /// Connections that are opened at a time.
     #[arg(long, default_value_t = 16, value_name = "COUNT")]
     at_once: usize,
+    /// Loopback addresses that they come from, 127.0.0.1 and up, for more connections than one
+    /// address has ports.
+    #[arg(long, default_value_t = 1, value_name = "COUNT")]
+    addresses: u8,
     /// How long they are idle, for the server's CPU time meanwhile.
     #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
     seconds: f64,
+}
+
+impl Plan {
+    fn source(&self, number: u32) -> Option<Ipv4Addr> {
+        let count = u32::from(self.addresses);
+        (count > 1).then(|| Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + number % count))
+    }
 }
 
 /// What was read of the server, if it can be.
@@ -121,7 +134,8 @@ async fn open(
         let room = format!("{name}-{}", number % plan.documents);
         async move {
             let start = Instant::now();
-            let mut bot = bot::connect(target, &room).await?;
+            let room = Room::new(target, &room)?.from(plan.source(number));
+            let mut bot = bot::connect_to(room).await?;
             bot.synced().await?;
             anyhow::Ok((bot, start.elapsed().as_micros() as u64))
         }

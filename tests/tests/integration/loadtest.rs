@@ -58,6 +58,20 @@ fn the_rig_finds_out_a_relay_that_loses_and_one_that_swaps() {
 }
 
 #[test]
+fn the_rig_finds_out_whether_documents_are_whole_after_a_restart() {
+    let server =
+        format!("{} serve --listen 127.0.0.1:{{port}} --data {{dir}}", binary().unwrap().display());
+    let relay = format!("{} floor --listen 127.0.0.1:{{port}}", loadtest().unwrap().display());
+    let load = ["cold-open", "--documents", "8", "--opened", "4", "--history", "200"];
+    for (start, expected) in [(&server, &[][..]), (&relay, &["first answers whole"][..])] {
+        let output = rig(&[&load[..], &["--settle", "0", "--start", start]].concat());
+        let outcomes = outcomes(&output);
+        assert_eq!(outcomes.len(), 1, "{output:?}");
+        assert_eq!(failed_checks(&outcomes[0]), expected, "{}", outcomes[0]);
+    }
+}
+
+#[test]
 fn servers_take_turns_and_their_processes_are_read() {
     let relay = format!("{} floor --listen 127.0.0.1:{{port}}", loadtest().unwrap().display());
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ fn connections_over_several_documents_are_counted_when_they_are_still_open() {
     test(async {
         let mut tasks = JoinSet::new();
         let target = start(&mut tasks, Faults::default());
-        let plan = Plan { connections: 30, documents: 7, at_once: 8, seconds: 0.1 };
+        let plan = Plan { connections: 30, documents: 7, at_once: 8, addresses: 3, seconds: 0.1 };
         let progress = Progress::new("test", &Overall::new(1));
         let outcome = run(&plan, &target, &progress).await.unwrap();
         assert!(outcome.is_clean(), "{:?}", outcome.checks);

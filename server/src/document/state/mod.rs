@@ -107,9 +107,9 @@ impl State {
         plan::plan(update, source, &self.clocks, &self.levels)
     }
 
-    /// Accepts a plan made against this very state, to be integrated later; `text` is the only block
-    /// of its update, if that does nothing else. Gives the bytes to store and relay, or nothing if
-    /// the update changes nothing.
+    /// Accepts a plan made against this very state, to be integrated later; `text` is the only
+    /// block of its update, if that does nothing else. Gives the bytes to store and relay, or
+    /// nothing if the update changes nothing.
     ///
     /// # Errors
     /// As [`State::integrate`]; `Internal` also for an update that was accepted before.

@@ -318,7 +318,7 @@ impl Handle {
             return Ok((taken.receipt, None));
         }
         self.write(core, by.principal, &taken)?;
-        let fanout = self.publish(origin, by, &taken);
+        let fanout = self.publish(origin, by, &mut taken);
         self.charge(core.state().live_bytes());
         if let Some(begun) = begun {
             let took = self.shared.clock.now().since(begun);
@@ -376,18 +376,20 @@ impl Handle {
         &self,
         origin: Option<ReaderId>,
         by: Submitter<'_>,
-        taken: &Taken<'_>,
+        taken: &mut Taken<'_>,
     ) -> Option<Fanout> {
         let mut readers = self.readers.lock();
         if let Some(reader) = origin
             && *by.principal != Principal::Anonymous
         {
-            taken.clients().for_each(|client| readers.note_writes(reader, client));
+            taken.firsts.iter().for_each(|(client, _)| readers.note_writes(reader, client));
         }
         if taken.updates.is_empty() {
             return None;
         }
-        let fanout = readers.publish(origin, taken.updates.iter().map(|update| &**update));
+        let firsts = std::mem::take(&mut taken.firsts);
+        let updates = taken.updates.iter().map(|update| &**update);
+        let fanout = readers.publish(origin, updates, firsts);
         readers.reclaim(fanout)
     }
 

@@ -23,6 +23,7 @@ use super::handle::Name;
 use super::owners::{Carried, Live, Owners, Submitter, Verdict};
 use super::state::State;
 use super::submission::{Receipt, Submission};
+use super::tail::Firsts;
 use sheaf_storage::journal::payload::{Claim, Created, Refused};
 use sheaf_storage::journal::{Kind, Record};
 use sheaf_storage::store::Owner;
@@ -49,18 +50,14 @@ pub(super) struct Taken<'a> {
     pub broken: Option<Refusal>,
     /// For the session.
     pub receipt: Receipt,
-    clients: Vec<u64>,
+    /// The clocks that are new.
+    pub firsts: Firsts,
 }
 
 impl Taken<'_> {
     /// True if there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.updates.is_empty() && self.claims.is_empty() && self.kept.is_empty()
-    }
-
-    /// The client ids that got new clocks.
-    pub fn clients(&self) -> impl Iterator<Item = u64> {
-        self.clients.iter().copied()
     }
 }
 
@@ -200,6 +197,7 @@ impl Core {
                 && self.run_by.as_ref() == Some(by.principal)
                 && self.state.extend(update, block)
             {
+                taken.firsts.note(block.id.client, block.id.clock);
                 taken.updates.push(Cow::Borrowed(update.bytes()));
                 continue;
             }
@@ -263,7 +261,7 @@ impl Core {
             self.own(claim);
         }
         self.keep_copies(update, by.principal, taken);
-        taken.clients.extend(plan.spans.iter().map(|span| span.client));
+        plan.spans.iter().for_each(|span| taken.firsts.note(span.client, span.from));
         Some(plan)
     }
 

@@ -14,7 +14,7 @@ use slab::Slab;
 
 use super::awareness::{Awareness, Clocks, Shown};
 use super::fanout::{Fanout, Outlet};
-use super::tail::{Chunk, Tail};
+use super::tail::{Chunk, Firsts, Tail};
 
 /// Readers that a publisher writes to itself, at most: more are a millisecond of its own session,
 /// and with a wake-up each they are spread over the machine's cores.
@@ -206,14 +206,15 @@ impl Readers {
         self.trim();
     }
 
-    /// Appends updates for all readers but the one they came from: those that are idle are in the
-    /// fan-out, the others are woken.
+    /// Appends updates, with the first clocks they add, for all readers but the one they came from:
+    /// those that are idle are in the fan-out, the others are woken.
     pub fn publish<'u>(
         &mut self,
         origin: Option<ReaderId>,
         updates: impl Iterator<Item = &'u [u8]>,
+        firsts: Firsts,
     ) -> Fanout {
-        let chunk = self.tail.push(origin, updates);
+        let chunk = self.tail.push(origin, updates, firsts);
         let (start, end) = (chunk.start(), self.tail.end());
         let is_direct = self.slab.len() <= DIRECT_READERS_MAX;
         let (mut slowest, mut to) = (end, std::mem::take(&mut self.spare));
@@ -406,7 +407,7 @@ impl Readers {
 
 /// Lowers, per client id of a chunk, the first clock that is missed.
 fn lower(missed: &mut HashMap<u64, u32>, chunk: &Chunk) {
-    for &(client, clock) in chunk.clocks() {
+    for (client, clock) in chunk.firsts().iter() {
         missed.entry(client).and_modify(|least| *least = clock.min(*least)).or_insert(clock);
     }
 }

@@ -9,11 +9,38 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use sheaf_protocol::limits;
-use sheaf_protocol::scan;
-use sheaf_protocol::scan::Event;
 
 use super::fanout::{FRAMINGS_MAX, Framing, Piece};
 use super::readers::ReaderId;
+
+/// The first clock that some updates add, per client id; an id may stand in it twice.
+#[derive(Debug, Default)]
+pub struct Firsts {
+    /// Most submissions have one author: that takes no allocation.
+    first: Option<(u64, u32)>,
+    rest: Vec<(u64, u32)>,
+}
+
+impl Firsts {
+    /// Adds the first of a run of clocks.
+    pub fn note(&mut self, client: u64, clock: u32) {
+        let Some(first) = &mut self.first else {
+            self.first = Some((client, clock));
+            return;
+        };
+        let latest = self.rest.last_mut().unwrap_or(first);
+        if latest.0 == client {
+            latest.1 = clock.min(latest.1);
+        } else {
+            self.rest.push((client, clock));
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.first.iter().chain(&self.rest).copied()
+    }
+}
 
 /// The updates of one submission.
 #[derive(Debug)]
@@ -23,7 +50,7 @@ pub struct Chunk {
     updates: Vec<u8>,
     ends: Vec<u32>,
     framed: [OnceLock<Bytes>; FRAMINGS_MAX],
-    clocks: OnceLock<Vec<(u64, u32)>>,
+    firsts: Firsts,
 }
 
 impl Chunk {
@@ -51,18 +78,9 @@ impl Chunk {
         })
     }
 
-    /// First clock of each client id that it has blocks of; found once, for all who miss it.
-    pub fn clocks(&self) -> &[(u64, u32)] {
-        self.clocks.get_or_init(|| {
-            let updates = self.iter().filter_map(|bytes| scan::update(bytes).ok());
-            let sections = updates.flat_map(|update| {
-                update.events().filter_map(|event| match event {
-                    Event::Section { client, clock, .. } => Some((client, clock)),
-                    _ => None,
-                })
-            });
-            sections.collect()
-        })
+    /// What is missed by who does not get it.
+    pub fn firsts(&self) -> &Firsts {
+        &self.firsts
     }
 }
 
@@ -107,6 +125,7 @@ impl Tail {
         &mut self,
         origin: Option<ReaderId>,
         updates: impl Iterator<Item = &'u [u8]>,
+        firsts: Firsts,
     ) -> Arc<Chunk> {
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         for update in updates {
@@ -114,8 +133,8 @@ impl Tail {
             ends.push(u32::try_from(bytes.len()).expect("a submission is bounded by a message"));
         }
         let framed = std::array::from_fn(|_| OnceLock::new());
-        let (start, updates, clocks) = (self.end, bytes, OnceLock::new());
-        let chunk = Arc::new(Chunk { start, origin, updates, ends, framed, clocks });
+        let (start, updates) = (self.end, bytes);
+        let chunk = Arc::new(Chunk { start, origin, updates, ends, framed, firsts });
         self.end = chunk.end();
         self.bytes += chunk.updates.len();
         self.chunks.push_back(Arc::clone(&chunk));

@@ -484,10 +484,20 @@ fn a_reader_behind_the_tail_is_told_what_it_missed_and_a_difference_makes_it_who
         let document = world.open("d").await;
         let (writer, reader) = (join(&document), join(&document));
         let page = "0123456789".repeat(10_000);
-        let pages: Vec<&str> = (0..20).map(|_| page.as_str()).collect();
+        let mut parts = vec!["a", "b"];
+        parts.extend((0..20).map(|_| page.as_str()));
         let mut state = State::new();
-        for update in typed(7, &pages) {
+        let mut gathered = Gathered::default();
+        // The second letter goes on with the first one's run, and is the first thing missed.
+        let mut updates = typed(7, &parts).into_iter();
+        submit(&document, writer, &[updates.next().expect("a letter")]).expect("taken");
+        document.gather(reader, &mut gathered);
+        state.replay(gathered.chunks[0].framed(&Plain)).expect("applies");
+        for (number, update) in updates.enumerate() {
             submit(&document, writer, &[update]).expect("taken");
+            if number == 2 {
+                submit(&document, writer, &typed(9, &["another", " author"])).expect("taken");
+            }
         }
         let kept = document.readers.lock().tail_bytes();
         assert!(kept <= limits::TAIL_BYTES_MAX, "{kept} bytes for one that does not read");

@@ -15,6 +15,7 @@ use sheaf_server::document::awareness::Clocks;
 use sheaf_server::document::fanout::{Framing, Outlet, Piece};
 use sheaf_server::document::readers::{Gathered, ReaderId, Readers};
 use sheaf_server::document::state::State;
+use sheaf_server::document::tail::Firsts;
 use sheaf_server::relay::dialect::ywebsocket::YWebsocket;
 use sheaf_storage::journal::{self, Journal, Kind, Record};
 use sheaf_storage::store::Store;
@@ -120,7 +121,10 @@ impl Crowd {
             gathered.clear();
         }
         for update in updates {
-            let fanout = self.readers.publish(None, std::iter::once(update.as_slice()));
+            let mut firsts = Firsts::default();
+            firsts.note(1, 0);
+            let updates = std::iter::once(update.as_slice());
+            let fanout = self.readers.publish(None, updates, firsts);
             fanout.send();
             self.readers.delivered(fanout);
         }

@@ -12,15 +12,15 @@ use clap::Args;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::bot::dialect::Heard;
 use crate::bot::{self, Bot, replica};
 use crate::latency;
-use crate::outcome::{Check, Figure, Latency, Outcome};
+use crate::outcome::{Check, Figure, Latency, Outcome, Sample};
 use crate::progress::Progress;
+use crate::series;
 use crate::target::Target;
-use crate::target::usage::sample;
 use overwriting::{CHUNK, LIVE, Writer};
 
 /// How long the stalled reader may take to have everything, once it reads again.
@@ -29,35 +29,39 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(30);
 /// Time for a server to come to rest.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Between two looks at the server's memory.
-const LOOK: Duration = Duration::from_millis(50);
-
 /// One reader stalls while a lot flows.
 ///
-/// A writer overwrites a text of at most a mebibyte at a steady rate, and readers follow. First all
-/// of them read; then the same again with one more that reads nothing, until all is written.
-/// Memory is compared with what it was before that reader stalled. Latency is that of the others
-/// meanwhile.
+/// A writer overwrites a text of at most a mebibyte at a steady rate, and readers follow. After a
+/// warm-up all of them read while half is written; then one more is there that reads nothing while
+/// all is written, and then reads again; then all of them read the other half. Memory while it
+/// stalls is compared with that before and after, so that what a server's memory does by itself in
+/// that time is not counted. Latency is that of the others meanwhile.
 #[derive(Debug, Clone, Args, Serialize)]
 pub(crate) struct Plan {
     /// Readers that do not stall.
     #[arg(long, default_value_t = 2, value_name = "COUNT")]
     readers: u32,
-    /// What is written while one stalls, and before that.
+    /// What is written while one stalls, and as much again while nobody does.
     #[arg(long, default_value_t = 600, value_name = "MB")]
     megabytes: u32,
-    /// Updates a second, of 64 KiB each.
-    #[arg(long, default_value_t = 400.0, value_name = "PER_SECOND")]
+    /// What is written before anything is measured: a server's caches fill meanwhile.
+    #[arg(long, default_value_t = 200, value_name = "MB")]
+    warm_up_megabytes: u32,
+    /// Updates a second, of 64 KiB each. A server may end a reader that takes nothing for a minute:
+    /// too slow a rate measures that.
+    #[arg(long, default_value_t = 200.0, value_name = "PER_SECOND")]
     rate: f64,
 }
 
-/// What the readers of one part have in common.
+/// What the readers have in common.
 struct Flow {
     writer: RefCell<Writer>,
     took_us: RefCell<Histogram<u64>>,
     failure: RefCell<Option<String>>,
     /// The least that a reader has.
     received: Vec<Cell<u64>>,
+    /// Readings, from the beginning.
+    samples: RefCell<Vec<Sample>>,
 }
 
 /// Runs the scenario.
@@ -71,13 +75,24 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Outcome> {
     anyhow::ensure!(plan.readers > 0 && plan.megabytes > 0, "somebody must read something");
     anyhow::ensure!((1.0..=100_000.0).contains(&plan.rate), "a rate is 1 to 100,000 a second");
-    let seconds = plan.updates() as f64 / plan.rate;
+    let updates = plan.warm_up() + 2 * plan.updates();
+    anyhow::ensure!(updates < overwriting::UPDATES_MAX, "a writer has clocks for 2,000 MB");
+    let flow = Rc::new(Flow {
+        writer: RefCell::new(Writer::new(rand::random())),
+        took_us: RefCell::new(latency::histogram()),
+        failure: RefCell::default(),
+        received: (0..plan.readers).map(|_| Cell::new(0)).collect(),
+        samples: RefCell::default(),
+    });
     let start = Instant::now();
-    progress.says("nobody stalls");
-    progress.runs(Duration::from_secs_f64(2.0 * seconds));
-    let before = Part::run(plan, target, false).await.context("while nobody stalled")?;
-    progress.says("one stalls");
-    let stalled = Part::run(plan, target, true).await.context("while one stalled")?;
+    progress.runs(Duration::from_secs_f64(updates as f64 / plan.rate));
+    let delivered = || flow.received.iter().map(Cell::get).sum();
+    let parts = tokio::select! {
+        parts = parts(plan, target, progress, &flow) => parts?,
+        never = series::record(target, progress, delivered, &flow.samples) => match never {},
+    };
+    let written = flow.writer.borrow().written();
+    let is_whole = flow.received.iter().all(|received| received.get() == written);
     let mut outcome = Outcome {
         scenario: "slow-reader".to_owned(),
         load: format!("{} MB, {} readers and one stalled", plan.megabytes, plan.readers),
@@ -86,15 +101,14 @@ pub(crate) async fn run(
         round: 1,
         order: 1,
         measured_s: start.elapsed().as_secs_f64(),
-        figures: stalled.figures(&before),
-        latency: stalled.latency,
-        series: Vec::new(),
+        figures: parts.figures(),
+        latency: parts.stalled.latency,
+        series: flow.samples.take(),
         checks: Vec::new(),
-        warnings: before.failure.into_iter().chain(stalled.failure).collect(),
+        warnings: flow.failure.take().into_iter().collect(),
     };
-    let woken = stalled.woken.context("there was one")?;
-    outcome.checks.push(Check::new("the stalled reader lost nothing", woken.is_whole, woken.note));
-    let is_whole = before.is_whole && stalled.is_whole;
+    let Woken { is_whole: is_same, note, .. } = parts.woken;
+    outcome.checks.push(Check::new("the stalled reader lost nothing", is_same, note));
     let note = if is_whole { "all updates" } else { "some updates are missing" };
     outcome.checks.push(Check::new("the others got everything", is_whole, note));
     Ok(outcome)
@@ -104,17 +118,30 @@ impl Plan {
     fn updates(&self) -> u64 {
         u64::from(self.megabytes) * 1_000_000 / CHUNK as u64
     }
+
+    /// At least until the text is as large as it gets.
+    fn warm_up(&self) -> u64 {
+        (u64::from(self.warm_up_megabytes) * 1_000_000 / CHUNK as u64).max(4 * LIVE)
+    }
 }
 
 /// What one part came to.
 struct Part {
     latency: Option<Latency>,
-    /// The server's memory, if it can be read: at the beginning, the most meanwhile, the most after
-    /// the reader woke.
-    resident_bytes: Option<[u64; 3]>,
-    woken: Option<Woken>,
-    is_whole: bool,
-    failure: Option<String>,
+    /// The server's memory, if it can be read: reading by reading, sorted.
+    resident_bytes: Vec<u64>,
+}
+
+/// All parts.
+struct Parts {
+    /// Nobody stalls.
+    before: Part,
+    stalled: Part,
+    /// From when it reads again until it has everything and a moment more.
+    waking: Part,
+    woken: Woken,
+    /// Nobody stalls again.
+    after: Part,
 }
 
 /// What became of the reader that stalled.
@@ -125,92 +152,101 @@ struct Woken {
 }
 
 impl Part {
-    async fn run(plan: &Plan, target: &Target, has_stalled: bool) -> anyhow::Result<Self> {
-        let room = format!("loadtest-{:016x}", rand::random::<u64>());
-        let mut bot = bot::connect(target, &room).await?;
-        bot.synced().await?;
-        let flow = Rc::new(Flow {
-            writer: RefCell::new(Writer::new(rand::random())),
-            took_us: RefCell::new(latency::histogram()),
-            failure: RefCell::default(),
-            received: (0..plan.readers).map(|_| Cell::new(0)).collect(),
-        });
-        let mut tasks = JoinSet::new();
-        for number in 0..plan.readers as usize {
-            let mut reader = bot::connect(target, &room).await?;
-            reader.synced().await?;
-            tasks.spawn_local(follow(Rc::clone(&flow), number, reader));
-        }
-        let mut stalled = None;
-        if has_stalled {
-            let mut reader = bot::connect(target, &room).await?;
-            stalled = Some((vec![reader.synced().await?], reader));
-        }
-        // The text as large as it gets, and everything warm, before memory is compared.
-        let warm_up = 4 * LIVE;
-        let warming = async {
-            write(&flow, &mut bot, plan.rate, warm_up).await?;
-            flow.settle().await;
-            super::pause(SETTLE).await;
-            anyhow::Ok(())
-        };
-        match &mut stalled {
-            None => warming.await?,
-            Some((updates, reader)) => tokio::select! {
-                warmed = warming => warmed?,
-                failed = collect(reader, updates) => return Err(failed),
-            },
-        }
+    /// What was read since the last part.
+    fn end(flow: &Flow, first: &mut usize) -> Self {
+        let samples = flow.samples.borrow();
+        let read = samples[(*first).min(samples.len())..].iter();
+        let mut resident_bytes: Vec<u64> =
+            read.filter_map(|sample| sample.resident_bytes).collect();
+        resident_bytes.sort_unstable();
+        *first = samples.len();
+        let latency = latency::summary(&flow.took_us.borrow());
         flow.took_us.borrow_mut().reset();
-        let start = resident(target)?;
-        let most = Cell::new(start);
-        tokio::select! {
-            written = write(&flow, &mut bot, plan.rate, warm_up + plan.updates()) => written?,
-            looked = watch(target, &most) => looked?,
-        }
-        flow.settle().await;
-        let while_stalled = most.get();
-        let woken = match stalled {
-            Some((updates, reader)) => Some(tokio::select! {
-                woken = wake(&flow, &mut bot, updates, reader) => woken?,
-                looked = watch(target, &most) => looked.map(|()| unreachable!("it has no end"))?,
-            }),
-            None => None,
-        };
-        tasks.abort_all();
-        while tasks.join_next().await.is_some() {}
-        let written = flow.writer.borrow().written();
-        let resident_bytes = start.zip(while_stalled).zip(most.get());
-        Ok(Self {
-            latency: latency::summary(&flow.took_us.borrow()),
-            resident_bytes: resident_bytes.map(|((start, stalled), woken)| [start, stalled, woken]),
-            woken,
-            is_whole: flow.received.iter().all(|received| received.get() == written),
-            failure: flow.failure.take(),
-        })
+        Self { latency, resident_bytes }
     }
 
-    fn figures(&self, before: &Part) -> Vec<Figure> {
+    /// The memory in MiB below which this share of the readings was.
+    fn memory_mib(&self, share: f64) -> Option<f64> {
+        let last = self.resident_bytes.len().checked_sub(1)?;
+        let bytes = self.resident_bytes[(last as f64 * share).round() as usize];
+        Some(bytes as f64 / f64::from(1 << 20))
+    }
+
+    fn p99_us(&self) -> Option<f64> {
+        self.latency.as_ref().map(|latency| latency.p99_us as f64)
+    }
+}
+
+/// One part after the other, in one document.
+async fn parts(
+    plan: &Plan,
+    target: &Target,
+    progress: &Progress,
+    flow: &Rc<Flow>,
+) -> anyhow::Result<Parts> {
+    let room = format!("loadtest-{:016x}", rand::random::<u64>());
+    let mut bot = bot::connect(target, &room).await?;
+    bot.synced().await?;
+    let mut tasks = JoinSet::new();
+    for number in 0..plan.readers as usize {
+        let mut reader = bot::connect(target, &room).await?;
+        reader.synced().await?;
+        tasks.spawn_local(follow(Rc::clone(flow), number, reader));
+    }
+    let mut until = plan.warm_up();
+    write(flow, &mut bot, plan.rate, until).await?;
+    let mut first = 0;
+    Part::end(flow, &mut first);
+    progress.says("nobody stalls");
+    until += plan.updates() / 2;
+    write(flow, &mut bot, plan.rate, until).await.context("while nobody stalled")?;
+    let before = Part::end(flow, &mut first);
+
+    progress.says("one stalls");
+    let mut reader = bot::connect(target, &room).await?;
+    let updates = vec![reader.synced().await?];
+    until += plan.updates();
+    write(flow, &mut bot, plan.rate, until).await.context("while one stalled")?;
+    flow.settle().await;
+    let stalled = Part::end(flow, &mut first);
+    let woken = wake(flow, &mut bot, updates, reader).await?;
+    super::pause(SETTLE).await;
+    let waking = Part::end(flow, &mut first);
+
+    progress.says("nobody stalls");
+    until += plan.updates() - plan.updates() / 2;
+    write(flow, &mut bot, plan.rate, until).await.context("when it was gone")?;
+    flow.settle().await;
+    let after = Part::end(flow, &mut first);
+    tasks.abort_all();
+    while tasks.join_next().await.is_some() {}
+    Ok(Parts { before, stalled, waking, woken, after })
+}
+
+impl Parts {
+    fn figures(&self) -> Vec<Figure> {
         let mut figures = Vec::new();
-        let mib = |from: u64, to: u64| to.saturating_sub(from) as f64 / f64::from(1 << 20);
-        if let Some([start, stalled, woken]) = self.resident_bytes {
-            figures.push(Figure::less("memory growth while stalled", "MiB", mib(start, stalled)));
-            figures.push(Figure::less("memory growth in all", "MiB", mib(start, woken)));
+        let mean = |part: fn(&Part) -> Option<f64>| {
+            part(&self.before).zip(part(&self.after)).map(|(a, b)| a.midpoint(b))
+        };
+        let (median, most) =
+            (|part: &Part| part.memory_mib(0.5), |part: &Part| part.memory_mib(1.0));
+        if let (Some(nobody), Some(stalled)) = (mean(median), median(&self.stalled)) {
+            let growth = (stalled - nobody).max(0.0);
+            figures.push(Figure::less("memory growth while stalled", "MiB", growth));
+            figures.push(Figure::neither("memory while nobody stalls", "MiB", nobody));
         }
-        if let Some([start, most, _]) = before.resident_bytes {
-            figures.push(Figure::neither("growth while nobody stalls", "MiB", mib(start, most)));
+        if let (Some(before), Some(after)) = (median(&self.before), median(&self.after)) {
+            figures.push(Figure::neither("its drift meanwhile", "MiB", after - before));
         }
-        if let Some(Woken { took, .. }) = &self.woken {
-            figures.push(Figure::less("caught up after", "ms", took.as_secs_f64() * 1e3));
+        if let (Some(stalled), Some(waking)) = (most(&self.stalled), most(&self.waking)) {
+            let growth = (waking - stalled).max(0.0);
+            figures.push(Figure::less("memory growth when it wakes", "MiB", growth));
         }
-        if let (Some(stalled), Some(before)) = (&self.latency, &before.latency) {
-            let ratio = stalled.p99_us as f64 / before.p99_us as f64;
-            figures.push(Figure::neither(
-                "p99 while nobody stalls",
-                "ms",
-                before.p99_us as f64 / 1e3,
-            ));
-            figures.push(Figure::less("p99, one stalled : nobody", "×", ratio));
+        figures.push(Figure::less("caught up after", "ms", self.woken.took.as_secs_f64() * 1e3));
+        if let (Some(nobody), Some(stalled)) = (mean(Part::p99_us), self.stalled.p99_us()) {
+            figures.push(Figure::neither("p99 while nobody stalls", "ms", nobody / 1e3));
+            figures.push(Figure::less("p99, one stalled : nobody", "×", stalled / nobody));
         }
         figures
     }
@@ -313,41 +349,12 @@ async fn wake(
     Ok(Woken { took, is_whole: note == "whole", note })
 }
 
-/// Reads and keeps what the server tells, until it ends.
-async fn collect(bot: &mut Bot, updates: &mut Vec<Vec<u8>>) -> anyhow::Error {
-    loop {
-        let listened = bot.listen(|heard| {
-            if let Heard::Update(update) | Heard::Step2(update) = heard {
-                updates.push(update.to_vec());
-            }
-        });
-        if let Err(reason) = listened.await {
-            return reason;
-        }
-    }
-}
-
 /// Reads what the server tells, until it ends.
 async fn drain(bot: &mut Bot) -> anyhow::Error {
     loop {
         if let Err(reason) = bot.listen(|_| {}).await {
             return reason;
         }
-    }
-}
-
-fn resident(target: &Target) -> anyhow::Result<Option<u64>> {
-    let usage = target.pid().map(|pid| sample(Some(pid))).transpose()?;
-    Ok(usage.map(|usage| usage.resident_bytes))
-}
-
-/// Keeps the most memory that is seen; has no end.
-async fn watch(target: &Target, most: &Cell<Option<u64>>) -> anyhow::Result<()> {
-    let mut look = interval(LOOK);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        look.tick().await;
-        most.set(most.get().max(resident(target)?));
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) const CHUNK: usize = 64 << 10;
 pub(super) const LIVE: u64 = 16;
 
 /// The clocks of a client are below 2^31, and each character takes one.
-const UPDATES_MAX: u64 = (1 << 31) / CHUNK as u64;
+pub(super) const UPDATES_MAX: u64 = (1 << 31) / CHUNK as u64;
 
 /// The author of all updates.
 pub(super) struct Writer {

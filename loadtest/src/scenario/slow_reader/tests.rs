@@ -6,7 +6,7 @@ use crate::progress::Overall;
 async fn outcome(faults: Faults) -> Outcome {
     let mut tasks = JoinSet::new();
     let target = start(&mut tasks, faults);
-    let plan = Plan { readers: 1, megabytes: 3, rate: 400.0 };
+    let plan = Plan { readers: 1, megabytes: 3, warm_up_megabytes: 1, rate: 400.0 };
     run(&plan, &target, &Progress::new("test", &Overall::new(1))).await.unwrap()
 }
 

@@ -167,10 +167,10 @@ impl Core {
 
     /// Takes an opened WebSocket and starts its session.
     pub(super) fn accept(&self, opened: Opened) {
-        let Opened { stream, leftover, vault, document, leash, permit, .. } = opened;
-        let name = Name { vault, document: document.into() };
+        let Opened { stream, greeting, leftover, vault, document, leash, permit, .. } = opened;
+        let name = Name { vault, document };
         let permit = Some(permit);
-        let opened = session::Opened { stream, leftover, name, leash, permit };
+        let opened = session::Opened { stream, greeting, leftover, name, leash, permit };
         let relay = Arc::clone(&self.relay);
         let span = tracing::trace_span!(
             target: SPAN,

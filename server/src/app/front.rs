@@ -5,9 +5,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::header::{
-    HeaderValue, ORIGIN, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    HeaderMap, HeaderValue, ORIGIN, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use hyper::{Method, Request};
 use hyper_util::service::TowerToHyperService;
@@ -22,7 +24,7 @@ use crate::auth::{Auth, Denied};
 use crate::http::{self, error::Error};
 use crate::metrics::Metrics;
 use crate::relay::listen::{Kind, Peer, Service};
-use crate::relay::upgrade::{self, Upgrade};
+use crate::relay::upgrade::{self, Answer, Opening, Upgrade};
 use sheaf_ground::task::SPAN;
 
 /// What is needed to answer a request.
@@ -53,50 +55,66 @@ pub(super) fn service(
     upgrade: Upgrade,
     metrics: Arc<Metrics>,
     routes: Routes,
-) -> Service {
-    let front = Arc::new(Front { auth, upgrade, metrics, routes });
-    Arc::new(move |request| {
-        let front = Arc::clone(&front);
+) -> Arc<dyn Service> {
+    Arc::new(Front { auth, upgrade, metrics, routes })
+}
+
+impl Service for Front {
+    fn answer(self: Arc<Self>, request: Request<Incoming>) -> BoxFuture<'static, Response> {
         let span = span(&request);
         let answer = async move {
-            let mut response = match front.answer(request).await {
-                Ok(response) => response,
-                Err(Denied { refusal, retry_after }) => {
-                    front.metrics.relay.refuse(refusal.code);
-                    tracing::debug!(code = refusal.code.name(), refusal.what, "request refused");
-                    let mut response = Error::from(refusal).into_response();
-                    if let Some(wait) = retry_after {
-                        let seconds = HeaderValue::from(wait.as_secs() + 1);
-                        response.headers_mut().insert(RETRY_AFTER, seconds);
-                    }
-                    response
-                }
-            };
-            front.metrics.answer(response.status().as_u16());
-            harden(&mut response);
-            Span::current().record("http.response.status_code", response.status().as_u16());
-            response
+            let response = self.route(request).await;
+            self.finished(response.unwrap_or_else(|denied| self.denied(denied)))
         };
         Box::pin(answer.instrument(span))
-    })
+    }
+
+    fn open(
+        self: Arc<Self>,
+        request: Request<()>,
+    ) -> BoxFuture<'static, Result<Opening, Response>> {
+        let span = span(&request);
+        let opening = async move {
+            match self.upgrade(request).await {
+                Ok(Answer::Opens(mut opening)) => {
+                    self.finish(&mut opening.response);
+                    Ok(opening)
+                }
+                Ok(Answer::Other(response)) => Err(self.finished(bodiless(response))),
+                Err(denied) => Err(self.finished(self.denied(denied))),
+            }
+        };
+        Box::pin(opening.instrument(span))
+    }
 }
 
 impl Front {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response, Denied> {
+    /// Lets a request in, with its [`Caller`], or not.
+    fn admit<B>(&self, request: Request<B>) -> Result<Request<B>, Denied> {
         let (parts, body) = request.into_parts();
-        if let Some(response) = cors::preflight(&self.auth, &parts) {
-            return Ok(response);
-        }
         let peer = parts.extensions.get::<Peer>();
         let address = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.client);
         let caller = self.auth.admit(&parts, address)?;
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(caller);
+        Ok(request)
+    }
+
+    async fn upgrade(&self, request: Request<()>) -> Result<Answer, Denied> {
+        let request = self.admit(request)?;
+        Ok(self.upgrade.open(&request).await?)
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Result<Response, Denied> {
+        let (parts, body) = request.into_parts();
+        if let Some(response) = cors::preflight(&self.auth, &parts) {
+            return Ok(response);
+        }
+        let mut request = self.admit(Request::from_parts(parts, body))?;
         let peer: Option<&Peer> = request.extensions().get();
         let is_admin = peer.is_some_and(|peer| peer.listener == Kind::Admin);
         if !is_admin && upgrade::is_wanted(request.headers()) {
-            let response = self.upgrade.answer(&mut request).await?;
-            return Ok(response.map(|()| "").into_response());
+            return Ok(bodiless(self.upgrade.answer(&mut request).await?));
         }
         let (path, origin) =
             (request.uri().path().to_owned(), request.headers().get(ORIGIN).cloned());
@@ -110,10 +128,37 @@ impl Front {
             Err(never) => match never {},
         }
     }
+
+    fn denied(&self, Denied { refusal, retry_after }: Denied) -> Response {
+        self.metrics.relay.refuse(refusal.code);
+        tracing::debug!(code = refusal.code.name(), refusal.what, "request refused");
+        let mut response = Error::from(refusal).into_response();
+        if let Some(wait) = retry_after {
+            let seconds = HeaderValue::from(wait.as_secs() + 1);
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
+    }
+
+    fn finished(&self, mut response: Response) -> Response {
+        self.finish(&mut response);
+        response
+    }
+
+    /// What every answer passes.
+    fn finish<B>(&self, response: &mut hyper::Response<B>) {
+        self.metrics.answer(response.status().as_u16());
+        harden(response.headers_mut());
+        Span::current().record("http.response.status_code", response.status().as_u16());
+    }
+}
+
+fn bodiless(response: hyper::Response<()>) -> Response {
+    response.map(|()| "").into_response()
 }
 
 /// Neither path nor query: a path is a document's name, and a query may hold a token.
-fn span(request: &Request<Incoming>) -> Span {
+fn span<B>(request: &Request<B>) -> Span {
     let method = match *request.method() {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -137,8 +182,7 @@ fn span(request: &Request<Incoming>) -> Span {
 }
 
 /// What every answer tells a browser, whatever it is.
-fn harden(response: &mut Response) {
-    let headers = response.headers_mut();
+fn harden(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     // A token may stand in a query.

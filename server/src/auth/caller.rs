@@ -107,11 +107,11 @@ impl Caller {
     pub fn enter(
         &self,
         vault: &VaultName,
-        document: &str,
+        document: impl Into<Arc<str>>,
         dialect: &'static str,
         grant: Grant,
     ) -> Result<Leash, Refusal> {
-        let (vault, document, address) = (vault.clone(), Arc::from(document), self.address);
+        let (vault, document, address) = (vault.clone(), document.into(), self.address);
         self.auth.enter(self, SessionFacts { vault, document, address, dialect, grant })
     }
 

@@ -4,7 +4,8 @@
 //! is our own because `warp::serve` has neither caps nor a header time-out and gives up for a
 //! second when file descriptors run out. Never looks into a request.
 
-use std::convert::Infallible;
+mod serving;
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,19 +16,15 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use warp::reply::Response;
 
 use super::address::{Address, Place, Proxy, is_trusted};
 use super::bind::Bound;
 use super::caps::{Caps, Permit};
-use super::patience::Patient;
 use super::proxy;
 use super::stream::Stream;
 use super::tls::Tls;
-use crate::auth::forwarded::Forwarded;
+use super::upgrade::Opening;
 use crate::metrics::Metrics;
 use crate::metrics::listen::Unopened as Why;
 use sheaf_ground::task::Group;
@@ -35,12 +32,6 @@ use sheaf_ground::time::Clock;
 
 /// Pause when accepting fails, in the main for want of file descriptors: others close meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// A request head: the longest path, a token and what browsers send fit ten times over.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
-/// Header lines of a request; browsers send about twenty.
-const HEADERS_MAX: usize = 64;
-/// What a request that is being answered gets at the end, before its connection is cut.
-const HTTP_GRACE: Duration = Duration::from_secs(5);
 
 /// What the accept loop needs to know.
 #[derive(Clone, Debug)]
@@ -119,7 +110,15 @@ pub enum Error {
 }
 
 /// What answers requests; they carry a [`Peer`] among their extensions.
-pub type Service = Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response> + Send + Sync>;
+pub trait Service: Send + Sync {
+    /// Answers any request.
+    fn answer(self: Arc<Self>, request: Request<Incoming>) -> BoxFuture<'static, Response>;
+
+    /// Decides on an upgrade request with which a connection begins: the session is to begin on its
+    /// socket, or the request is answered and the connection goes on.
+    fn open(self: Arc<Self>, request: Request<()>)
+    -> BoxFuture<'static, Result<Opening, Response>>;
+}
 
 /// What is served at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +160,30 @@ pub struct Door {
     /// The certificate, if TLS is spoken.
     tls: Option<Arc<Tls>>,
     has_proxy_header: bool,
+}
+
+impl Door {
+    /// Whether a connection begins with its first request.
+    fn is_plain(&self) -> bool {
+        !self.has_proxy_header && self.tls.is_none()
+    }
+
+    /// Who comes in here, from `hop`, which may be a proxy that several clients share.
+    fn peer(
+        &self,
+        address: Option<SocketAddr>,
+        (hop, is_shared): (Option<IpAddr>, bool),
+        permit: &Arc<Permit>,
+    ) -> Peer {
+        Peer {
+            address,
+            client: hop.map_or(Ipv4Addr::LOCALHOST.into(), |hop| hop.to_canonical()),
+            is_shared,
+            listener: self.kind,
+            is_tls: self.tls.is_some(),
+            permit: (!permit.is_overflow()).then(|| Arc::clone(permit)),
+        }
+    }
 }
 
 impl fmt::Display for Door {
@@ -213,7 +236,13 @@ impl Listener {
 
     /// Accepts connections as tasks of `tasks` until that group is told to stop; connections then
     /// finish the request they are at.
-    pub fn serve(self, service: Service, clock: Clock, metrics: Arc<Metrics>, tasks: &Group) {
+    pub fn serve(
+        self,
+        service: Arc<dyn Service>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        tasks: &Group,
+    ) {
         let Config { connections_max, connections_per_address_max, .. } = self.config;
         let server = Arc::new(Server {
             caps: Caps::new(connections_max, connections_per_address_max, Arc::clone(&metrics)),
@@ -276,7 +305,7 @@ struct Server {
     metrics: Arc<Metrics>,
     header_time_max: Duration,
     trusted: Vec<Proxy>,
-    service: Service,
+    service: Arc<dyn Service>,
     clock: Clock,
     tasks: Group,
 }
@@ -308,10 +337,11 @@ impl Unopened {
 impl Server {
     async fn accept(self: Arc<Self>, door: Arc<Door>, socket: Bound) {
         let mut is_failing = false;
+        let mut stopping = pin!(self.tasks.stopping().cancelled());
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = self.tasks.stopping().cancelled() => return,
+                () = stopping.as_mut() => return,
                 accepted = socket.accept() => accepted,
             };
             match accepted {
@@ -349,8 +379,14 @@ impl Server {
         }
         let (server, door) = (Arc::clone(self), Arc::clone(door));
         self.tasks.spawn("connection", async move {
-            let opening = server.open(&door, stream, address, permit);
-            match server.clock.deadline(server.header_time_max, opening).await {
+            let opened = if door.is_plain() {
+                Ok(Ok(server.plain(&door, stream, address, permit)))
+            } else {
+                // Boxed: else all connections were as large as those that need it.
+                let opening = Box::pin(server.open(&door, stream, address, permit));
+                server.clock.deadline(server.header_time_max, opening).await
+            };
+            match opened {
                 Ok(Ok((stream, peer, permit))) => server.connection(stream, peer, permit).await,
                 Ok(Err(error)) => {
                     server.metrics.listen.not_opened(error.why());
@@ -393,59 +429,21 @@ impl Server {
             stream = tls.accept(stream).await.map_err(Unopened::Tls)?;
         }
         let permit = Arc::new(permit);
-        let peer = Peer {
-            address,
-            client: hop.map_or(Ipv4Addr::LOCALHOST.into(), |hop| hop.to_canonical()),
-            is_shared,
-            listener: door.kind,
-            is_tls: door.tls.is_some(),
-            permit: (!permit.is_overflow()).then(|| Arc::clone(&permit)),
-        };
-        Ok((stream, peer, permit))
+        Ok((stream, door.peer(address, (hop, is_shared), &permit), permit))
     }
 
-    async fn connection(&self, stream: Stream, peer: Peer, permit: Arc<Permit>) {
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.header_time_max)
-            .max_headers(HEADERS_MAX)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .keep_alive(!permit.is_overflow());
-        let answer = service_fn(|mut request: Request<Incoming>| {
-            self.introduce(&peer, &mut request);
-            let response = (self.service)(request);
-            async { Ok::<_, Infallible>(response.await) }
-        });
-        let io = TokioIo::new(Patient::new(stream, self.clock.clone()));
-        let connection = builder.serve_connection(io, answer).with_upgrades();
-        let mut connection = pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
-                }
-                return;
-            }
-            () = self.tasks.stopping().cancelled() => {}
-        }
-        connection.as_mut().graceful_shutdown();
-        if self.clock.deadline(HTTP_GRACE, connection).await.is_err() {
-            tracing::debug!("a connection was cut inside a request");
-        }
-    }
-
-    /// Tells a request whose it is.
-    fn introduce(&self, peer: &Peer, request: &mut Request<Incoming>) {
-        let mut peer = peer.clone();
-        if peer.is_shared {
-            let is_proxy = |address| is_trusted(&self.trusted, Some(address));
-            let forwarded = Forwarded::of(request.headers(), is_proxy);
-            peer.client = forwarded.client.unwrap_or(peer.client);
-            peer.is_tls = forwarded.is_tls.unwrap_or(peer.is_tls);
-            request.extensions_mut().insert(forwarded);
-        }
-        request.extensions_mut().insert(peer);
+    /// A connection before whose first request nothing comes.
+    fn plain(
+        &self,
+        door: &Door,
+        stream: Stream,
+        address: Option<SocketAddr>,
+        permit: Permit,
+    ) -> (Stream, Peer, Arc<Permit>) {
+        let hop = address.map(|address| address.ip());
+        let permit = Arc::new(permit);
+        let is_shared = is_trusted(&self.trusted, hop);
+        (stream, door.peer(address, (hop, is_shared), &permit), permit)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod address;
 mod bind;
 pub mod caps;
 pub mod dialect;
+mod head;
 pub mod listen;
 pub mod outbound;
 mod patience;

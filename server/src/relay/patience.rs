@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::stream::Stream;
@@ -23,18 +24,22 @@ type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A stream with an end to its patience.
 pub(super) struct Patient {
     stream: Stream,
+    /// What was read before.
+    read: Bytes,
     clock: Clock,
     /// Since the socket was full: the deadline, and what it has taken meanwhile.
     stuck: Option<(Timer, usize)>,
 }
 
 impl Patient {
-    pub(super) fn new(stream: Stream, clock: Clock) -> Patient {
-        Patient { stream, clock, stuck: None }
+    /// `read` are bytes that were read from the stream already.
+    pub(super) fn new(stream: Stream, read: Bytes, clock: Clock) -> Patient {
+        Patient { stream, read, clock, stuck: None }
     }
 
-    pub(super) fn into_stream(self) -> Stream {
-        self.stream
+    /// The stream, and what nobody has asked for of the bytes read before.
+    pub(super) fn into_parts(self) -> (Stream, Bytes) {
+        (self.stream, self.read)
     }
 
     /// Looks at how a write went.
@@ -74,6 +79,13 @@ impl AsyncRead for Patient {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.read.is_empty() {
+            let part = into.remaining().min(self.read.len());
+            into.put_slice(&self.read.split_to(part));
+            return Poll::Ready(Ok(()));
+        }
+        // An empty slice keeps all of it.
+        self.read = Bytes::new();
         Pin::new(&mut self.stream).poll_read(cx, into)
     }
 }

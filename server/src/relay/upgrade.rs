@@ -1,8 +1,8 @@
 //! From an HTTP request to an open WebSocket.
 //!
 //! `app` hands every upgrade request here, already admitted by `auth`. We answer 101 ourselves and
-//! take the raw socket out of hyper: its own WebSocket support and warp's hold 132 KiB per idle
-//! socket, this way about 1.3 (measured). Never reads or writes a frame.
+//! own the raw socket, if need be by taking it out of hyper: its own WebSocket support and warp's
+//! hold 132 KiB per idle socket, this way about 1.3 (measured). Never reads or writes a frame.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -31,6 +31,8 @@ use sheaf_ground::task::Group;
 const VERSION: &str = "13";
 /// A key is this many random bytes, RFC 6455 §4.1.
 const KEY_BYTES: usize = 16;
+/// Room for a 101 with a token's protocol.
+const HEAD_BYTES: usize = 384;
 
 /// The framing that every session speaks.
 pub const DIALECT: &str = "y-websocket";
@@ -38,14 +40,16 @@ pub const DIALECT: &str = "y-websocket";
 /// A WebSocket that has just been opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// The socket, nothing of HTTP left on it.
+    /// The socket, nothing of HTTP left on it to be read.
     pub stream: Stream,
+    /// The answer to the handshake, to be sent before anything else; empty if it is out.
+    pub greeting: Vec<u8>,
     /// What the client sent right behind its request: bytes of frames, in most cases none.
     pub leftover: Vec<u8>,
     /// The vault of the path.
     pub vault: VaultName,
     /// The document's name: the decoded rest of the path, 1 to 1,024 bytes.
-    pub document: String,
+    pub document: Arc<str>,
     /// What the session may do, and its place in the list of those that live.
     pub leash: Leash,
     /// Whose socket it is, for caps and logs.
@@ -82,24 +86,24 @@ impl Upgrade {
         Upgrade { accept, tasks }
     }
 
-    /// Answers one upgrade request, with 101 or, for another version of WebSocket, 426. After a 101
-    /// has gone out, the socket goes to `accept`.
+    /// Decides on one upgrade request.
     ///
     /// # Errors
     /// `NotFound` for paths that are no document, `TooLarge` for names over the limit, `Malformed`
     /// for a broken handshake, `TryLater` over the connection caps, and what the
     /// request's [`Caller`] is refused.
-    pub async fn answer<B>(&self, request: &mut Request<B>) -> Result<Response<()>, Refusal> {
+    pub async fn open<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {
         let (vault, document) = document_of(request.uri().path())?;
-        let caller = request.extensions().get::<Caller>().cloned().ok_or(internal("no caller"))?;
+        let caller: &Caller = request.extensions().get().ok_or(internal("no caller"))?;
+        let caller = caller.clone();
         let grant = caller.grant(&vault, Some(&document), Role::Read).await?;
         let peer: &Peer = request.extensions().get().ok_or(internal("no peer"))?;
         let full = Refusal { code: Code::TryLater, at: 0, what: "too many connections" };
         let (client, is_shared) = (peer.client, peer.is_shared);
         let permit = peer.permit.clone().ok_or(full)?;
-        let Some(mut response) = handshake(request)? else { return Ok(other_version()) };
-        let upgrade = request.extensions_mut().remove::<OnUpgrade>();
-        let upgrade = upgrade.ok_or(internal("this connection cannot be upgraded"))?;
+        let Some(mut response) = handshake(request)? else {
+            return Ok(Answer::Other(other_version()));
+        };
         let permit = if is_shared {
             let what = "too many connections from this address";
             let greedy = Refusal { code: Code::TooMany, at: 0, what };
@@ -110,18 +114,81 @@ impl Upgrade {
         if let Some(offer) = token::chosen_protocol(request.headers()) {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offer);
         }
-        let leash = caller.enter(&vault, &document, DIALECT, grant)?;
+        let document: Arc<str> = document.into();
+        let leash = caller.enter(&vault, Arc::clone(&document), DIALECT, grant)?;
         let accept = Arc::clone(&self.accept);
+        Ok(Answer::Opens(Opening { response, accept, vault, document, leash, client, permit }))
+    }
+
+    /// Answers one upgrade request that came through hyper, with 101 or, for another version of
+    /// WebSocket, 426. After a 101 has gone out, the socket goes to `accept`.
+    ///
+    /// # Errors
+    /// As [`Upgrade::open`].
+    pub async fn answer<B>(&self, request: &mut Request<B>) -> Result<Response<()>, Refusal> {
+        let mut opening = match self.open(request).await? {
+            Answer::Opens(opening) => opening,
+            Answer::Other(response) => return Ok(response),
+        };
+        let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+        let upgrade = upgrade.ok_or(internal("this connection cannot be upgraded"))?;
+        let response = std::mem::take(&mut opening.response);
         self.tasks.spawn("upgrade", async move {
             match upgrade.await.map(raw) {
-                Ok(Ok((stream, leftover))) => {
-                    accept(Opened { stream, leftover, vault, document, leash, client, permit });
-                }
+                Ok(Ok((stream, leftover))) => opening.accept(stream, Vec::new(), leftover),
                 Ok(Err(_)) => tracing::error!("an upgraded socket is not ours"),
                 Err(error) => tracing::debug!(%error, "the peer left during the upgrade"),
             }
         });
         Ok(response)
+    }
+}
+
+/// What an upgrade request is answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// 101, and the session begins.
+    Opens(Opening),
+    /// The client speaks another version of WebSocket.
+    Other(Response<()>),
+}
+
+/// A session that begins as soon as its socket is there.
+pub struct Opening {
+    /// The answer to the handshake.
+    pub response: Response<()>,
+    accept: Accept,
+    vault: VaultName,
+    document: Arc<str>,
+    leash: Leash,
+    client: IpAddr,
+    permit: Arc<Permit>,
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").field("vault", &self.vault).finish_non_exhaustive()
+    }
+}
+
+impl Opening {
+    /// Begins the session on a socket that has not been answered: the answer leaves with the
+    /// session's first words. `leftover` came behind the request.
+    pub fn begin(self, stream: Stream, leftover: Vec<u8>) {
+        let mut greeting = Vec::with_capacity(HEAD_BYTES);
+        greeting.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+        for (name, value) in self.response.headers() {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                greeting.extend_from_slice(part);
+            }
+        }
+        greeting.extend_from_slice(b"\r\n");
+        self.accept(stream, greeting, leftover);
+    }
+
+    fn accept(self, stream: Stream, greeting: Vec<u8>, leftover: Vec<u8>) {
+        let Opening { accept, vault, document, leash, client, permit, .. } = self;
+        accept(Opened { stream, greeting, leftover, vault, document, leash, client, permit });
     }
 }
 
@@ -202,7 +269,8 @@ fn other_version() -> Response<()> {
 /// session 4 to 8 KiB: so the rest is copied out and the buffer dropped here.
 fn raw(upgraded: Upgraded) -> Result<(Stream, Vec<u8>), Upgraded> {
     let parts = upgraded.downcast::<TokioIo<Patient>>()?;
-    Ok((parts.io.into_inner().into_stream(), parts.read_buf.to_vec()))
+    let (stream, unread) = parts.io.into_inner().into_parts();
+    Ok((stream, [parts.read_buf, unread].concat()))
 }
 
 /// Whether a header that lists words has `word` among them, in any case.

@@ -14,9 +14,10 @@ use warp::Reply;
 
 use super::*;
 use crate::auth::Caller;
-use crate::relay::upgrade::{self, Opened, Upgrade};
+use crate::relay::upgrade::{self, Answer, Opened, Upgrade};
 use crate::relay::websocket::{Assembler, Parsed, Received, parse, write_binary};
 use sheaf_ground::task::Shutdown;
+use sheaf_protocol::error::Refusal;
 use sheaf_protocol::ids::Principal;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -59,30 +60,54 @@ fn config() -> Config {
     }
 }
 
-/// A server that gives sockets to `accept` and answers every other request with "plain".
-fn start(config: Config, accept: impl Fn(Opened) + Send + Sync + 'static) -> Running {
-    let metrics = Arc::new(Metrics::new());
-    let tasks = Group::new(Counter::default());
-    let clock = Clock::system();
-    let upgrade = Arc::new(Upgrade::new(Arc::new(accept), tasks.clone()));
-    let service: Service = Arc::new(move |mut request| {
-        let upgrade = Arc::clone(&upgrade);
+/// Opens sockets, and answers every other request with "plain".
+struct Plain {
+    upgrade: Upgrade,
+}
+
+impl Service for Plain {
+    fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> BoxFuture<'static, Response> {
         Box::pin(async move {
             if !upgrade::is_wanted(request.headers()) {
                 return "plain".into_response();
             }
             request.extensions_mut().insert(Caller::anyone());
-            match upgrade.answer(&mut request).await {
+            match self.upgrade.answer(&mut request).await {
                 Ok(response) => response.map(|()| "").into_response(),
-                Err(refusal) => {
-                    let mut response = HttpResponse::new(refusal.code.name());
-                    let status = refusal.code.http_status();
-                    *response.status_mut() = status.try_into().expect("a legal status");
-                    response.into_response()
-                }
+                Err(refusal) => refused(refusal),
             }
         })
-    });
+    }
+
+    fn open(
+        self: Arc<Self>,
+        mut request: Request<()>,
+    ) -> BoxFuture<'static, Result<Opening, Response>> {
+        Box::pin(async move {
+            request.extensions_mut().insert(Caller::anyone());
+            match self.upgrade.open(&request).await {
+                Ok(Answer::Opens(opening)) => Ok(opening),
+                Ok(Answer::Other(response)) => Err(response.map(|()| "").into_response()),
+                Err(refusal) => Err(refused(refusal)),
+            }
+        })
+    }
+}
+
+fn refused(refusal: Refusal) -> Response {
+    let mut response = HttpResponse::new(refusal.code.name());
+    let status = refusal.code.http_status();
+    *response.status_mut() = status.try_into().expect("a legal status");
+    response.into_response()
+}
+
+/// A server that gives sockets to `accept` and answers every other request with "plain".
+fn start(config: Config, accept: impl Fn(Opened) + Send + Sync + 'static) -> Running {
+    let metrics = Arc::new(Metrics::new());
+    let tasks = Group::new(Counter::default());
+    let clock = Clock::system();
+    let upgrade = Upgrade::new(Arc::new(accept), tasks.clone());
+    let service = Arc::new(Plain { upgrade });
     let listener = Listener::bind(config).expect("loopback has free ports");
     let address = tcp(&listener);
     listener.serve(service, clock.clone(), Arc::clone(&metrics), &tasks);
@@ -104,7 +129,9 @@ async fn open(url: String) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
 async fn echo(mut opened: Opened) {
     let mut buf = std::mem::take(&mut opened.leftover);
     let mut assembler = Assembler::new(1 << 20);
-    let mut out = Vec::new();
+    let mut out = std::mem::take(&mut opened.greeting);
+    opened.stream.write_all(&out).await.expect("the client reads");
+    out.clear();
     loop {
         match parse(&mut buf, 1 << 20).expect("a legal frame") {
             Parsed::Incomplete { .. } => {
@@ -147,6 +174,8 @@ async fn a_stock_client_opens_a_socket_and_gets_its_messages_back() {
 async fn what_an_upgrade_opens_is_named_by_its_path() {
     let (told, mut hear) = mpsc::channel(1);
     let running = start(config(), move |opened| {
+        let sent = opened.stream.try_write(&opened.greeting).expect("it is open");
+        assert_eq!(sent, opened.greeting.len());
         told.try_send(opened).expect("one socket is opened");
     });
     let socket = open(running.url("v1/vaults/team/docs/a%20b")).await;
@@ -175,6 +204,39 @@ async fn frames_sent_right_behind_the_request_are_not_lost() {
         assert_ne!(read.expect("in time").expect("open"), 0, "{answer:?}");
     }
     assert!(answer.starts_with(b"HTTP/1.1 101 "));
+}
+
+#[tokio::test]
+async fn a_refused_upgrade_leaves_the_connection_to_further_requests() {
+    let running = start(config(), echoing());
+    let mut stream = TcpStream::connect(running.address).await.expect("listening");
+    let upgrade = |version: u8| {
+        format!(
+            "GET /room HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+            Connection: Upgrade\r\nSec-WebSocket-Version: {version}\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+    };
+    let plain = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned();
+    for (request, status, end) in [
+        (upgrade(12), "426", "\r\n\r\n"),
+        (plain, "200", "plain"),
+        (upgrade(13), "101", "\r\n\r\n"),
+    ] {
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        while !answer.ends_with(end.as_bytes()) {
+            let read = running.clock.deadline(MINUTE, stream.read_buf(&mut answer)).await;
+            assert_ne!(read.expect("in time").expect("open"), 0, "{answer:?}");
+        }
+        let answer = String::from_utf8(answer).expect("text");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    // The last came through hyper; its socket is a session's all the same.
+    stream.write_all(&[0x82, 0x82, 0, 0, 0, 0, b'h', b'i']).await.expect("sent");
+    let mut echo = [0; 4];
+    stream.read_exact(&mut echo).await.expect("echoed");
+    assert_eq!(echo, *b"\x82\x02hi");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use sheaf_ground::time::Hand;
 async fn full() -> (Patient, UnixStream, Hand) {
     let (near, far) = UnixStream::pair().expect("a pair");
     let (clock, hand) = Clock::test(0);
-    let mut patient = Patient::new(near.into(), clock);
+    let mut patient = Patient::new(near.into(), Bytes::new(), clock);
     while write(&mut patient).await.is_ready() {}
     (patient, far, hand)
 }

@@ -139,6 +139,8 @@ pub struct Session {
     is_denied_told: bool,
     /// Bytes that came with the handshake are still to be looked at.
     has_leftover: bool,
+    /// Nothing was said yet, and the client may have.
+    is_new: bool,
     timing: Timing,
     /// Its place among the sessions that are woken now and then.
     beat: usize,
@@ -184,6 +186,10 @@ impl Session {
         self.poll_timing(cx)?;
         if !self.is_stopping && std::mem::take(&mut self.has_leftover) {
             self.take_in(&mut [])?;
+        }
+        if std::mem::take(&mut self.is_new) && self.may_read(false) {
+            // What it has asked is answered in the same write that asks it.
+            let _ = self.poll_input(cx)?;
         }
         for _ in 0..READS_PER_TURN {
             self.poll_echoes(cx)?;

@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use sheaf_ground::task::Group;
@@ -61,6 +62,8 @@ pub struct Relay {
 pub struct Opened {
     /// The socket.
     pub stream: Stream,
+    /// What is to be sent before anything else: the answer to the handshake, if it is not out.
+    pub greeting: Vec<u8>,
     /// Bytes the client sent behind its handshake.
     pub leftover: Vec<u8>,
     /// The document it asked for.
@@ -77,29 +80,37 @@ pub fn accept(relay: Arc<Relay>, opened: Opened, tasks: &Group, span: Span) {
     relay.metrics.relay.sessions.inc();
     relay.metrics.relay.sessions_opened.inc();
     let out = Arc::new(Outbound::new(opened.stream, &DIALECT, Arc::clone(&relay.metrics)));
-    let Opened { leftover, name, leash, permit, .. } = opened;
+    let Opened { greeting, leftover, name, leash, permit, .. } = opened;
     let grant = leash.grant();
-    let begin = move |relay: Arc<Relay>, joined: Joined, out: Arc<Outbound>| {
+    let begin = move |relay: Arc<Relay>, joined: Joined, out: Arc<Outbound>, greeting| {
         let mut session = Session::new(relay, joined, leash, out, permit);
-        session.begin(leftover);
+        session.begin(greeting, leftover);
         session
     };
     let here = relay.registry.in_memory(&name);
     if let Some(joined) = here.and_then(|document| join(document, &grant, &out)) {
-        let session = begin(relay, joined, out);
+        let session = begin(relay, joined, out, greeting);
         return tasks.spawn("session", session.instrument(span));
     }
     let group = tasks.clone();
     let opening = async move {
+        // A client waits for this answer, not for the document.
+        if !send(&out, &greeting).await {
+            relay.metrics.relay.sessions.dec();
+            return;
+        }
         match open(&relay, &name, &grant, &out).await {
             Ok(joined) => {
-                let session = begin(relay, joined, out);
+                let session = begin(relay, joined, out, Vec::new());
                 group.spawn("session", session.instrument(Span::current()));
             }
             Err(code) => {
                 relay.metrics.relay.refuse(code);
                 relay.metrics.relay.sessions.dec();
-                refuse(&out, code).await;
+                let mut frame = Vec::new();
+                write_close(code.close_code(), code.name(), &mut frame);
+                // A client that is gone by now needs no reason.
+                send(&out, &frame).await;
             }
         }
     };
@@ -133,13 +144,13 @@ fn join(document: Arc<Handle>, grant: &Grant, out: &Arc<Outbound>) -> Option<Joi
     Some((document, reader))
 }
 
-async fn refuse(out: &Outbound, code: Code) {
-    let mut frame = Vec::new();
-    write_close(code.close_code(), code.name(), &mut frame);
-    if poll_fn(|cx| out.stream().poll_write_ready(cx)).await.is_ok() {
-        // A client that is gone by now needs no reason.
-        let _ = out.stream().try_write(&frame);
-    }
+/// Sends what no session sends. False: the client is gone.
+async fn send(out: &Outbound, bytes: &[u8]) -> bool {
+    let mut unsent = Some(bytes);
+    let drain = |cx: &mut Context<'_>| {
+        out.poll_drain(cx, |filling| filling.push(unsent.take().unwrap_or_default()))
+    };
+    poll_fn(drain).await.is_ok()
 }
 
 impl Session {
@@ -172,13 +183,17 @@ impl Session {
             has_dropped: false,
             is_denied_told: false,
             has_leftover: false,
+            is_new: false,
             is_stopping: false,
             is_closing: false,
         }
     }
 
     /// Asks the client for what it has: without that, offline edits would never arrive.
-    fn begin(&mut self, leftover: Vec<u8>) {
+    fn begin(&mut self, greeting: Vec<u8>, leftover: Vec<u8>) {
+        // Who was greeted before may have asked already.
+        self.is_new = greeting.is_empty();
+        self.replies = greeting;
         if self.grant.can_write() {
             self.ask();
             // Its answer is awaited by nobody.

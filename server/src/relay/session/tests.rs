@@ -4,6 +4,7 @@ use futures::{SinkExt, StreamExt};
 use sheaf_protocol::frame::{self, Message, messages};
 use sheaf_protocol::ids::VaultName;
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Ws;
@@ -24,6 +25,9 @@ use sheaf_ground::time::Clock;
 use sheaf_storage::journal::Journal;
 
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Stands for the answer to a handshake.
+const GREETING: &[u8] = b"hello\r\n\r\n";
 
 struct Rig {
     relay: Arc<Relay>,
@@ -71,6 +75,7 @@ impl Rig {
             name => Principal::Named(Arc::from(name)),
         };
         let opened = Opened {
+            greeting: GREETING.to_vec(),
             stream: far.expect("accepted").0.into(),
             leftover: Vec::new(),
             name: Name { vault: VaultName::default(), document: Arc::from(document) },
@@ -78,8 +83,11 @@ impl Rig {
             permit: None,
         };
         accept(Arc::clone(&self.relay), opened, &self.tasks, tracing::Span::none());
-        let socket =
-            WebSocketStream::from_raw_socket(near.expect("connected"), WsRole::Client, None).await;
+        let mut near = near.expect("connected");
+        let mut greeting = [0; GREETING.len()];
+        near.read_exact(&mut greeting).await.expect("greeted before anything else");
+        assert_eq!(greeting, *GREETING);
+        let socket = WebSocketStream::from_raw_socket(near, WsRole::Client, None).await;
         Client { socket, doc: yrs::Doc::with_client_id(u64::from(u32::MAX)) }
     }
 }

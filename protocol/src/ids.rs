@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,10 +20,11 @@ pub struct Id {
     pub clock: u32,
 }
 
-/// A vault's name: 1 to 64 of `A-Z a-z 0-9 . _ -`, neither `.` nor `..`.
+/// A vault's name: 1 to 64 of `A-Z a-z 0-9 . _ -`, neither `.` nor `..`. Clones share it: every
+/// document in memory and every session has some.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct VaultName(String);
+pub struct VaultName(Arc<str>);
 
 /// A name that breaks its rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +49,8 @@ impl VaultName {
 
 impl Default for VaultName {
     fn default() -> VaultName {
-        VaultName(VaultName::DEFAULT.to_owned())
+        static NAME: LazyLock<Arc<str>> = LazyLock::new(|| VaultName::DEFAULT.into());
+        VaultName(Arc::clone(&NAME))
     }
 }
 
@@ -59,7 +61,7 @@ impl TryFrom<String> for VaultName {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let fits = (1..=VAULT_NAME_BYTES_MAX).contains(&name.len());
         if fits && name.bytes().all(is_allowed) && name != "." && name != ".." {
-            Ok(VaultName(name))
+            Ok(VaultName(name.into()))
         } else {
             Err(BadName::Vault)
         }
@@ -76,7 +78,7 @@ impl FromStr for VaultName {
 
 impl From<VaultName> for String {
     fn from(name: VaultName) -> String {
-        name.0
+        name.0.as_ref().to_owned()
     }
 }
 

@@ -13,6 +13,11 @@ use super::state::State;
 /// Looks of the housekeeping, one a second, that an answer outlives its last use by.
 const LOOKS_KEPT: u8 = 10;
 
+/// The state of a document without content, as an update, and its state vector: no section and no
+/// deletion, no entry.
+const BLANK_STATE: &[u8] = &[0, 0];
+const BLANK_VECTOR: &[u8] = &[0];
+
 /// Encoded answers. Clients come in crowds: with a page that is opened in class, or again after the
 /// network was gone.
 #[derive(Debug, Default)]
@@ -83,11 +88,17 @@ fn exact(mut bytes: Vec<u8>) -> Bytes {
 impl Core {
     /// What a replica with this state vector misses.
     pub(super) fn diff(&mut self, known: &scan::StateVector<'_>) -> Bytes {
+        if self.is_blank() {
+            return Bytes::from_static(BLANK_STATE);
+        }
         self.answers.get_or_insert_default().diff(&mut self.state, known)
     }
 
     /// The same, if it was encoded for another.
     pub(super) fn kept(&mut self, known: &scan::StateVector<'_>) -> Option<Bytes> {
+        if self.is_blank() {
+            return Some(Bytes::from_static(BLANK_STATE));
+        }
         self.answers.as_mut()?.kept(&self.state, known)
     }
 
@@ -98,12 +109,24 @@ impl Core {
 
     /// The whole state as one update.
     pub(super) fn whole(&mut self) -> Bytes {
+        if self.is_blank() {
+            return Bytes::from_static(BLANK_STATE);
+        }
         self.answers.get_or_insert_default().whole(&mut self.state)
     }
 
     /// The state vector, encoded.
     pub(super) fn vector(&mut self) -> Bytes {
+        if self.is_blank() {
+            return Bytes::from_static(BLANK_VECTOR);
+        }
         self.answers.get_or_insert_default().vector(&self.state)
+    }
+
+    /// Nobody has written anything: there is nothing to encode, and nothing to keep. What is
+    /// deleted was written, so it has a clock.
+    fn is_blank(&self) -> bool {
+        self.state.clocks().is_empty()
     }
 
     /// Gives back memory that nobody has asked for lately.

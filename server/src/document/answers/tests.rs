@@ -78,3 +78,12 @@ fn what_nobody_asks_for_is_given_back() {
     answers.vector(&state);
     assert!(!answers.is_stale(), "somebody has asked again");
 }
+
+#[test]
+fn a_blank_document_answers_what_would_be_encoded() {
+    let mut state = State::new();
+    assert_eq!(state.encode(), BLANK_STATE);
+    assert_eq!(state.state_vector(), BLANK_VECTOR);
+    let known = vector(&[(7, 6)]);
+    assert_eq!(state.diff(&scan::state_vector(&known).expect("scans")), BLANK_STATE);
+}

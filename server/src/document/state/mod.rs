@@ -19,6 +19,7 @@ pub(crate) mod tests;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::{Arc, LazyLock};
 
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::Id;
@@ -75,7 +76,10 @@ impl Default for State {
 impl State {
     /// An empty document.
     pub fn new() -> Self {
-        let mut options = Options::with_client_id(ClientID::new(SERVER_CLIENT));
+        // The library would draw a name for each: nobody asks for it.
+        static NAME: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
+        let server = ClientID::new(SERVER_CLIENT);
+        let mut options = Options::with_guid_and_client_id(Arc::clone(&NAME), server);
         options.offset_kind = OffsetKind::Utf16;
         // The server relays and stores the bytes it received: it must not edit on its own account.
         options.cleanup_formatting = false;

@@ -26,6 +26,9 @@ use overwriting::{CHUNK, LIVE, Writer};
 /// How long the stalled reader may take to have everything, once it reads again.
 const CATCH_UP_MAX: Duration = Duration::from_secs(30);
 
+/// What is said of a reader that lacks nothing.
+const WHOLE: &str = "whole";
+
 /// Time for a server to come to rest.
 const SETTLE: Duration = Duration::from_millis(500);
 
@@ -204,12 +207,13 @@ async fn parts(
 
     progress.says("one stalls");
     let mut reader = bot::connect(target, &room).await?;
-    let updates = vec![reader.synced().await?];
+    let answer = reader.synced().await?;
+    let first_answer = Some(answer).filter(|_| !target.is_floor);
     until += plan.updates();
     write(flow, &mut bot, plan.rate, until).await.context("while one stalled")?;
     flow.settle().await;
     let stalled = Part::end(flow, &mut first);
-    let woken = wake(flow, &mut bot, updates, reader).await?;
+    let woken = wake(flow, &mut bot, (first_answer, plan.updates()), reader).await?;
     super::pause(SETTLE).await;
     let waking = Part::end(flow, &mut first);
 
@@ -307,13 +311,16 @@ async fn follow(flow: Rc<Flow>, number: usize, mut bot: Bot) {
     }
 }
 
-/// The reader reads again, until it has everything, and is compared.
+/// The reader reads again, until it has everything, and is compared: with the text, if it was shown
+/// what had been written before; with a relay, which keeps nothing, by the count of what it missed.
 async fn wake(
     flow: &Flow,
     writer: &mut Bot,
-    mut updates: Vec<Vec<u8>>,
+    (first_answer, missed): (Option<Vec<u8>>, u64),
     mut reader: Bot,
 ) -> anyhow::Result<Woken> {
+    let is_relay = first_answer.is_none();
+    let mut updates: Vec<Vec<u8>> = first_answer.into_iter().collect();
     let start = Instant::now();
     let written = flow.writer.borrow().written();
     let mut end = 0;
@@ -342,11 +349,15 @@ async fn wake(
         Ok(Err(reason)) => Some(format!("it ended: {reason:#}")),
         Err(_) => Some(format!("it had {end} of {written} updates in the end")),
     };
-    let note = failure.unwrap_or_else(|| {
-        let is_same = replica::rebuild(&updates).as_deref() == Some(&*flow.writer.borrow().text());
-        if is_same { "whole".to_owned() } else { "its text differs".to_owned() }
-    });
-    Ok(Woken { took, is_whole: note == "whole", note })
+    let text = || replica::rebuild(&updates);
+    let note = match failure {
+        Some(failure) => failure,
+        None if is_relay && updates.len() as u64 == missed => WHOLE.to_owned(),
+        None if is_relay => format!("{} of {missed} updates came", updates.len()),
+        None if text().as_deref() == Some(&*flow.writer.borrow().text()) => WHOLE.to_owned(),
+        None => "its text differs".to_owned(),
+    };
+    Ok(Woken { took, is_whole: note == WHOLE, note })
 }
 
 /// Reads what the server tells, until it ends.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::target::Target;
 use dialect::{EMPTY_STATE_VECTOR, Heard, Room};
@@ -23,6 +23,8 @@ use wire::{Frame, Frames};
 
 /// How long a connection, or the document's first answer on it, may take.
 pub(crate) const OPEN_TIME_MAX: Duration = Duration::from_secs(60);
+/// Between two tries of a client that is to come later.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 /// Stock clients renew their presence every 15 s; Hocuspocus closes who says nothing for a minute.
 const SIGN_EVERY: Duration = Duration::from_secs(15);
 /// One read takes what a socket holds. The buffer is the thread's: a hundred bots with their own
@@ -62,6 +64,23 @@ pub(crate) async fn connect(target: &Target, room: &str) -> anyhow::Result<Bot> 
 /// Connects and asks for the document; what comes back is not waited for.
 pub(crate) async fn connect_to(room: Room) -> anyhow::Result<Bot> {
     connect_knowing(room, EMPTY_STATE_VECTOR).await
+}
+
+/// As [`connect_to`], for many clients whose openings are not what is measured: a server that takes
+/// only so many a second gets no more.
+pub(crate) async fn connect_when_let(room: Room) -> anyhow::Result<Bot> {
+    let until = Instant::now() + OPEN_TIME_MAX;
+    loop {
+        match connect_to(room.clone()).await {
+            Err(error)
+                if error.downcast_ref().is_some_and(wire::Refused::is_for_now)
+                    && Instant::now() < until =>
+            {
+                sleep_until(Instant::now() + REFUSED_PAUSE).await;
+            }
+            connected => return connected,
+        }
+    }
 }
 
 /// As [`connect`], for one that holds what this state vector says.

@@ -177,7 +177,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "cold-open-1k",
         title: "10,000 documents of 1 KB on disk, opened cold",
-        arguments: "cold-open --documents 10000 --history 1050",
+        arguments: "cold-open --documents 10000 --history 400",
         rounds_max: 1,
         // It keeps nothing.
         has_floor: false,
@@ -185,8 +185,8 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "cold-open-300k",
-        title: "documents of 300 KB on disk, opened cold",
-        arguments: "cold-open --documents 200 --opened 100 --history 260000",
+        title: "Documents of 260,000 edits on disk, opened cold",
+        arguments: "cold-open --documents 200 --opened 100 --update {history}",
         rounds_max: 1,
         has_floor: false,
         bars: &[at_most("loading", 10.0, "ms")],

@@ -44,6 +44,21 @@ impl Address {
     }
 }
 
+/// The server does not let a client in.
+#[derive(Debug, thiserror::Error)]
+#[error("the server refused: {line}")]
+pub(crate) struct Refused {
+    /// The first line of its answer.
+    line: String,
+}
+
+impl Refused {
+    /// It would let one in that comes later.
+    pub(crate) fn is_for_now(&self) -> bool {
+        self.line.starts_with("HTTP/1.1 429") || self.line.starts_with("HTTP/1.1 503")
+    }
+}
+
 /// Connects and upgrades. Returns what came behind the answer already.
 pub(crate) async fn upgrade(address: &Address) -> anyhow::Result<(TcpStream, Vec<u8>)> {
     let Address { host, path, source } = address;
@@ -54,7 +69,7 @@ pub(crate) async fn upgrade(address: &Address) -> anyhow::Result<(TcpStream, Vec
     let stream = connect(host, *source).await.with_context(|| format!("connecting to {host}"))?;
     let (stream, mut head, end) = ask(stream, &request).await?;
     if !head.starts_with(b"HTTP/1.1 101") {
-        bail!("the server refused: {}", first_line(&head));
+        return Err(Refused { line: first_line(&head) }.into());
     }
     let pending = head.split_off(end);
     Ok((stream, pending))

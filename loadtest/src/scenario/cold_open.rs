@@ -10,6 +10,7 @@ use rand::seq::index;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::bot::dialect::Room;
 use crate::bot::{self, Bot, replica};
 use crate::edits::history::History;
 use crate::latency;
@@ -85,7 +86,8 @@ pub(crate) async fn run(
 }
 
 async fn put(target: &Target, name: &str, number: usize, state: &[u8]) -> anyhow::Result<()> {
-    let mut bot = bot::connect(target, &format!("{name}-{number}")).await?;
+    let room = Room::new(target, &format!("{name}-{number}"))?;
+    let mut bot = bot::connect_when_let(room).await?;
     bot.synced().await?;
     bot.send_update(state).await?;
     bot.push_question();

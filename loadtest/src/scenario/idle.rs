@@ -135,7 +135,7 @@ async fn open(
         async move {
             let start = Instant::now();
             let room = Room::new(target, &room)?.from(plan.source(number));
-            let mut bot = bot::connect_to(room).await?;
+            let mut bot = bot::connect_when_let(room).await?;
             bot.synced().await?;
             anyhow::Ok((bot, start.elapsed().as_micros() as u64))
         }

@@ -39,8 +39,7 @@ impl Handle {
         if let Some(culprit) = core.state().broken().map(<[u8]>::to_vec) {
             self.lay_aside(core, None, &culprit);
         }
-        self.is_suspect.store(true, Ordering::Release);
-        self.drop_now();
+        self.drop_suspect();
         Failure::Dropped
     }
 
@@ -57,9 +56,15 @@ impl Handle {
             return Err(self.broke(core));
         }
         self.lay_aside(core, by.principal.name(), bytes);
-        self.drop_now();
+        self.drop_suspect();
         let refusal = Refusal::malformed(0, "the update broke the document");
         Ok(Receipt { refusal: Some(refusal), ..Receipt::default() })
+    }
+
+    /// Once it is loaded again nothing waits: who sends such an update is found.
+    fn drop_suspect(&self) {
+        self.is_suspect.store(true, Ordering::Release);
+        self.drop_now();
     }
 
     fn lay_aside(&self, core: &mut Core, author: Option<&str>, bytes: &[u8]) {

@@ -267,7 +267,8 @@ impl Handle {
         let Ok(update) = scan::update(&joined) else { return Ok(None) };
         let one = Submission { source: Source::Update, update };
         let (receipt, fanout) = self.commit(&mut self.core(), origin, by, &[one])?;
-        if receipt.has_gap || receipt.has_stopped() {
+        // Where the document broke on it there is nothing left to be submitted to.
+        if (receipt.has_gap || receipt.has_stopped()) && !self.is_dropped() {
             return Ok(None);
         }
         self.deliver(fanout);

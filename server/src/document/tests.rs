@@ -249,6 +249,10 @@ fn an_update_that_panics_is_quarantined_and_the_document_comes_back_without_it()
         submit(&again, good, &typed(9, &["and "])).expect("taken");
         let receipt = submit(&again, bad, &typed(8, &[BREAKS])).expect("answered");
         assert!(receipt.refusal.is_some());
+        let again = world.open("d").await;
+        let bad = join(&again);
+        let receipt = submit(&again, bad, &typed(10, &["more", BREAKS])).expect("answered");
+        assert!(receipt.refusal.is_some(), "also of one among others");
         let text = world.open("d").await.text("content").expect("a text");
         assert!(text.contains("and ") && text.contains("fine"), "{text}");
     });

@@ -13,8 +13,6 @@ use crate::{legacy, varint};
 /// Joints in a frame from which it is written again; below, yrs is quicker.
 pub(crate) const JOINTS_MIN: u32 = 64;
 
-const HAS_KEY: u8 = 0x20;
-
 /// Whether `block` goes on where `before`, the one before it in its section, ends. Values of a map
 /// never do: each replaces the one before it.
 pub(crate) fn goes_on(before: &Block<'_>, block: &Block<'_>) -> bool {
@@ -23,11 +21,8 @@ pub(crate) fn goes_on(before: &Block<'_>, block: &Block<'_>) -> bool {
         (Content::String(_), Content::String(_))
             | (Content::Any { .. } | Content::Json(_), Content::Any { .. } | Content::Json(_))
     );
-    let last = Id { client: before.id.client, clock: before.end().wrapping_sub(1) };
-    is_same_kind
-        && block.origin == Some(last)
-        && block.right_origin == before.right_origin
-        && (before.bytes[0] | block.bytes[0]) & HAS_KEY == 0
+    let last = Id { clock: before.end().wrapping_sub(1), ..before.id };
+    is_same_kind && !before.is_keyed() && block.goes_on(last, before.right_origin)
 }
 
 /// Where deletions begin and end: blocks are not joined there, since yrs would split them again.
@@ -52,6 +47,20 @@ impl Edges {
 
     fn has(&self, id: Id) -> bool {
         self.sorted.binary_search(&id).is_ok()
+    }
+}
+
+/// Writes the deletions of an update: client, first clock, length; those of a client together.
+pub(crate) fn write_deletes(deletes: &[(u64, u32, u32)], out: &mut Vec<u8>) {
+    let by_client = || deletes.chunk_by(|one, next| one.0 == next.0);
+    varint::write_uint(out, by_client().count() as u64);
+    for ranges in by_client() {
+        varint::write_uint(out, ranges[0].0);
+        varint::write_uint(out, ranges.len() as u64);
+        for (_, clock, len) in ranges {
+            varint::write_uint(out, u64::from(*clock));
+            varint::write_uint(out, u64::from(*len));
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 
 use std::cmp::Reverse;
 
-use crate::chain::{Edges, Writer};
+use crate::chain::{Edges, Writer, write_deletes};
+use crate::ids::Id;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::scan::{Block, Content, Event, Update};
 use crate::varint::write_uint;
@@ -20,29 +21,27 @@ use crate::varint::write_uint;
 #[must_use]
 pub fn join(updates: &[&Update<'_>]) -> Option<Vec<u8>> {
     let bytes: usize = updates.iter().map(|update| update.bytes().len()).sum();
-    if updates.len() < 2 || bytes > MESSAGE_BYTES_MAX {
+    // What one editor writes has one section; to look each of many up among those of the others
+    // would take the square of them.
+    let has_many = updates.iter().any(|update| update.sections() > 1);
+    if updates.len() < 2 || bytes > MESSAGE_BYTES_MAX || has_many {
         return None;
     }
     let edges = Edges::of(updates.iter().copied());
     let mut sections: Vec<Section<'_, '_>> = Vec::new();
-    let mut deletes: Vec<Deletes> = Vec::new();
+    let mut deletes = Vec::new();
     for update in updates {
         if let Some(block) = update.text() {
-            open(&mut sections, &edges, block.id.client, block.id.clock)?.push(*block)?;
+            open(&mut sections, &edges, block.id)?.push(*block)?;
             continue;
         }
         for event in update.events() {
             match event {
                 Event::Section { client, clock, .. } => {
-                    open(&mut sections, &edges, client, clock)?;
+                    open(&mut sections, &edges, Id { client, clock })?;
                 }
-                Event::Block(block) => find(&mut sections, block.id.client)?.push(block)?,
-                Event::Delete { client, clock, len } => {
-                    match deletes.iter_mut().find(|deletes| deletes.client == client) {
-                        Some(deletes) => deletes.ranges.push((clock, len)),
-                        None => deletes.push(Deletes { client, ranges: vec![(clock, len)] }),
-                    }
-                }
+                Event::Block(block) => open(&mut sections, &edges, block.id)?.push(block)?,
+                Event::Delete { client, clock, len } => deletes.push((client, clock, len)),
             }
         }
     }
@@ -52,16 +51,9 @@ pub fn join(updates: &[&Update<'_>]) -> Option<Vec<u8>> {
     for section in sections {
         section.write(&mut out);
     }
-    deletes.sort_unstable_by_key(|deletes| Reverse(deletes.client));
-    write_uint(&mut out, deletes.len() as u64);
-    for Deletes { client, ranges } in deletes {
-        write_uint(&mut out, client);
-        write_uint(&mut out, ranges.len() as u64);
-        for (clock, len) in ranges {
-            write_uint(&mut out, u64::from(clock));
-            write_uint(&mut out, u64::from(len));
-        }
-    }
+    // Those of a client stay in their order.
+    deletes.sort_by_key(|(client, ..)| Reverse(*client));
+    write_deletes(&deletes, &mut out);
     Some(out)
 }
 
@@ -73,31 +65,20 @@ struct Section<'a, 'e> {
     blocks: Writer<'a, 'e>,
 }
 
-/// One client's deletions, in the order they came.
-struct Deletes {
-    client: u64,
-    ranges: Vec<(u32, u32)>,
-}
-
-/// A client's section, begun if need be; `None` if `clock` would leave a hole in it.
+/// A client's section, begun if need be; `None` if there would be a hole in it before `next`.
 fn open<'s, 'a, 'e>(
     sections: &'s mut Vec<Section<'a, 'e>>,
     edges: &'e Edges,
-    client: u64,
-    clock: u32,
+    next: Id,
 ) -> Option<&'s mut Section<'a, 'e>> {
-    if find(sections, client).is_none() {
+    let Id { client, clock } = next;
+    // Mostly the last one again.
+    let at = sections.iter().rposition(|section| section.client == client);
+    let at = at.unwrap_or_else(|| {
         sections.push(Section { client, clock, end: clock, blocks: Writer::new(edges) });
-    }
-    find(sections, client).filter(|section| section.end == clock)
-}
-
-/// Few clients write through one sender, and mostly the last one again.
-fn find<'s, 'a, 'e>(
-    sections: &'s mut [Section<'a, 'e>],
-    client: u64,
-) -> Option<&'s mut Section<'a, 'e>> {
-    sections.iter_mut().rev().find(|section| section.client == client)
+        sections.len() - 1
+    });
+    Some(&mut sections[at]).filter(|section| section.end == clock)
 }
 
 impl<'a> Section<'a, '_> {

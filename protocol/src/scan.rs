@@ -14,7 +14,7 @@ mod update;
 
 pub use any::skip as skip_any;
 pub use awareness::{Awareness, AwarenessEntries, AwarenessEntry, awareness};
-pub use block::{Block, Content, Parent};
+pub use block::{Block, Content, Parent, utf16_len};
 pub use json::check as check_json;
 pub use state_vector::{StateVector, StateVectorEntries, state_vector};
 pub use update::{Event, Events, Update, stored, update};

@@ -61,3 +61,10 @@ fn one_update_and_what_has_bounds_of_its_own_stay_as_they_are() {
         assert_eq!(joined(&[&A, other]), None, "{other:?}");
     }
 }
+
+#[test]
+fn an_update_of_many_clients_stays_as_it_is() {
+    // Looking for each of its sections among those of the others would take the square of them.
+    let two = [2, 1, 9, 0, 4, 1, 1, b't', 1, b'x', 1, 7, 0, 4, 1, 1, b't', 1, b'y', 0];
+    assert_eq!(joined(&[&A, &two]), None);
+}

@@ -4,12 +4,13 @@
 //! deletions of what is not held, turns legacy JSON blocks into `Any` blocks, and joins chains of
 //! blocks. Called by `plan`.
 
-use crate::chain::{Edges, Writer};
+use crate::chain::{Edges, Writer, write_deletes};
 use crate::error::Refusal;
 use crate::scan::{Content, Event, Update};
 use crate::varint;
 
 use super::Section;
+
 /// The update without what a document cannot take. `held` gives one past the last clock that is
 /// held once the update is in.
 pub(super) fn cut(
@@ -19,7 +20,7 @@ pub(super) fn cut(
 ) -> Result<Vec<u8>, Refusal> {
     let mut out = Vec::with_capacity(update.bytes().len());
     write_blocks(update, sections, &mut out)?;
-    write_deletes(update, held, &mut out);
+    write_deletes(&deletes(update, held), &mut out);
     Ok(out)
 }
 
@@ -72,26 +73,12 @@ fn write_blocks(
     Ok(())
 }
 
-fn write_deletes(update: &Update<'_>, held: impl Fn(u64) -> u32, out: &mut Vec<u8>) {
-    let mut clients: Vec<(u64, Vec<(u32, u32)>)> = Vec::new();
-    for event in update.events() {
-        let Event::Delete { client, clock, len } = event else { continue };
+/// The deletions of what is held, in the order they came.
+fn deletes(update: &Update<'_>, held: impl Fn(u64) -> u32) -> Vec<(u64, u32, u32)> {
+    let kept = update.events().filter_map(|event| {
+        let Event::Delete { client, clock, len } = event else { return None };
         let len = held(client).saturating_sub(clock).min(len);
-        if len == 0 {
-            continue;
-        }
-        match clients.last_mut() {
-            Some((last, ranges)) if *last == client => ranges.push((clock, len)),
-            _ => clients.push((client, vec![(clock, len)])),
-        }
-    }
-    varint::write_uint(out, clients.len() as u64);
-    for (client, ranges) in &clients {
-        varint::write_uint(out, *client);
-        varint::write_uint(out, ranges.len() as u64);
-        for (clock, len) in ranges {
-            varint::write_uint(out, u64::from(*clock));
-            varint::write_uint(out, u64::from(*len));
-        }
-    }
+        (len > 0).then_some((client, clock, len))
+    });
+    kept.collect()
 }

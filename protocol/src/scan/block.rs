@@ -138,6 +138,17 @@ impl<'a> Block<'a> {
         &self.bytes[self.content_at..]
     }
 
+    /// Whether it is the value of a key. With an origin the key itself is not written.
+    pub fn is_keyed(&self) -> bool {
+        self.bytes[0] & HAS_KEY != 0
+    }
+
+    /// Whether it only goes on behind an element, in the place of a block that ended with it and was
+    /// inserted before `right_origin`. A key's values never do: each replaces the one before it.
+    pub fn goes_on(&self, last: Id, right_origin: Option<Id>) -> bool {
+        self.origin == Some(last) && self.right_origin == right_origin && !self.is_keyed()
+    }
+
     /// The clock after the block's last element.
     pub fn end(&self) -> u32 {
         self.id.clock + self.len
@@ -268,8 +279,9 @@ fn read_json<'a>(
     Ok(text)
 }
 
-/// Length in UTF-16 units: one for each first byte of a character, one more above U+FFFF.
-fn utf16_len(text: &str) -> u32 {
+/// Length in UTF-16 units, of which a text takes a clock each: one for each first byte of a
+/// character, one more above U+FFFF. By bytes, which is many at a time.
+pub fn utf16_len(text: &str) -> u32 {
     let units: usize =
         text.bytes().map(|byte| usize::from(byte & 0xc0 != 0x80) + usize::from(byte >= 0xf0)).sum();
     u32::try_from(units).unwrap_or(u32::MAX)

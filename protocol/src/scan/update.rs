@@ -39,7 +39,7 @@ fn check(bytes: &[u8], is_frame: bool) -> Result<Update<'_>, Refusal> {
             }
             Step::Event(Event::Block(block)) => {
                 update.blocks += 1;
-                let is_text = matches!(block.content, Content::String(_));
+                let is_text = matches!(block.content, Content::String(_)) && !block.is_keyed();
                 update.text = (update.blocks == 1 && is_text).then_some(block);
                 types += u32::from(matches!(block.content, Content::Type { .. }));
                 subdocuments += u32::from(matches!(block.content, Content::Doc(_)));
@@ -100,7 +100,7 @@ impl<'a> Update<'a> {
         self.deletes
     }
 
-    /// Its only block, where that is a text and nothing is deleted: what most updates are.
+    /// Its only block, where that is part of a text and nothing is deleted: what most updates are.
     pub fn text(&self) -> Option<&Block<'a>> {
         self.text.as_ref()
     }

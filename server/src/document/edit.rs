@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sheaf_protocol::scan::utf16_len;
 use utoipa::ToSchema;
 
 /// What positions and lengths count.
@@ -86,7 +87,7 @@ pub(super) struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     pub(super) fn keep(&mut self, text: &str) {
-        self.keep_units(units(text));
+        self.keep_units(utf16_len(text));
     }
 
     fn keep_units(&mut self, units: u32) {
@@ -97,7 +98,7 @@ impl<'a> Steps<'a> {
     }
 
     pub(super) fn delete(&mut self, text: &str) {
-        self.deleted += units(text);
+        self.deleted += utf16_len(text);
     }
 
     pub(super) fn insert(&mut self, text: &'a str) {
@@ -133,11 +134,6 @@ impl<'a> Steps<'a> {
         self.flush();
         self.done
     }
-}
-
-/// Length in UTF-16 units. A document's clocks are below 2^31, and a unit takes one.
-fn units(text: &str) -> u32 {
-    text.chars().map(|c| c.len_utf16() as u32).sum()
 }
 
 /// An edit that does not fit its text.

@@ -162,10 +162,8 @@ impl Run {
 
     fn extend(&mut self, block: &Block<'_>) -> bool {
         let last = Id { client: self.client, clock: self.end - 1 };
-        let is_next = block.id.client == self.client
-            && block.id.clock == self.end
-            && block.origin == Some(last)
-            && block.right_origin == self.right_origin;
+        let is_next = block.id == Id { client: self.client, clock: self.end }
+            && block.goes_on(last, self.right_origin);
         let Content::String(text) = block.content else { return false };
         if !is_next || self.text.len() + text.len() > RUN_BYTES_MAX {
             return false;

@@ -4,6 +4,7 @@
 //! rule for a document's text. Called by `state` and `fork`. Never gives a root a type: a document
 //! is encoded the same after it was read.
 
+use sheaf_protocol::scan::utf16_len;
 use yrs::branch::{Branch, BranchPtr};
 use yrs::types::text::{Diff, TextRef, YChange};
 use yrs::{Any, GetString, Map, MapRef, Out, ReadTxn, Text};
@@ -85,7 +86,7 @@ pub(super) fn characters(chunk: &Chunk) -> Option<&str> {
 
 /// A chunk's length in the units of an index.
 pub(super) fn units(chunk: &Chunk) -> u32 {
-    characters(chunk).map_or(1, utf16_units)
+    characters(chunk).map_or(1, utf16_len)
 }
 
 /// All characters of a text.
@@ -132,14 +133,7 @@ pub(super) fn content(txn: &impl ReadTxn, preferred: &str) -> Content {
 fn plain(branch: &Branch, txn: &impl ReadTxn) -> Option<String> {
     let text = TextRef::from(BranchPtr::from(branch)).get_string(txn);
     // Whatever else it held would be counted in its length.
-    (!text.is_empty() && utf16_units(&text) == branch.len()).then_some(text)
-}
-
-/// A text's length in the units of an index. By bytes, which is many at a time: one for each
-/// character's first byte, and one more for those of four bytes.
-fn utf16_units(text: &str) -> u32 {
-    let count = |byte: u8| u32::from(byte & 0xC0 != 0x80) + u32::from(byte >= 0xF0);
-    text.bytes().map(count).sum()
+    (!text.is_empty() && utf16_len(&text) == branch.len()).then_some(text)
 }
 
 #[cfg(test)]

@@ -567,3 +567,21 @@ fn a_burst_with_deletions_and_two_authors_is_joined() {
     assert_eq!(joined.text("content"), each.text("content"));
     assert_eq!(joined.clocks(), each.clocks());
 }
+
+#[test]
+fn values_of_a_map_that_are_texts_replace_each_other_while_they_wait_too() {
+    // A client may chain texts under one key: each stands for what the one before it was.
+    let first = [1, 1, 5, 0, 0x24, 1, 1, b'm', 1, b'k', 1, b'a', 0];
+    let second = [1, 1, 5, 1, 0xa4, 5, 0, 1, b'b', 0];
+    let (mut waiting, mut at_once) = (State::new(), State::new());
+    for bytes in [&first[..], &second] {
+        take(&mut at_once, bytes, Source::Update).unwrap();
+        let update = scan::update(bytes).unwrap();
+        if update.text().is_some_and(|block| waiting.extend(&update, block)) {
+            continue;
+        }
+        let plan = waiting.plan(&update, Source::Update).unwrap().unwrap();
+        waiting.accept(plan, update.text()).expect("accepted");
+    }
+    assert_eq!(waiting.encode(), at_once.encode());
+}

@@ -22,7 +22,6 @@ use sheaf_server::document::readers::{Gathered, ReaderId};
 use sheaf_server::document::registry::{Config, Registry};
 use sheaf_server::document::snapshot::Content;
 use sheaf_server::document::submission::{Failure, Submission};
-
 use sheaf_server::document::turns::Work;
 use sheaf_server::metrics::Metrics;
 use sheaf_storage::journal::{self, Journal};

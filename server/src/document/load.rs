@@ -58,7 +58,7 @@ pub(super) fn rebuild(
     let entries = loaded.entries.len();
     let _span = tracing::trace_span!(target: SPAN, "document load", entries).entered();
     let mut skipped = BTreeSet::new();
-    let state = loop {
+    let mut state = loop {
         match replay(loaded, &skipped, is_suspect) {
             Ok(state) => break state,
             Err(None) => return Err(Error::Checkpoint),
@@ -71,7 +71,6 @@ pub(super) fn rebuild(
             }
         }
     };
-    let mut state = state;
     if is_suspect {
         state.make_eager();
     }

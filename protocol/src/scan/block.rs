@@ -143,8 +143,8 @@ impl<'a> Block<'a> {
         self.bytes[0] & HAS_KEY != 0
     }
 
-    /// Whether it only goes on behind an element, in the place of a block that ended with it and was
-    /// inserted before `right_origin`. A key's values never do: each replaces the one before it.
+    /// Whether it only goes on behind an element, in the place of a block that ended with it and
+    /// was inserted before `right_origin`. A key's values never do: each replaces the one before.
     pub fn goes_on(&self, last: Id, right_origin: Option<Id>) -> bool {
         self.origin == Some(last) && self.right_origin == right_origin && !self.is_keyed()
     }

@@ -48,12 +48,36 @@ pub(crate) struct Bot {
     alive_at: Instant,
 }
 
+/// A client that has its document.
+pub(crate) struct Joined {
+    pub(crate) bot: Bot,
+    /// The document's first answer: what the server holds beyond what the client knew.
+    pub(crate) answer: Vec<u8>,
+    /// From nothing to having it.
+    pub(crate) took_us: u64,
+}
+
 /// What went over a socket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) bytes_in: u64,
     pub(crate) frames_in: u64,
     pub(crate) bytes_out: u64,
+}
+
+/// A name for a document that nobody else has.
+pub(crate) fn fresh_name() -> String {
+    format!("loadtest-{:016x}", rand::random::<u64>())
+}
+
+/// Connects in one of the ways below, and waits for the document.
+pub(crate) async fn join(
+    connecting: impl Future<Output = anyhow::Result<Bot>>,
+) -> anyhow::Result<Joined> {
+    let start = Instant::now();
+    let mut bot = connecting.await?;
+    let answer = bot.synced().await?;
+    Ok(Joined { bot, answer, took_us: start.elapsed().as_micros() as u64 })
 }
 
 /// Connects and asks for the document; what comes back is not waited for.
@@ -123,6 +147,14 @@ impl Bot {
     pub(crate) async fn send_update(&mut self, update: &[u8]) -> anyhow::Result<()> {
         self.push_update(update);
         self.flush().await
+    }
+
+    /// Sends an update and waits until the server has it: what is asked behind it is answered.
+    pub(crate) async fn put(&mut self, update: &[u8]) -> anyhow::Result<()> {
+        self.send_update(update).await?;
+        self.push_question();
+        self.flush().await?;
+        self.synced().await.context("asking for what was just sent").map(drop)
     }
 
     /// Bytes that the socket has not taken yet.

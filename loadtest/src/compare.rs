@@ -133,20 +133,8 @@ fn in_order(servers: &[Spec], round: u32) -> Vec<&Spec> {
 
 /// The outcome of a run that did not get to its end.
 fn failed(scenario: &Scenario, spec: &Spec, reason: &anyhow::Error) -> Outcome {
-    Outcome {
-        scenario: scenario.name().to_owned(),
-        load: String::new(),
-        settings: serde_json::Value::Null,
-        server: spec.server(),
-        round: 0,
-        order: 0,
-        measured_s: 0.0,
-        figures: Vec::new(),
-        latency: None,
-        series: Vec::new(),
-        checks: vec![Check::new("runs", false, format!("{reason:#}"))],
-        warnings: Vec::new(),
-    }
+    let checks = vec![Check::new("runs", false, format!("{reason:#}"))];
+    Outcome { checks, ..Outcome::new(scenario.name(), spec.server()) }
 }
 
 #[cfg(test)]

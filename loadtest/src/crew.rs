@@ -59,6 +59,12 @@ struct Tally {
     failures: Vec<String>,
 }
 
+/// The command line of another process: a scenario and its options.
+pub(crate) fn arguments(scenario: &str, options: &[(&str, String)]) -> Vec<String> {
+    let words = options.iter().flat_map(|(name, value)| [(*name).to_owned(), value.clone()]);
+    std::iter::once(scenario.to_owned()).chain(words).collect()
+}
+
 impl Processes {
     /// The share of this process, and of each member if it leads: of so many documents.
     fn shares(&self, documents: u32) -> (u32, u32) {

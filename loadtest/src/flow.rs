@@ -9,13 +9,12 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use anyhow::Context as _;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::task::JoinSet;
 
 use crate::bot::account::Account;
 use crate::bot::dialect::Heard;
-use crate::bot::{self, Bot};
+use crate::bot::{self, Bot, Joined};
 use crate::crew::Crew;
 use crate::edits::token::{NUMBERS_MAX, Token};
 use crate::edits::{Edits, Kind};
@@ -135,21 +134,17 @@ async fn connect(
     edits: &Edits,
 ) -> anyhow::Result<Vec<(Document, Vec<Bot>)>> {
     let name = shape.room.clone();
-    let name = name.unwrap_or_else(|| format!("loadtest-{:016x}", rand::random::<u64>()));
+    let name = name.unwrap_or_else(bot::fresh_name);
     let opening = stream::iter(0..shape.documents).map(|number| {
         let room = if shape.documents == 1 { name.clone() } else { format!("{name}-{number}") };
         let (load, edits) = (Rc::clone(load), edits.clone());
         async move {
-            let mut writer = bot::connect(target, &room).await?;
-            writer.synced().await?;
+            let Joined { bot: mut writer, .. } = bot::join(bot::connect(target, &room)).await?;
             for update in edits.base().iter().chain(shape.seed.as_deref()) {
-                writer.send_update(update).await?;
-                writer.push_question();
-                writer.flush().await?;
-                writer.synced().await.context("asking for what was just sent")?;
+                writer.put(update).await?;
             }
-            let reader = |_| async { synced(target, &room).await };
-            let readers: Vec<(Bot, Vec<u8>)> = stream::iter(0..shape.readers)
+            let reader = |_| bot::join(bot::connect(target, &room));
+            let readers: Vec<Joined> = stream::iter(0..shape.readers)
                 .map(reader)
                 .buffered(OPENED_AT_ONCE)
                 .try_collect()
@@ -157,7 +152,7 @@ async fn connect(
             let is_kept = |reader: usize| number as usize + reader < shape.rebuild as usize;
             let mut accounts = Vec::new();
             let mut bots = Vec::new();
-            for (reader, (bot, answer)) in readers.into_iter().enumerate() {
+            for (reader, Joined { bot, answer, .. }) in readers.into_iter().enumerate() {
                 let mut account = Account::new(is_kept(reader));
                 account.take(&answer, |_| {});
                 accounts.push(RefCell::new(account));
@@ -181,12 +176,6 @@ async fn connect(
         }
     });
     opening.buffered(OPENED_AT_ONCE).try_collect().await
-}
-
-async fn synced(target: &Target, room: &str) -> anyhow::Result<(Bot, Vec<u8>)> {
-    let mut bot = bot::connect(target, room).await?;
-    let answer = bot.synced().await?;
-    Ok((bot, answer))
 }
 
 /// Sends what no delivery triggers: the first edits of a closed loop, all those of an open one.

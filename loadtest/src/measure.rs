@@ -117,13 +117,13 @@ impl Measured {
         let (seconds, deliveries) = (self.seconds(), self.deliveries() as f64);
         let mut figures = vec![Figure::more("delivered", "1/s", deliveries / seconds)];
         if let Some((before, after)) = start.server.zip(end.server) {
-            let cpu_s = after.cpu.saturating_sub(before.cpu).as_secs_f64();
-            let mib = |usage: Usage| usage.resident_bytes as f64 / f64::from(1 << 20);
+            let cpu_s = after.cpu_s_since(before);
+            let growth_mib = after.resident_mib() - before.resident_mib();
             figures.extend([
                 Figure::less("CPU per delivery", "µs", cpu_s * 1e6 / deliveries),
                 Figure::neither("server CPU", "cores", cpu_s / seconds),
-                Figure::less("server memory", "MiB", mib(after)),
-                Figure::less("server memory growth", "MiB", mib(after) - mib(before)),
+                Figure::less("server memory", "MiB", after.resident_mib()),
+                Figure::less("server memory growth", "MiB", growth_mib),
             ]);
         }
         figures.push(Figure::neither("rig CPU", "cores", self.rig_share()));
@@ -138,8 +138,7 @@ impl Measured {
     /// What the rig used of its core; of several processes the busiest.
     pub(crate) fn rig_share(&self) -> f64 {
         let [start, end] = &self.ends;
-        let cpu = end.rig.cpu.saturating_sub(start.rig.cpu);
-        (cpu.as_secs_f64() / self.seconds()).max(self.others.1)
+        (end.rig.cpu_s_since(start.rig) / self.seconds()).max(self.others.1)
     }
 
     /// The outcome of a load, its checks and further figures still to come.
@@ -162,18 +161,12 @@ impl Measured {
             sample.delivered = (sample.delivered as f64 * share) as u64;
         }
         Outcome {
-            scenario: scenario.to_owned(),
-            load: String::new(),
-            settings: serde_json::Value::Null,
-            server: target.server(),
-            round: 1,
-            order: 1,
             measured_s: self.seconds(),
             figures: self.figures(),
             latency: load.latency(),
             series,
-            checks: Vec::new(),
             warnings,
+            ..Outcome::new(scenario, target.server())
         }
     }
 }

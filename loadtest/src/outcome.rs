@@ -137,6 +137,24 @@ impl Check {
 }
 
 impl Outcome {
+    /// Nothing but whose it is, to be filled in.
+    pub(crate) fn new(scenario: &str, server: Server) -> Self {
+        Self {
+            scenario: scenario.to_owned(),
+            load: String::new(),
+            settings: serde_json::Value::Null,
+            server,
+            round: 1,
+            order: 1,
+            measured_s: 0.0,
+            figures: Vec::new(),
+            latency: None,
+            series: Vec::new(),
+            checks: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     /// Whether every check passed.
     pub(crate) fn is_clean(&self) -> bool {
         self.checks.iter().all(|check| check.is_passed)

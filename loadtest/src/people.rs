@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::bot::account::Seen;
 use crate::bot::dialect::Heard;
-use crate::bot::{self, Bot};
+use crate::bot::{self, Bot, Joined};
 use crate::edits::hand::Hand;
 use crate::edits::trace::Trace;
 use crate::edits::typist::Typist;
@@ -79,7 +79,7 @@ pub(crate) async fn connect(
     target: &Target,
     load: &Rc<Load>,
 ) -> anyhow::Result<Vec<Rc<Document>>> {
-    let name = format!("loadtest-{:016x}", rand::random::<u64>());
+    let name = bot::fresh_name();
     let opening = stream::iter(0..habits.documents).map(|number| {
         let (room, load) = (format!("{name}-{number}"), Rc::clone(load));
         async move {
@@ -109,12 +109,11 @@ async fn sit_down(
     is_kept: bool,
 ) -> anyhow::Result<Person> {
     let seed: u64 = rand::random();
-    let mut bot = bot::connect(target, room).await?;
-    let first = bot.synced().await?;
+    let Joined { bot, answer, .. } = bot::join(bot::connect(target, room)).await?;
     // 32 bits: servers built on older Yjs lose the edits of longer ids.
     let client = (seed >> 32) as u32 | 1;
     let mut hand = if habits.is_whole { Hand::whole(client) } else { Hand::light(client) };
-    hand.take(&first);
+    hand.take(&answer);
     let opening = hand.opening();
     let typist = match &habits.trace {
         Some(trace) => Typist::of_trace(seed, habits.keys, Rc::clone(trace)),
@@ -129,7 +128,7 @@ async fn sit_down(
         awareness_clock: Cell::new(0),
         log: RefCell::new(Log::new(opening, is_kept)),
         seen: RefCell::new((0..habits.people).map(|_| Seen::default()).collect()),
-        received: RefCell::new(is_kept.then(|| vec![first])),
+        received: RefCell::new(is_kept.then(|| vec![answer])),
     })
 }
 

@@ -8,10 +8,9 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::index;
 use serde::Serialize;
-use tokio::time::Instant;
 
 use crate::bot::dialect::Room;
-use crate::bot::{self, Bot, replica};
+use crate::bot::{self, replica};
 use crate::edits::history::History;
 use crate::latency;
 use crate::outcome::{Check, Figure, Outcome};
@@ -70,7 +69,7 @@ pub(crate) async fn run(
     anyhow::ensure!(plan.at_once > 0, "at least one at a time");
     anyhow::ensure!((0.0..=600.0).contains(&plan.settle), "settle for 0 to 600 seconds");
     let state = plan.history.state()?.unwrap_or_else(|| vec![0, 0]);
-    let name = format!("loadtest-{:016x}", rand::random::<u64>());
+    let name = bot::fresh_name();
     progress.says(&format!("making {} documents", plan.documents));
     let making = stream::iter(0..plan.documents).map(|number| put(target, &name, number, &state));
     making.buffer_unordered(plan.at_once).try_collect::<()>().await?;
@@ -87,13 +86,7 @@ pub(crate) async fn run(
 
 async fn put(target: &Target, name: &str, number: usize, state: &[u8]) -> anyhow::Result<()> {
     let room = Room::new(target, &format!("{name}-{number}"))?;
-    let mut bot = bot::connect_when_let(room).await?;
-    bot.synced().await?;
-    bot.send_update(state).await?;
-    bot.push_question();
-    bot.flush().await?;
-    bot.synced().await?;
-    Ok(())
+    bot::join(bot::connect_when_let(room)).await?.bot.put(state).await
 }
 
 async fn open_all(
@@ -103,7 +96,7 @@ async fn open_all(
     (state, restart): (&[u8], Duration),
 ) -> anyhow::Result<Opened> {
     // A server's first client makes it load code and buffers that all later ones share.
-    drop(open(target, &format!("{name}-warm")).await?);
+    drop(bot::join(bot::connect(target, &format!("{name}-warm"))).await?);
     let expected = replica::rebuild([state]);
     let mut opened = Opened {
         cold: latency::histogram(),
@@ -117,24 +110,17 @@ async fn open_all(
     let mut random = SmallRng::seed_from_u64(plan.seed);
     for number in index::sample(&mut random, plan.documents, plan.opened) {
         let room = format!("{name}-{number}");
-        let (first, answer, cold_us) = open(target, &room).await?;
-        let (second, _, again_us) = open(target, &room).await?;
-        drop((first, second));
-        opened.cold.saturating_record(cold_us);
-        opened.again.saturating_record(again_us);
+        let first = bot::join(bot::connect(target, &room)).await?;
+        let second = bot::join(bot::connect(target, &room)).await?;
+        drop((first.bot, second.bot));
+        opened.cold.saturating_record(first.took_us);
+        opened.again.saturating_record(second.took_us);
         let is_asked = !target.is_floor;
-        opened.wrong += usize::from(is_asked && replica::rebuild([&answer]) != expected);
+        opened.wrong += usize::from(is_asked && replica::rebuild([&first.answer]) != expected);
     }
     opened.server = before.zip(target.usage()?);
-    opened.rig_s = usage(None)?.cpu.saturating_sub(rig.cpu).as_secs_f64();
+    opened.rig_s = usage(None)?.cpu_s_since(rig);
     Ok(opened)
-}
-
-async fn open(target: &Target, room: &str) -> anyhow::Result<(Bot, Vec<u8>, u64)> {
-    let start = Instant::now();
-    let mut bot = bot::connect(target, room).await?;
-    let answer = bot.synced().await?;
-    Ok((bot, answer, start.elapsed().as_micros() as u64))
 }
 
 impl Opened {
@@ -149,11 +135,10 @@ impl Opened {
             Figure::neither("rig CPU time", "s", self.rig_s),
         ];
         if let Some((before, after)) = self.server {
-            let took_ms = after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e3;
-            let mib = after.resident_bytes as f64 / f64::from(1 << 20);
+            let took_ms = after.cpu_s_since(before) * 1e3;
             figures.extend([
                 Figure::less("CPU per document", "ms", took_ms / plan.opened as f64),
-                Figure::less("server memory", "MiB", mib),
+                Figure::less("server memory", "MiB", after.resident_mib()),
             ]);
         }
         let note = match target.is_floor {
@@ -161,18 +146,11 @@ impl Opened {
             false => format!("{} of {} differ", self.wrong, plan.opened),
         };
         Outcome {
-            scenario: "cold-open".to_owned(),
             load: format!("{} documents of {bytes} bytes, {} opened", plan.documents, plan.opened),
-            settings: serde_json::Value::Null,
-            server: target.server(),
-            round: 1,
-            order: 1,
-            measured_s: 0.0,
             figures,
             latency: latency::summary(&self.cold),
-            series: Vec::new(),
             checks: vec![Check::new("first answers whole", self.wrong == 0, note)],
-            warnings: Vec::new(),
+            ..Outcome::new("cold-open", target.server())
         }
     }
 }

@@ -15,8 +15,7 @@ use tokio::time::timeout;
 
 use crate::bot::account::Seen;
 use crate::bot::dialect::Heard;
-use crate::bot::replica;
-use crate::bot::{self, Bot};
+use crate::bot::{self, Bot, Joined, replica};
 use crate::edits::token::Token;
 use crate::edits::{Edits, Kind};
 use crate::load::{Load, Span};
@@ -112,8 +111,7 @@ pub(crate) async fn run(
 /// Whether the server answers message 102. One that does not know it may close the connection, so a
 /// client that is not counted asks.
 async fn acknowledges(target: &Target) -> anyhow::Result<bool> {
-    let mut bot = bot::connect(target, &format!("loadtest-{:016x}", rand::random::<u64>())).await?;
-    bot.synced().await?;
+    let Joined { mut bot, .. } = bot::join(bot::connect(target, &bot::fresh_name())).await?;
     bot.push_version(1);
     bot.flush().await?;
     let mut is_answered = false;
@@ -136,7 +134,7 @@ async fn kill_once(
     after_s: f64,
     sum: &mut Sum,
 ) -> anyhow::Result<()> {
-    let room = format!("loadtest-{:016x}", rand::random::<u64>());
+    let room = bot::fresh_name();
     let known = Rc::new([RefCell::<Known>::default(), RefCell::default()]);
     let load = Rc::new(Load::new(Span { warm_up: 0.0, seconds: after_s }));
     let edits = [Edits::new(Kind::Chained, 0, rand::random()), {
@@ -144,8 +142,7 @@ async fn kill_once(
     }];
     let mut bots = Vec::new();
     for _ in 0..2 {
-        let mut bot = bot::connect(target, &room).await?;
-        bot.synced().await?;
+        let Joined { mut bot, .. } = bot::join(bot::connect(target, &room)).await?;
         // The opening is acknowledged as well, and must not be taken for an edit.
         let listening = async { while bot.listen(|_| {}).await.is_ok() {} };
         let _ = timeout(OPENING, listening).await;
@@ -292,25 +289,17 @@ impl Sum {
             Check::new(name, lost == 0, note)
         };
         Outcome {
-            scenario: "durable".to_owned(),
             load: format!(
                 "{} updates/s, {} kills after at most {} s, {} s quiet before",
                 plan.rate, plan.kills, plan.seconds, plan.quiet
             ),
-            settings: serde_json::Value::Null,
-            server: target.server(),
-            round: 1,
-            order: 1,
-            measured_s: 0.0,
             figures,
-            latency: None,
-            series: Vec::new(),
             checks: vec![
                 check("what was delivered is there", self.lost, self.delivered),
                 check("and in the first answer", self.lost_at_first, self.delivered),
                 check("what was acknowledged is there", self.forgotten, self.acknowledged),
             ],
-            warnings: Vec::new(),
+            ..Outcome::new("durable", target.server())
         }
     }
 }

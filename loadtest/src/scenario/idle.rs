@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::bot::dialect::Room;
-use crate::bot::{self, Bot};
+use crate::bot::{self, Bot, Joined};
 use crate::latency;
 use crate::outcome::{Check, Figure, Outcome};
 use crate::progress::Progress;
@@ -81,7 +81,7 @@ pub(crate) async fn run(
     anyhow::ensure!(plan.at_once > 0, "at least one at a time");
     // What it may not be raised to, connecting will tell.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let name = format!("loadtest-{:016x}", rand::random::<u64>());
+    let name = bot::fresh_name();
     let rig = usage(None)?;
     progress.says("warming up");
     drop(open(WARM_UP, plan, target, &format!("{name}-warm")).await?);
@@ -105,20 +105,15 @@ pub(crate) async fn run(
     took_us.iter().for_each(|us| took.saturating_record(*us));
     let note = format!("{alive} of {}", plan.connections);
     let mut outcome = Outcome {
-        scenario: "idle".to_owned(),
         load: format!("{} connections, {} documents", plan.connections, plan.documents),
         settings: serde_json::to_value(plan)?,
-        server: target.server(),
-        round: 1,
-        order: 1,
         measured_s: plan.seconds,
         figures: figures(plan, &Readings { empty, full, rested, closed, opening }),
         latency: latency::summary(&took),
-        series: Vec::new(),
         checks: vec![Check::new("all are still open", alive == plan.connections, note)],
-        warnings: Vec::new(),
+        ..Outcome::new("idle", target.server())
     };
-    let rig_s = usage(None)?.cpu.saturating_sub(rig.cpu).as_secs_f64();
+    let rig_s = usage(None)?.cpu_s_since(rig);
     outcome.figures.push(Figure::neither("rig CPU time", "s", rig_s));
     Ok(outcome)
 }
@@ -133,11 +128,9 @@ async fn open(
     let opening = stream::iter(0..count).map(|number| {
         let room = format!("{name}-{}", number % plan.documents);
         async move {
-            let start = Instant::now();
             let room = Room::new(target, &room)?.from(plan.source(number));
-            let mut bot = bot::connect_when_let(room).await?;
-            bot.synced().await?;
-            anyhow::Ok((bot, start.elapsed().as_micros() as u64))
+            let Joined { bot, took_us, .. } = bot::join(bot::connect_when_let(room)).await?;
+            anyhow::Ok((bot, took_us))
         }
     });
     opening.buffered(plan.at_once).try_collect().await
@@ -171,13 +164,16 @@ fn figures(plan: &Plan, readings: &Readings) -> Vec<Figure> {
     let (Some(rested), Some(closed)) = (readings.rested, readings.closed) else { return figures };
     let kib = |bytes: u64| bytes as f64 / 1_024.0;
     let growth = kib(full.resident_bytes) - kib(empty.resident_bytes);
-    let us = |from: Usage, to: Usage| to.cpu.saturating_sub(from.cpu).as_secs_f64() * 1e6;
     figures.extend([
         Figure::less("memory per connection", "KiB", growth / connections),
-        Figure::less("CPU per connection opened", "µs", us(*empty, *full) / connections),
-        Figure::less("server CPU while idle", "cores", us(*full, rested) / 1e6 / plan.seconds),
-        Figure::less("server memory", "MiB", kib(full.resident_bytes) / 1_024.0),
-        Figure::less("server memory after", "MiB", kib(closed.resident_bytes) / 1_024.0),
+        Figure::less(
+            "CPU per connection opened",
+            "µs",
+            full.cpu_s_since(*empty) * 1e6 / connections,
+        ),
+        Figure::less("server CPU while idle", "cores", rested.cpu_s_since(*full) / plan.seconds),
+        Figure::less("server memory", "MiB", full.resident_mib()),
+        Figure::less("server memory after", "MiB", closed.resident_mib()),
     ]);
     figures
 }

@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::bot::{self, Bot, replica};
+use crate::bot::{self, Joined, replica};
 use crate::edits::history::History;
 use crate::latency;
 use crate::outcome::{Check, Figure, Outcome};
@@ -33,14 +33,6 @@ pub(crate) struct Plan {
     times: u32,
 }
 
-/// What a client got.
-struct Joined {
-    /// Kept open until all have joined: leaving costs the server something, too.
-    bot: Bot,
-    answer: Vec<u8>,
-    took_us: u64,
-}
-
 /// Runs the scenario.
 ///
 /// # Errors
@@ -53,19 +45,14 @@ pub(crate) async fn run(
     anyhow::ensure!(plan.clients > 0 && plan.times > 0, "somebody must come");
     progress.says("making the document");
     let state = plan.history.state()?.unwrap_or_else(|| vec![0, 0]);
-    let room = format!("loadtest-{:016x}", rand::random::<u64>());
-    let mut writer = bot::connect(target, &room).await?;
-    writer.synced().await?;
-    writer.send_update(&state).await?;
-    writer.push_question();
-    writer.flush().await?;
-    writer.synced().await?;
-    drop(writer);
+    let room = bot::fresh_name();
+    bot::join(bot::connect(target, &room)).await?.bot.put(&state).await?;
     let mut sum = Sum::new(replica::rebuild([&state]));
     for time in 0..=plan.times {
         progress.says(&format!("{} clients join, time {time} of {}", plan.clients, plan.times));
         let (server, rig, start) = (target.usage()?, usage(None)?, Instant::now());
-        let joins = (0..plan.clients).map(|_| join(target, &room));
+        let joins = (0..plan.clients).map(|_| bot::join(bot::connect(target, &room)));
+        // Kept open until all have joined: leaving costs the server something, too.
         let joined = try_join_all(joins).await?;
         if time > 0 {
             sum.seconds += start.elapsed().as_secs_f64();
@@ -77,13 +64,6 @@ pub(crate) async fn run(
     let mut outcome = sum.outcome(plan, target);
     outcome.settings = serde_json::to_value(plan)?;
     Ok(outcome)
-}
-
-async fn join(target: &Target, room: &str) -> anyhow::Result<Joined> {
-    let start = Instant::now();
-    let mut bot = bot::connect(target, room).await?;
-    let answer = bot.synced().await?;
-    Ok(Joined { bot, answer, took_us: start.elapsed().as_micros() as u64 })
 }
 
 /// All times together.
@@ -98,7 +78,7 @@ struct Sum {
     seconds: f64,
     server_s: Option<f64>,
     rig_s: f64,
-    resident_bytes: u64,
+    resident_mib: f64,
 }
 
 impl Sum {
@@ -113,17 +93,15 @@ impl Sum {
             seconds: 0.0,
             server_s: None,
             rig_s: 0.0,
-            resident_bytes: 0,
+            resident_mib: 0.0,
         }
     }
 
     fn add_usage(&mut self, server: Option<(Usage, Usage)>, rig: (Usage, Usage)) {
-        let seconds =
-            |(start, end): (Usage, Usage)| end.cpu.saturating_sub(start.cpu).as_secs_f64();
-        self.rig_s += seconds(rig);
+        self.rig_s += rig.1.cpu_s_since(rig.0);
         if let Some((start, end)) = server {
-            *self.server_s.get_or_insert(0.0) += seconds((start, end));
-            self.resident_bytes = end.resident_bytes;
+            *self.server_s.get_or_insert(0.0) += end.cpu_s_since(start);
+            self.resident_mib = end.resident_mib();
         }
     }
 
@@ -151,27 +129,20 @@ impl Sum {
             Figure::neither("rig CPU", "cores", self.rig_s / self.seconds),
         ];
         if let Some(server_s) = self.server_s {
-            let mib = self.resident_bytes as f64 / f64::from(1 << 20);
             figures.extend([
                 Figure::less("CPU per join", "ms", server_s * 1e3 / joins),
                 Figure::neither("server CPU", "cores", server_s / self.seconds),
-                Figure::less("server memory", "MiB", mib),
+                Figure::less("server memory", "MiB", self.resident_mib),
             ]);
         }
         let note = format!("{} of {} differ", self.wrong, self.joins);
         Outcome {
-            scenario: "join".to_owned(),
             load: format!("{} clients at once, {}", plan.clients, plan.history.note()),
-            settings: serde_json::Value::Null,
-            server: target.server(),
-            round: 1,
-            order: 1,
             measured_s: self.seconds,
             figures,
             latency: latency::summary(&self.took_us),
-            series: Vec::new(),
             checks: vec![Check::new("first answers whole", self.wrong == 0, note)],
-            warnings: Vec::new(),
+            ..Outcome::new("join", target.server())
         }
     }
 }

@@ -69,12 +69,7 @@ pub(crate) async fn run(
     let load = Rc::new(Load::new(span));
     let day = Rc::new(Day::new(plan, Rc::clone(&load), &histories(plan)?));
     for place in &day.places {
-        let mut writer = bot::connect(target, &place.room).await?;
-        writer.synced().await?;
-        writer.send_update(&place.history).await?;
-        writer.push_question();
-        writer.flush().await?;
-        writer.synced().await?;
+        bot::join(bot::connect(target, &place.room)).await?.bot.put(&place.history).await?;
     }
     let mut tasks = JoinSet::new();
     load.begin();

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::crew::Processes;
+use crate::crew::{self, Processes};
 use crate::edits::Kind;
 use crate::flow::{self, Pace, Shape};
 use crate::load::Span;
@@ -44,7 +44,7 @@ impl Plan {
     /// The arguments of another process that takes so many documents.
     fn arguments(&self, documents: u32) -> Vec<String> {
         let kind = self.edits.to_possible_value().expect("every kind has a name");
-        let values = [
+        let options = [
             ("--documents", documents.to_string()),
             ("--window", self.window.to_string()),
             ("--edits", kind.get_name().to_owned()),
@@ -53,8 +53,7 @@ impl Plan {
             ("--seconds", self.span.seconds.to_string()),
             ("--rebuild", self.rebuild.to_string()),
         ];
-        let options = values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
-        std::iter::once("saturate".to_owned()).chain(options).collect()
+        crew::arguments("saturate", &options)
     }
 }
 

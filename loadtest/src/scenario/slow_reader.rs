@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::bot::dialect::Heard;
-use crate::bot::{self, Bot, replica};
+use crate::bot::{self, Bot, Joined, replica};
 use crate::latency;
 use crate::outcome::{Check, Figure, Latency, Outcome, Sample};
 use crate::progress::Progress;
@@ -97,18 +97,14 @@ pub(crate) async fn run(
     let written = flow.writer.borrow().written();
     let is_whole = flow.received.iter().all(|received| received.get() == written);
     let mut outcome = Outcome {
-        scenario: "slow-reader".to_owned(),
         load: format!("{} MB, {} readers and one stalled", plan.megabytes, plan.readers),
         settings: serde_json::to_value(plan)?,
-        server: target.server(),
-        round: 1,
-        order: 1,
         measured_s: start.elapsed().as_secs_f64(),
         figures: parts.figures(),
         latency: parts.stalled.latency,
         series: flow.samples.take(),
-        checks: Vec::new(),
         warnings: flow.failure.take().into_iter().collect(),
+        ..Outcome::new("slow-reader", target.server())
     };
     let Woken { is_whole: is_same, note, .. } = parts.woken;
     outcome.checks.push(Check::new("the stalled reader lost nothing", is_same, note));
@@ -187,13 +183,11 @@ async fn parts(
     progress: &Progress,
     flow: &Rc<Flow>,
 ) -> anyhow::Result<Parts> {
-    let room = format!("loadtest-{:016x}", rand::random::<u64>());
-    let mut bot = bot::connect(target, &room).await?;
-    bot.synced().await?;
+    let room = bot::fresh_name();
+    let Joined { mut bot, .. } = bot::join(bot::connect(target, &room)).await?;
     let mut tasks = JoinSet::new();
     for number in 0..plan.readers as usize {
-        let mut reader = bot::connect(target, &room).await?;
-        reader.synced().await?;
+        let reader = bot::join(bot::connect(target, &room)).await?.bot;
         tasks.spawn_local(follow(Rc::clone(flow), number, reader));
     }
     let mut until = plan.warm_up();
@@ -203,11 +197,12 @@ async fn parts(
     progress.says("nobody stalls");
     until += plan.updates() / 2;
     write(flow, &mut bot, plan.rate, until).await.context("while nobody stalled")?;
+    // What is still under way would reach the reader that comes now, and be counted as missed.
+    flow.settle().await;
     let before = Part::end(flow, &mut first);
 
     progress.says("one stalls");
-    let mut reader = bot::connect(target, &room).await?;
-    let answer = reader.synced().await?;
+    let Joined { bot: reader, answer, .. } = bot::join(bot::connect(target, &room)).await?;
     let first_answer = Some(answer).filter(|_| !target.is_floor);
     until += plan.updates();
     write(flow, &mut bot, plan.rate, until).await.context("while one stalled")?;

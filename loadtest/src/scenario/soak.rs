@@ -92,7 +92,7 @@ async fn tell(target: &Target, every_s: f64) {
     loop {
         tick.tick().await;
         let Some(usage) = target.usage().ok().flatten() else { continue };
-        let mib = usage.resident_bytes as f64 / f64::from(1 << 20);
+        let mib = usage.resident_mib();
         let cpu_s = usage.cpu.as_secs_f64();
         let line = format!(
             "{:>8.0} s  {mib:>9.2} MiB  {:>6.3} cores",

@@ -10,7 +10,7 @@ use yrs::updates::encoder::Encode;
 use yrs::{Doc, ReadTxn, StateVector, Text, Transact};
 
 use crate::bot::dialect::Room;
-use crate::bot::{self, Bot, replica};
+use crate::bot::{self, Joined, replica};
 use crate::edits::token::ROOT;
 use crate::latency;
 use crate::outcome::{Check, Figure, Outcome};
@@ -56,25 +56,17 @@ impl Held {
         let root = doc.get_or_insert_text(ROOT);
         root.push(&mut doc.transact_mut(), &text);
         let txn = doc.transact();
-        let room = format!("loadtest-{:016x}", rand::random::<u64>());
+        let room = bot::fresh_name();
         let update = txn.encode_diff_v1(&StateVector::default());
         Self { room, text, update, vector: txn.state_vector().encode_v1() }
     }
 
     async fn put(&self, target: &Target) -> anyhow::Result<()> {
-        let mut writer = bot::connect(target, &self.room).await?;
-        writer.synced().await?;
-        writer.send_update(&self.update).await?;
-        writer.push_question();
-        writer.flush().await?;
-        writer.synced().await.map(drop)
+        bot::join(bot::connect(target, &self.room)).await?.bot.put(&self.update).await
     }
 
-    async fn back(&self, target: &Target) -> anyhow::Result<(Bot, u64)> {
-        let start = Instant::now();
-        let mut bot = bot::connect_knowing(Room::new(target, &self.room)?, &self.vector).await?;
-        bot.synced().await?;
-        Ok((bot, start.elapsed().as_micros() as u64))
+    async fn back(&self, target: &Target) -> anyhow::Result<Joined> {
+        bot::join(bot::connect_knowing(Room::new(target, &self.room)?, &self.vector)).await
     }
 }
 
@@ -105,14 +97,13 @@ pub(crate) async fn run(
         let all = try_join_all(documents.map(|document| document.back(target))).await?;
         if time > 0 {
             seconds += start.elapsed().as_secs_f64();
-            rig_s += usage(None)?.cpu.saturating_sub(rig.cpu).as_secs_f64();
+            rig_s += usage(None)?.cpu_s_since(rig);
             if let Some((before, after)) = server.zip(target.usage()?) {
-                let used = after.cpu.saturating_sub(before.cpu).as_secs_f64();
-                *server_s.get_or_insert(0.0) += used;
+                *server_s.get_or_insert(0.0) += after.cpu_s_since(before);
             }
-            all.iter().for_each(|(_, us)| took_us.saturating_record(*us));
-            bytes += all.iter().map(|(bot, _)| bot.counts.bytes_in).sum::<u64>();
-            worst_us.extend(all.iter().map(|(_, us)| *us).max());
+            all.iter().for_each(|back| took_us.saturating_record(back.took_us));
+            bytes += all.iter().map(|back| back.bot.counts.bytes_in).sum::<u64>();
+            worst_us.extend(all.iter().map(|back| back.took_us).max());
         }
         drop(all);
         super::pause(GONE).await;
@@ -129,18 +120,13 @@ pub(crate) async fn run(
         figures.insert(0, Figure::less("CPU per client", "µs", server_s * 1e6 / clients));
     }
     Ok(Outcome {
-        scenario: "storm".to_owned(),
         load: format!("{} clients, {} documents", plan.clients, plan.documents),
         settings: serde_json::to_value(plan)?,
-        server: target.server(),
-        round: 1,
-        order: 1,
         measured_s: seconds,
         figures,
         latency: latency::summary(&took_us),
-        series: Vec::new(),
         checks: vec![newcomer(target, &held[0]).await?],
-        warnings: Vec::new(),
+        ..Outcome::new("storm", target.server())
     })
 }
 

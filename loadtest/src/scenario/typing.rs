@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::crew::{Crew, Processes};
+use crate::crew::{self, Crew, Processes};
 use crate::edits::trace::Trace;
 use crate::load::{Load, Span};
 use crate::measure::measure;
@@ -57,7 +57,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// The arguments of another process that takes so many documents.
     fn arguments(&self, documents: u32) -> Vec<String> {
-        let values = [
+        let options = [
             ("--documents", documents.to_string()),
             ("--people", self.people.to_string()),
             ("--keys", self.keys.to_string()),
@@ -66,13 +66,12 @@ impl Plan {
             ("--seconds", self.span.seconds.to_string()),
             ("--rebuild", self.rebuild.to_string()),
         ];
-        let options = values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
-        let trace = self
-            .trace
-            .iter()
-            .flat_map(|path| ["--trace".to_owned(), path.to_string_lossy().into_owned()]);
-        let whole = self.whole.then(|| "--whole".to_owned());
-        std::iter::once("typing".to_owned()).chain(options).chain(trace).chain(whole).collect()
+        let mut arguments = crew::arguments("typing", &options);
+        if let Some(path) = &self.trace {
+            arguments.extend(["--trace".to_owned(), path.to_string_lossy().into_owned()]);
+        }
+        arguments.extend(self.whole.then(|| "--whole".to_owned()));
+        arguments
     }
 }
 

@@ -18,6 +18,18 @@ pub(crate) struct Usage {
     pub(crate) resident_bytes: u64,
 }
 
+impl Usage {
+    /// Seconds of CPU time since an earlier reading.
+    pub(crate) fn cpu_s_since(self, before: Self) -> f64 {
+        self.cpu.saturating_sub(before.cpu).as_secs_f64()
+    }
+
+    /// Memory held, in MiB.
+    pub(crate) fn resident_mib(self) -> f64 {
+        self.resident_bytes as f64 / f64::from(1 << 20)
+    }
+}
+
 /// Reads a process by its id with its children, or this one alone; memory by a walk of its pages,
 /// which for 100 MB takes about a millisecond.
 ///

@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Plan;
 use super::visit::visit;
+use crate::bot;
 use crate::bot::dialect::Room;
 use crate::latency;
 use crate::load::Load;
@@ -97,7 +98,7 @@ impl Door {
 
 impl Day {
     pub(super) fn new(plan: &Plan, load: Rc<Load>, histories: &[Rc<Vec<u8>>]) -> Self {
-        let name = format!("loadtest-{:016x}", rand::random::<u64>());
+        let name = bot::fresh_name();
         let places = (0..plan.documents as usize).map(|number| Place {
             room: format!("{name}-{number}"),
             history: Rc::clone(&histories[number % histories.len()]),

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::day::{Day, Door, Place};
 use crate::bot::dialect::Heard;
-use crate::bot::{self, Bot};
+use crate::bot::{self, Bot, Joined};
 use crate::edits::text::{Patch, Text};
 use crate::edits::typist::Typist;
 use crate::pace::Alarm;
@@ -80,10 +80,8 @@ async fn stay(
 
 /// Opens the document and measures how long that takes.
 async fn join(day: &Day, door: &Door, place: &Place) -> anyhow::Result<Bot> {
-    let start_us = day.load.now_us();
-    let mut bot = bot::connect_to(door.room(&place.room)?).await?;
-    let answer = bot.synced().await?;
-    let took_us = day.load.now_us() - start_us;
+    let joining = bot::join(bot::connect_to(door.room(&place.room)?));
+    let Joined { bot, answer, took_us } = joining.await?;
     day.joins_us.borrow_mut().saturating_record(took_us);
     let is_empty = answer.len() <= 2;
     day.empty_joins.set(day.empty_joins.get() + u64::from(is_empty));

@@ -178,28 +178,42 @@ fn not_run(run: &Run<'_>) -> String {
     out
 }
 
-/// What the page's history says, and a line more for this run.
+/// What the page's history says, and a line more for this run. What is measured since has an empty
+/// column in older lines; what is measured no more keeps its column, behind the others.
 fn history(old: &str, lines: &[Known], run: &Run<'_>) -> String {
-    let told: Vec<&Row> = ROWS.iter().filter(|row| !row.bars.is_empty()).collect();
-    let heads: Vec<String> = told.iter().map(|row| format!("{} |", row.name)).collect();
+    let before = old.split_once(HISTORY).map_or("", |(_, history)| history);
+    let mut before = before.lines().filter(|line| line.starts_with('|')).map(cells);
+    let old_heads = before.next().unwrap_or_default();
+    let mut heads = vec!["date", "commit", "machine"];
+    heads.extend(ROWS.iter().filter(|row| !row.bars.is_empty()).map(|row| row.name));
+    let gone = old_heads.iter().filter(|head| !heads.contains(head));
+    let heads: Vec<&str> = heads.iter().chain(gone).copied().collect();
     let mut out = format!(
         "{HISTORY}\n\nOf each line the figure of its first bar: the ratio to the floor, or the \
-         value where the bar is none.\n\n| date | commit | machine | {}\n|---|---|---|{}\n",
-        heads.join(" "),
-        "---:|".repeat(told.len())
+         value where the bar is none.\n\n| {} |\n|---|---|---|{}\n",
+        heads.join(" | "),
+        "---:|".repeat(heads.len() - 3)
     );
-    let before = old.split_once(HISTORY).map_or("", |(_, history)| history);
-    for line in before.lines().filter(|line| line.starts_with("| 2")) {
-        put(&mut out, format_args!("{line}\n"));
+    for line in before.filter(|line| line[0].starts_with('2')) {
+        let at = |head: &&str| old_heads.iter().position(|old| old == head);
+        let cell = |head: &&str| at(head).and_then(|at| line.get(at)).map_or("–", |cell| *cell);
+        let cells: Vec<&str> = heads.iter().map(cell).collect();
+        put(&mut out, format_args!("| {} |\n", cells.join(" | ")));
     }
     let Run { machine, commit, rows, .. } = run;
-    put(&mut out, format_args!("| {} | {commit} | {} |", machine.date, machine.hardware()));
-    for row in told {
-        let is_new = rows.iter().any(|other| other.name == row.name);
-        let known = lines.iter().find(|known| known.row.name == row.name && is_new);
-        let value = known.and_then(first_figure);
-        put(&mut out, format_args!(" {} |", value.unwrap_or_else(|| "–".to_owned())));
-    }
+    let figure = |name: &str| {
+        let is_new = rows.iter().any(|row| row.name == name);
+        let known = lines.iter().find(|known| known.row.name == name && is_new);
+        known.and_then(first_figure).unwrap_or_else(|| "–".to_owned())
+    };
+    let cell = |head: &&str| match *head {
+        "date" => machine.date.clone(),
+        "commit" => (*commit).to_owned(),
+        "machine" => machine.hardware(),
+        name => figure(name),
+    };
+    let cells: Vec<String> = heads.iter().map(cell).collect();
+    put(&mut out, format_args!("| {} |\n", cells.join(" | ")));
     out + "\n"
 }
 
@@ -212,6 +226,11 @@ fn first_figure(known: &Known) -> Option<String> {
             bars::ours_ratio(&known.summary, bar.figure).map(|ratio| format!("{} ×", number(ratio)))
         }
     }
+}
+
+/// A table's line, cell by cell.
+fn cells(line: &str) -> Vec<&str> {
+    line.trim_matches('|').split('|').map(str::trim).collect()
 }
 
 /// Writing to a string cannot fail.

@@ -21,6 +21,8 @@ use crate::target::Target;
 use dialect::{EMPTY_STATE_VECTOR, Heard, Room};
 use wire::{Frame, Frames};
 
+/// Connections that are opened at a time, where opening is not what is measured.
+pub(crate) const OPENED_AT_ONCE: usize = 32;
 /// How long a connection, or the document's first answer on it, may take.
 pub(crate) const OPEN_TIME_MAX: Duration = Duration::from_secs(60);
 /// Between two tries of a client that is to come later.

@@ -13,9 +13,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::task::JoinSet;
 
 use crate::bot::account::Account;
-use crate::bot::dialect::Heard;
+use crate::bot::dialect::{Heard, Room};
 use crate::bot::{self, Bot, Joined};
 use crate::crew::Crew;
+use crate::crowd::Beside;
 use crate::edits::token::{NUMBERS_MAX, Token};
 use crate::edits::{Edits, Kind};
 use crate::load::{Load, Span};
@@ -25,8 +26,6 @@ use crate::pace::Alarm;
 use crate::progress::Progress;
 use crate::target::Target;
 
-/// Connections that are opened at a time, before the clock starts.
-const OPENED_AT_ONCE: usize = 32;
 /// What a flow is to be.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
@@ -43,6 +42,8 @@ pub(crate) struct Shape {
     pub(crate) seed: Option<Rc<Vec<u8>>>,
     /// Replicas that are built from what readers received, and compared.
     pub(crate) rebuild: u32,
+    /// What else is open.
+    pub(crate) beside: Beside,
     /// The first part of the documents' names; a fresh one if not given.
     pub(crate) room: Option<String>,
 }
@@ -95,6 +96,9 @@ pub(crate) async fn run(
     let edits = Edits::new(shape.kind, shape.premade, rand::random());
     let mut documents = Vec::new();
     let mut tasks = JoinSet::new();
+    for idler in shape.beside.open(target).await? {
+        tasks.spawn_local(stay(Rc::clone(&load), idler.bot));
+    }
     for (document, readers) in connect(shape, target, &load, &edits).await? {
         let document = Rc::new(document);
         for (number, bot) in readers.into_iter().enumerate() {
@@ -139,14 +143,15 @@ async fn connect(
         let room = if shape.documents == 1 { name.clone() } else { format!("{name}-{number}") };
         let (load, edits) = (Rc::clone(load), edits.clone());
         async move {
-            let Joined { bot: mut writer, .. } = bot::join(bot::connect(target, &room)).await?;
+            let place = Room::new(target, &room)?;
+            let connect = || bot::join(bot::connect_when_let(place.clone()));
+            let Joined { bot: mut writer, .. } = connect().await?;
             for update in edits.base().iter().chain(shape.seed.as_deref()) {
                 writer.put(update).await?;
             }
-            let reader = |_| bot::join(bot::connect(target, &room));
             let readers: Vec<Joined> = stream::iter(0..shape.readers)
-                .map(reader)
-                .buffered(OPENED_AT_ONCE)
+                .map(|_| connect())
+                .buffered(bot::OPENED_AT_ONCE)
                 .try_collect()
                 .await?;
             let is_kept = |reader: usize| number as usize + reader < shape.rebuild as usize;
@@ -175,7 +180,16 @@ async fn connect(
             anyhow::Ok((document, bots))
         }
     });
-    opening.buffered(OPENED_AT_ONCE).try_collect().await
+    opening.buffered(bot::OPENED_AT_ONCE).try_collect().await
+}
+
+/// Reads what a connection beside the load is told, which keeps it alive.
+async fn stay(load: Rc<Load>, mut bot: Bot) {
+    loop {
+        if let Err(reason) = bot.listen(|_| {}).await {
+            return load.fail("beside", &reason);
+        }
+    }
 }
 
 /// Sends what no delivery triggers: the first edits of a closed loop, all those of an open one.

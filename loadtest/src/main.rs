@@ -6,6 +6,7 @@ mod bot;
 mod cli;
 mod compare;
 mod crew;
+mod crowd;
 mod edits;
 mod floor;
 mod flow;

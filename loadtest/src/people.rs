@@ -25,9 +25,6 @@ use crate::pace::Alarm;
 use crate::target::Target;
 use log::Log;
 
-/// Connections that are opened at a time, before the clock starts.
-const OPENED_AT_ONCE: usize = 32;
-
 /// Who comes and what they do.
 #[derive(Debug, Clone)]
 pub(crate) struct Habits {
@@ -99,7 +96,7 @@ pub(crate) async fn connect(
             anyhow::Ok(Rc::new(Document { room, load, people, cursors_seen, found }))
         }
     });
-    opening.buffered(OPENED_AT_ONCE).try_collect().await
+    opening.buffered(bot::OPENED_AT_ONCE).try_collect().await
 }
 
 async fn sit_down(

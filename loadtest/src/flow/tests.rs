@@ -15,6 +15,7 @@ fn shape(kind: Kind) -> Shape {
         premade: 1_000,
         seed: None,
         rebuild: 2,
+        beside: Beside::default(),
         room: None,
     }
 }
@@ -61,5 +62,29 @@ fn a_relay_that_changes_the_order_fails() {
         let outcome =
             outcome(&shape(Kind::Chained), Faults { lose_every: 0, swap_every: 20 }).await;
         assert_eq!(failed(&outcome), ["in order"]);
+    });
+}
+
+#[test]
+fn a_load_beside_many_documents_passes_its_checks() {
+    test(async {
+        let shape = Shape { beside: Beside { beside: 40 }, ..shape(Kind::Chained) };
+        let outcome = outcome(&shape, Faults::default()).await;
+        assert_eq!(failed(&outcome), <[&str; 0]>::default(), "{:?}", outcome.checks);
+    });
+}
+
+#[test]
+fn a_connection_beside_the_load_that_ends_is_one_that_broke_off() {
+    test(async {
+        let mut tasks = JoinSet::new();
+        let target = start(&mut tasks, Faults::default());
+        let idler = bot::connect(&target, "beside").await.unwrap();
+        let load = Rc::new(Load::new(Span { warm_up: 0.0, seconds: 1.0 }));
+        tasks.abort_all();
+        while tasks.join_next().await.is_some() {}
+        stay(Rc::clone(&load), idler).await;
+        let [failure] = <[String; 1]>::try_from(load.failures()).unwrap();
+        assert!(failure.starts_with("beside: "), "{failure}");
     });
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::crew::Crew;
+use crate::crowd::Beside;
 use crate::edits::Kind;
 use crate::edits::history::History;
 use crate::flow::{self, Pace, Shape};
@@ -58,6 +59,7 @@ pub(crate) async fn run(
         premade: 0,
         seed,
         rebuild: plan.rebuild,
+        beside: Beside::default(),
         room: None,
     };
     let mut outcome = flow::run(&shape, target, progress, &Crew::Alone).await?;

@@ -4,6 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::crew::Crew;
+use crate::crowd::Beside;
 use crate::edits::Kind;
 use crate::flow::{self, Pace, Shape};
 use crate::load::Span;
@@ -35,6 +36,9 @@ pub(crate) struct Plan {
     edits: Kind,
     #[command(flatten)]
     #[serde(flatten)]
+    beside: Beside,
+    #[command(flatten)]
+    #[serde(flatten)]
     span: Span,
     /// Readers whose documents are rebuilt from what they received, and compared.
     #[arg(long, default_value_t = 3, value_name = "COUNT")]
@@ -60,6 +64,7 @@ pub(crate) async fn run(
         premade: 100_000,
         seed: None,
         rebuild: plan.rebuild,
+        beside: plan.beside,
         room: plan.room.clone(),
     };
     let mut outcome = flow::run(&shape, target, progress, &Crew::Alone).await?;
@@ -68,6 +73,7 @@ pub(crate) async fn run(
         None => format!("{} readers, window {}", plan.readers, plan.window),
     };
     outcome.load += plan.edits.note();
+    outcome.load += &plan.beside.note();
     outcome.settings = serde_json::to_value(plan)?;
     Ok(outcome)
 }

@@ -1,17 +1,13 @@
 //! The idle scenario: many connections that do nothing, and what each costs in memory.
 
-use std::future::poll_fn;
-use std::net::Ipv4Addr;
-use std::task::Poll;
 use std::time::Duration;
 
 use clap::Args;
-use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::bot::dialect::Room;
-use crate::bot::{self, Bot, Joined};
+use crate::bot::{self, Bot};
+use crate::crowd::{self, Crowd};
 use crate::latency;
 use crate::outcome::{Check, Figure, Outcome};
 use crate::progress::Progress;
@@ -50,9 +46,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    fn source(&self, number: u32) -> Option<Ipv4Addr> {
-        let count = u32::from(self.addresses);
-        (count > 1).then(|| Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + number % count))
+    fn crowd(&self) -> Crowd {
+        let Self { connections, documents, at_once, addresses, .. } = *self;
+        Crowd { connections, documents, addresses: addresses.into(), at_once }
     }
 }
 
@@ -78,26 +74,27 @@ pub(crate) async fn run(
     progress: &Progress,
 ) -> anyhow::Result<Outcome> {
     anyhow::ensure!(plan.connections > 0 && plan.documents > 0, "somebody must come");
-    anyhow::ensure!(plan.at_once > 0, "at least one at a time");
-    // What it may not be raised to, connecting will tell.
-    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    anyhow::ensure!(plan.at_once > 0 && plan.addresses > 0, "at least one at a time");
     let name = bot::fresh_name();
     let rig = usage(None)?;
     progress.says("warming up");
-    drop(open(WARM_UP, plan, target, &format!("{name}-warm")).await?);
+    let crowd = plan.crowd();
+    let few = Crowd { connections: WARM_UP, ..crowd };
+    drop(few.open(target, &format!("{name}-warm")).await?);
     super::pause(SETTLE).await;
     let empty = target.usage()?;
     progress.says(&format!("opening {} connections", plan.connections));
     let start = Instant::now();
-    let opened = open(plan.connections, plan, target, &name).await?;
+    let opened = crowd.open(target, &name).await?;
     let opening = start.elapsed();
     super::pause(SETTLE).await;
     let full = target.usage()?;
     progress.says("idle");
     super::pause(Duration::from_secs_f64(plan.seconds)).await;
     let rested = target.usage()?;
-    let (mut bots, took_us): (Vec<Bot>, Vec<u64>) = opened.into_iter().unzip();
-    let alive = alive(&mut bots).await;
+    let (mut bots, took_us): (Vec<Bot>, Vec<u64>) =
+        opened.into_iter().map(|joined| (joined.bot, joined.took_us)).unzip();
+    let alive = crowd::alive(&mut bots).await;
     drop(bots);
     super::pause(SETTLE).await;
     let closed = target.usage()?;
@@ -116,44 +113,6 @@ pub(crate) async fn run(
     let rig_s = usage(None)?.cpu_s_since(rig);
     outcome.figures.push(Figure::neither("rig CPU time", "s", rig_s));
     Ok(outcome)
-}
-
-/// Opens so many connections, each with the answer of its document, and how long it waited.
-async fn open(
-    count: u32,
-    plan: &Plan,
-    target: &Target,
-    name: &str,
-) -> anyhow::Result<Vec<(Bot, u64)>> {
-    let opening = stream::iter(0..count).map(|number| {
-        let room = format!("{name}-{}", number % plan.documents);
-        async move {
-            let room = Room::new(target, &room)?.from(plan.source(number));
-            let Joined { bot, took_us, .. } = bot::join(bot::connect_when_let(room)).await?;
-            anyhow::Ok((bot, took_us))
-        }
-    });
-    opening.buffered(plan.at_once).try_collect().await
-}
-
-/// How many connections are open, after all that was said meanwhile is read.
-async fn alive(bots: &mut [Bot]) -> u32 {
-    let mut alive = 0;
-    for bot in bots {
-        let mut is_open = true;
-        poll_fn(|cx| {
-            while let Poll::Ready(read) = bot.poll_listen(cx, |_| {}) {
-                if read.is_err() {
-                    is_open = false;
-                    break;
-                }
-            }
-            Poll::Ready(())
-        })
-        .await;
-        alive += u32::from(is_open);
-    }
-    alive
 }
 
 fn figures(plan: &Plan, readings: &Readings) -> Vec<Figure> {

@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::crew::{self, Processes};
+use crate::crowd::Beside;
 use crate::edits::Kind;
 use crate::flow::{self, Pace, Shape};
 use crate::load::Span;
@@ -32,6 +33,9 @@ pub(crate) struct Plan {
     #[command(flatten)]
     #[serde(flatten)]
     processes: Processes,
+    #[command(flatten)]
+    #[serde(flatten)]
+    beside: Beside,
     #[command(flatten)]
     #[serde(flatten)]
     span: Span,
@@ -78,11 +82,13 @@ pub(crate) async fn run(
         premade: plan.premade,
         seed: None,
         rebuild: plan.rebuild,
+        beside: plan.beside,
         room: None,
     };
     let mut outcome = flow::run(&shape, target, progress, &crew).await?;
     outcome.load =
         format!("{} documents, window {}{}", plan.documents, plan.window, plan.edits.note());
+    outcome.load += &plan.beside.note();
     outcome.settings = serde_json::to_value(plan)?;
     Ok(outcome)
 }

@@ -18,19 +18,3 @@ fn connections_over_several_documents_are_counted_when_they_are_still_open() {
         assert!(outcome.latency.is_some());
     });
 }
-
-#[test]
-fn a_connection_that_has_ended_is_not_alive() {
-    test(async {
-        let mut tasks = JoinSet::new();
-        let target = start(&mut tasks, Faults::default());
-        let mut bots = Vec::new();
-        for room in ["a", "b"] {
-            bots.push(bot::connect(&target, room).await.unwrap());
-        }
-        assert_eq!(alive(&mut bots).await, 2);
-        tasks.abort_all();
-        while tasks.join_next().await.is_some() {}
-        assert_eq!(alive(&mut bots).await, 0);
-    });
-}

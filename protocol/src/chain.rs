@@ -13,16 +13,35 @@ use crate::{legacy, varint};
 /// Joints in a frame from which it is written again; below, yrs is quicker.
 pub(crate) const JOINTS_MIN: u32 = 64;
 
-/// Whether `block` goes on where `before`, the one before it in its section, ends. Values of a map
-/// never do: each replaces the one before it.
-pub(crate) fn goes_on(before: &Block<'_>, block: &Block<'_>) -> bool {
-    let is_same_kind = matches!(
-        (before.content, block.content),
-        (Content::String(_), Content::String(_))
-            | (Content::Any { .. } | Content::Json(_), Content::Any { .. } | Content::Json(_))
-    );
-    let last = Id { clock: before.end().wrapping_sub(1), ..before.id };
-    is_same_kind && !before.is_keyed() && block.goes_on(last, before.right_origin)
+/// The end of a block that another may go on from: it holds text or values, and not those of a key,
+/// of which each replaces the one before it.
+#[derive(Clone, Copy)]
+pub(crate) struct Tail {
+    is_text: bool,
+    last: Id,
+    right_origin: Option<Id>,
+}
+
+impl Tail {
+    pub(crate) fn of(block: &Block<'_>) -> Option<Tail> {
+        let is_text = is_text(block.content).filter(|_| !block.is_keyed())?;
+        let last = Id { clock: block.end() - 1, ..block.id };
+        Some(Tail { is_text, last, right_origin: block.right_origin })
+    }
+
+    /// Whether `block`, the next one in the section, only goes on where this one ends.
+    pub(crate) fn goes_on(&self, block: &Block<'_>) -> bool {
+        is_text(block.content) == Some(self.is_text) && block.goes_on(self.last, self.right_origin)
+    }
+}
+
+/// True for text, false for values, nothing for what is never joined.
+fn is_text(content: Content<'_>) -> Option<bool> {
+    match content {
+        Content::String(_) => Some(true),
+        Content::Any { .. } | Content::Json(_) => Some(false),
+        _ => None,
+    }
 }
 
 /// Where deletions begin and end: blocks are not joined there, since yrs would split them again.
@@ -35,7 +54,7 @@ impl Edges {
         let mut sorted = Vec::new();
         for update in updates.into_iter().filter(|update| update.deletes() > 0) {
             sorted.reserve(2 * update.deletes() as usize);
-            for event in update.events() {
+            for event in update.deletions() {
                 if let Event::Delete { client, clock, len } = event {
                     sorted.extend([Id { client, clock }, Id { client, clock: clock + len }]);
                 }
@@ -76,7 +95,7 @@ pub(crate) struct Writer<'a, 'e> {
 /// A block that may still grow.
 struct Open<'a> {
     head: Block<'a>,
-    last: Block<'a>,
+    tail: Option<Tail>,
     /// `None` while it is the head's own.
     content: Option<Grown>,
 }
@@ -96,10 +115,10 @@ impl<'a, 'e> Writer<'a, 'e> {
     pub(crate) fn push(&mut self, block: Block<'a>, known: u32) -> Result<(), Refusal> {
         if let Some(open) = &mut self.open
             && open.head.id.clock >= known
-            && goes_on(&open.last, &block)
+            && open.tail.is_some_and(|tail| tail.goes_on(&block))
             && !self.edges.has(block.id)
         {
-            open.last = block;
+            open.tail = Tail::of(&block);
             let content = match &mut open.content {
                 Some(content) => content,
                 None => open.content.insert(Grown::of(&open.head)?),
@@ -112,7 +131,7 @@ impl<'a, 'e> Writer<'a, 'e> {
             Content::Json(_) => Some(Grown::of(&block)?),
             _ => None,
         };
-        self.open = Some(Open { head: block, last: block, content });
+        self.open = Some(Open { head: block, tail: Tail::of(&block), content });
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use self::levels::Levels;
-use crate::chain::{JOINTS_MIN, goes_on};
+use crate::chain::{JOINTS_MIN, Tail};
 use crate::error::Refusal;
 use crate::ids::Id;
 use crate::limits;
@@ -27,6 +27,10 @@ pub enum Source {
     Update,
     /// An answer to a state vector: cut at its gaps, the rest is taken.
     Step2,
+    /// What the server's store has: not taken if it has a gap. Its chains are left as they are,
+    /// since those of the frames that led to it were joined, and where they were split again
+    /// something stands between.
+    Stored,
 }
 
 /// New clocks `from..end` of one client id that a plan would add.
@@ -86,7 +90,7 @@ pub type Clocks = HashMap<u64, u32>;
 
 /// Plans an update against the clocks and nesting levels of a document.
 ///
-/// `Ok(None)`: a live edit with a gap, to be dropped whole.
+/// `Ok(None)`: a live edit with a gap, to be dropped whole, or something stored with one.
 ///
 /// # Errors
 /// A frame with two sections for one client id, or one that nests types too deep.
@@ -105,7 +109,7 @@ pub fn plan<'a>(
     update.check_clients(&mut Vec::new())?;
     let mut walk = Walk::new(update, clocks, levels);
     walk.run()?;
-    walk.finish(update, source)
+    walk.finish(source)
 }
 
 /// What most updates are, decided without an allocation: one block of text, all of it new, whose
@@ -131,36 +135,43 @@ struct Section<'a> {
     pub known: u32,
     /// Clocks held with what was walked: the gap rule compares needs with this.
     pub held: u32,
-    blocks: Events<'a>,
+    /// What follows the last block that was taken out, of which `left` blocks are this section's.
+    rest: Events<'a>,
     left: u32,
-    next: Option<Block<'a>>,
-    /// The block walked before `next`.
-    before: Option<Block<'a>>,
+    /// A block that was taken out and has to wait, or stands behind a gap.
+    stopped: Option<Block<'a>>,
+    /// The end of the block walked last.
+    tail: Option<Tail>,
     /// One past the last covered Skip: only what starts here or later can be sent on as a run.
     pub keep_from: u32,
 }
 
 impl<'a> Section<'a> {
-    fn peek(&mut self) -> Option<Block<'a>> {
-        if self.next.is_none() && self.left > 0 {
-            self.left -= 1;
-            self.next = match self.blocks.next() {
-                Some(Event::Block(block)) => Some(block),
-                _ => None,
-            };
+    fn next(&mut self) -> Option<Block<'a>> {
+        if self.stopped.is_some() {
+            return self.stopped.take();
         }
-        self.next
+        self.left = self.left.checked_sub(1)?;
+        match self.rest.next() {
+            Some(Event::Block(block)) => Some(block),
+            _ => None,
+        }
     }
 
-    fn is_finished(&mut self) -> bool {
-        self.peek().is_none()
+    /// What follows the section.
+    fn after(&self) -> Events<'a> {
+        let mut events = self.rest.clone();
+        events.by_ref().take(self.left as usize).for_each(drop);
+        events
     }
 }
 
 struct Walk<'a, 'd> {
+    update: &'d Update<'a>,
     clocks: &'d Clocks,
     known_levels: &'d Levels,
     levels: Levels,
+    /// Those that were come to, in wire order.
     sections: Vec<Section<'a>>,
     /// Client id to its place in `sections`; unused while there is one.
     index: HashMap<u64, usize>,
@@ -170,31 +181,17 @@ struct Walk<'a, 'd> {
 }
 
 impl<'a, 'd> Walk<'a, 'd> {
-    fn new(update: &Update<'a>, clocks: &'d Clocks, known_levels: &'d Levels) -> Self {
-        let mut sections = Vec::with_capacity(update.sections() as usize);
-        let mut index = HashMap::new();
-        let mut events = update.events();
-        let many = update.sections() > 1;
-        while let Some(event) = events.next() {
-            let Event::Section { client, blocks, .. } = event else { continue };
-            let known = clocks.get(&client).copied().unwrap_or(0);
-            if many {
-                index.insert(client, sections.len());
-            }
-            let section = Section {
-                client,
-                known,
-                held: known,
-                blocks: events.clone(),
-                left: blocks,
-                next: None,
-                before: None,
-                keep_from: 0,
-            };
-            sections.push(section);
+    fn new(update: &'d Update<'a>, clocks: &'d Clocks, known_levels: &'d Levels) -> Self {
+        Self {
+            update,
+            clocks,
+            known_levels,
+            levels: Levels::default(),
+            sections: Vec::with_capacity(update.sections() as usize),
+            index: HashMap::new(),
+            has_rewrite: false,
+            joints: 0,
         }
-        let levels = Levels::default();
-        Self { clocks, known_levels, levels, sections, index, has_rewrite: false, joints: 0 }
     }
 
     fn section_of(&self, client: u64) -> Option<usize> {
@@ -215,15 +212,11 @@ impl<'a, 'd> Walk<'a, 'd> {
     /// up again when that one has moved, so the work is linear in blocks, and in waits but for
     /// their order.
     fn run(&mut self) -> Result<(), Refusal> {
-        let mut ready: Vec<usize> = (0..self.sections.len()).rev().collect();
+        let mut ready: Vec<usize> = Vec::new();
         let mut waiting: HashMap<u64, BinaryHeap<Reverse<(u32, usize)>>> = HashMap::new();
-        while let Some(at) = ready.pop() {
+        while let Some(at) = ready.pop().or_else(|| self.open()) {
             if let Some(need) = self.advance(at)? {
-                if self.held(need.client) > need.clock {
-                    ready.push(at);
-                } else {
-                    waiting.entry(need.client).or_default().push(Reverse((need.clock, at)));
-                }
+                waiting.entry(need.client).or_default().push(Reverse((need.clock, at)));
             }
             let Section { client, held, .. } = self.sections[at];
             if let Some(waiters) = waiting.get_mut(&client) {
@@ -238,48 +231,69 @@ impl<'a, 'd> Walk<'a, 'd> {
         Ok(())
     }
 
+    /// Comes to the next section. It begins where the last one ends, so blocks are read a second
+    /// time only if that one had to stop.
+    fn open(&mut self) -> Option<usize> {
+        let mut rest = match self.sections.last() {
+            Some(last) => last.after(),
+            None => self.update.events(),
+        };
+        let Some(Event::Section { client, blocks, .. }) = rest.next() else { return None };
+        let at = self.sections.len();
+        if self.update.sections() > 1 {
+            self.index.insert(client, at);
+        }
+        let known = self.clocks.get(&client).copied().unwrap_or(0);
+        self.sections.push(Section {
+            client,
+            known,
+            held: known,
+            rest,
+            left: blocks,
+            stopped: None,
+            tail: None,
+            keep_from: 0,
+        });
+        Some(at)
+    }
+
     /// Takes blocks of one section until its end, a gap (`None`) or an unmet need of another
     /// client's blocks (`Some`).
     fn advance(&mut self, at: usize) -> Result<Option<Id>, Refusal> {
-        while let Some(block) = self.sections[at].peek() {
-            let (start, end) = (block.id.clock, block.id.clock + block.len);
+        while let Some(block) = self.sections[at].next() {
             let held = self.sections[at].held;
-            match block.content {
-                Content::Skip if end <= held => {
-                    self.has_rewrite = true;
-                    self.sections[at].keep_from = end;
-                }
-                Content::Skip => return Ok(None),
-                _ if start > held => return Ok(None),
-                _ if end <= held => {}
-                _ => {
-                    if let Some(need) = self.unmet(&block) {
-                        return Ok((need.client != block.id.client).then_some(need));
-                    }
-                    self.note_level(&block, held)?;
-                }
+            if let Some(need) = self.unmet(&block, held) {
+                self.sections[at].stopped = Some(block);
+                return Ok((need.client != block.id.client).then_some(need));
             }
-            self.has_rewrite |= matches!(block.content, Content::Json(_));
+            if block.end() > held {
+                self.note_level(&block, held)?;
+            }
             let section = &mut self.sections[at];
-            section.held = held.max(end);
-            section.next = None;
-            let before = section.before.replace(block);
-            self.joints += u32::from(before.is_some_and(|before| goes_on(&before, &block)));
+            if block.content == Content::Skip {
+                section.keep_from = block.end();
+            }
+            section.held = held.max(block.end());
+            let before = std::mem::replace(&mut section.tail, Tail::of(&block));
+            self.has_rewrite |= matches!(block.content, Content::Skip | Content::Json(_));
+            self.joints += u32::from(before.is_some_and(|before| before.goes_on(&block)));
         }
         Ok(None)
     }
 
-    fn unmet(&self, block: &Block<'a>) -> Option<Id> {
-        let parent = match block.parent {
-            Parent::Item(id) => Some(id),
-            _ => None,
-        };
-        [block.origin, block.right_origin, parent].into_iter().flatten().find(|need| {
-            if need.client == block.id.client {
-                need.clock >= block.id.clock
-            } else {
-                need.clock >= self.held(need.client)
-            }
+    /// An element that a block of a section with `held` clocks stands on and that is missing; one
+    /// of its own client's for a gap. Nothing, if it is held itself.
+    fn unmet(&self, block: &Block<'a>, held: u32) -> Option<Id> {
+        let Id { client, clock: start } = block.id;
+        if block.end() <= held {
+            return None;
+        }
+        if start > held || block.content == Content::Skip {
+            return Some(Id { client, clock: held });
+        }
+        block.needs().find(|need| match need.client == client {
+            true => need.clock >= start,
+            false => need.clock >= self.held(need.client),
         })
     }
 
@@ -293,13 +307,16 @@ impl<'a, 'd> Walk<'a, 'd> {
     /// Remembers how deep in nested types the new part of a block lives; roots are level 0 and
     /// cost nothing. A block that is held in part goes on where its held part is, whatever it says.
     fn note_level(&mut self, block: &Block<'a>, held: u32) -> Result<(), Refusal> {
+        let is_flat = self.known_levels.is_empty() && self.levels.is_empty();
+        if is_flat && !matches!(block.parent, Parent::Item(_)) {
+            return Ok(());
+        }
         let client = block.id.client;
         let start = block.id.clock.max(held);
-        let is_flat = self.known_levels.is_empty() && self.levels.is_empty();
         let level = match (block.parent, block.origin.or(block.right_origin)) {
             _ if start > block.id.clock => self.level(Id { client, clock: start - 1 }),
             (Parent::Item(parent), _) => self.level(parent) + 1,
-            (Parent::Inherited, Some(neighbour)) if !is_flat => self.level(neighbour),
+            (Parent::Inherited, Some(neighbour)) => self.level(neighbour),
             _ => 0,
         };
         if usize::from(level) > limits::TYPE_DEPTH_MAX {
@@ -311,16 +328,14 @@ impl<'a, 'd> Walk<'a, 'd> {
         Ok(())
     }
 
-    fn finish(mut self, update: &Update<'a>, source: Source) -> Result<Option<Plan<'a>>, Refusal> {
-        let mut has_gap = self.sections.iter_mut().any(|section| !section.is_finished());
-        let mut has_deletes = false;
-        for event in update.events() {
-            if let Event::Delete { client, clock, len } = event {
-                has_deletes = true;
-                has_gap |= clock + len > self.held(client);
-            }
+    fn finish(self, source: Source) -> Result<Option<Plan<'a>>, Refusal> {
+        let update = self.update;
+        let mut has_gap = self.sections.iter().any(|section| section.stopped.is_some());
+        for event in update.deletions() {
+            let Event::Delete { client, clock, len } = event else { continue };
+            has_gap |= clock + len > self.held(client);
         }
-        if has_gap && source == Source::Update {
+        if has_gap && source != Source::Step2 {
             return Ok(None);
         }
         let mut spans = Spans::default();
@@ -328,7 +343,8 @@ impl<'a, 'd> Walk<'a, 'd> {
             let Section { client, known, held, .. } = *section;
             spans.push(Span { client, from: known, end: held });
         }
-        let bytes = if has_gap || self.has_rewrite || self.joints >= JOINTS_MIN {
+        let is_chained = self.joints >= JOINTS_MIN && source != Source::Stored;
+        let bytes = if has_gap || self.has_rewrite || is_chained {
             let cut = rewrite::cut(update, &self.sections, |client| self.held(client))?;
             // Legacy JSON grows when it is written anew.
             if cut.len() > limits::MESSAGE_BYTES_MAX.max(update.bytes().len()) {
@@ -338,6 +354,10 @@ impl<'a, 'd> Walk<'a, 'd> {
         } else {
             Cow::Borrowed(update.bytes())
         };
+        let has_deletes = update.deletes() > 0;
         Ok(Some(Plan { bytes, spans, has_gap, has_deletes, levels: self.levels }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,7 +156,8 @@ impl<'a> Reader<'a> {
         loop {
             let byte = self.byte()?;
             let group = u64::from(byte & 0x7f);
-            if shift > 63 || group >> 53u32.saturating_sub(shift).min(7) != 0 {
+            // Seven bits more are below 53 whatever they are, nearly always.
+            if shift > 46 && (shift > 63 || group >> 53u32.saturating_sub(shift).min(7) != 0) {
                 return Err(Refusal::malformed(self.at - 1, "number of more than 53 bits"));
             }
             value |= group << shift;

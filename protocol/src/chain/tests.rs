@@ -54,6 +54,14 @@ fn long_chains_become_one_block() {
 }
 
 #[test]
+fn what_the_store_has_is_left_as_it_is() {
+    let bytes = chain(100, 4, b"\x01a", &[]);
+    let stored = update(&bytes).expect("well formed");
+    let planned = plan(&stored, Source::Stored, &Clocks::new(), &Levels::default());
+    assert_eq!(planned.expect("no refusal").expect("no gap").bytes, bytes);
+}
+
+#[test]
 fn short_chains_and_other_content_are_left_as_received() {
     assert_eq!(planned(&chain(20, 4, b"\x01a", &[]), &Clocks::new()), [1; 20]);
     assert_eq!(planned(&chain(100, 5, b"\x011", &[]), &Clocks::new()), [1; 100]);

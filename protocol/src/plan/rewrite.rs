@@ -75,7 +75,7 @@ fn write_blocks(
 
 /// The deletions of what is held, in the order they came.
 fn deletes(update: &Update<'_>, held: impl Fn(u64) -> u32) -> Vec<(u64, u32, u32)> {
-    let kept = update.events().filter_map(|event| {
+    let kept = update.deletions().filter_map(|event| {
         let Event::Delete { client, clock, len } = event else { return None };
         let len = held(client).saturating_sub(clock).min(len);
         (len > 0).then_some((client, clock, len))

@@ -24,8 +24,15 @@ pub fn stored(bytes: &[u8]) -> Result<Update<'_>, Refusal> {
 }
 
 fn check(bytes: &[u8], is_frame: bool) -> Result<Update<'_>, Refusal> {
-    let mut update =
-        Update { bytes, sections: 0, blocks: 0, deletes: 0, is_descending: true, text: None };
+    let mut update = Update {
+        bytes,
+        sections: 0,
+        blocks: 0,
+        deletes: 0,
+        deletes_at: 0,
+        is_descending: true,
+        text: None,
+    };
     let mut walk = Walk::new(bytes, false);
     let (mut section_before, mut delete_before) = (u64::MAX, u64::MAX);
     let (mut types, mut subdocuments, mut delete_clients) = (0, 0, 0);
@@ -40,7 +47,7 @@ fn check(bytes: &[u8], is_frame: bool) -> Result<Update<'_>, Refusal> {
             Step::Event(Event::Block(block)) => {
                 update.blocks += 1;
                 let is_text = matches!(block.content, Content::String(_)) && !block.is_keyed();
-                update.text = (update.blocks == 1 && is_text).then_some(block);
+                update.text = if update.blocks == 1 && is_text { Some(block) } else { None };
                 types += u32::from(matches!(block.content, Content::Type { .. }));
                 subdocuments += u32::from(matches!(block.content, Content::Doc(_)));
             }
@@ -63,6 +70,7 @@ fn check(bytes: &[u8], is_frame: bool) -> Result<Update<'_>, Refusal> {
         at = walk.reader.at();
     }
     walk.reader.check_end()?;
+    update.deletes_at = walk.deletes_at;
     update.text = update.text.filter(|_| update.deletes == 0);
     Ok(update)
 }
@@ -74,6 +82,8 @@ pub struct Update<'a> {
     sections: u32,
     blocks: u32,
     deletes: u32,
+    /// Where the deletes begin in `bytes`.
+    deletes_at: usize,
     /// Whether the clients of sections, and those of deletes, each strictly descend.
     is_descending: bool,
     text: Option<Block<'a>>,
@@ -113,6 +123,14 @@ impl<'a> Update<'a> {
     /// Sections, blocks and deletes in wire order.
     pub fn events(&self) -> Events<'a> {
         Events { walk: Walk::new(self.bytes, true) }
+    }
+
+    /// The deletes alone.
+    pub fn deletions(&self) -> Events<'a> {
+        let mut walk = Walk::new(self.bytes, true);
+        walk.reader.bytes(self.deletes_at).expect("they begin within the bytes");
+        walk.stage = Stage::DeletePart;
+        Events { walk }
     }
 
     /// Refuses an update in which a client has two sections, or two lists of deletes: of the first
@@ -199,6 +217,8 @@ enum Step<'a> {
 struct Walk<'a> {
     reader: Reader<'a>,
     stage: Stage,
+    /// Where the deletes begin, once it is past the sections.
+    deletes_at: usize,
     /// Whether the bytes passed before.
     is_checked: bool,
 }
@@ -208,13 +228,14 @@ enum Stage {
     Start,
     Sections { left: u32 },
     Blocks { sections_left: u32, left: u32, next: Id },
+    DeletePart,
     DeleteClients { left: u32 },
     Deletes { clients_left: u32, left: u32, client: u64 },
 }
 
 impl<'a> Walk<'a> {
     fn new(bytes: &'a [u8], is_checked: bool) -> Walk<'a> {
-        Walk { reader: Reader::new(bytes), stage: Stage::Start, is_checked }
+        Walk { reader: Reader::new(bytes), stage: Stage::Start, deletes_at: 0, is_checked }
     }
 
     fn step(&mut self) -> Result<Option<Step<'a>>, Refusal> {
@@ -222,7 +243,8 @@ impl<'a> Walk<'a> {
             match self.stage {
                 Stage::Start => self.stage = Stage::Sections { left: self.reader.count()? },
                 Stage::Sections { left: 0 } => {
-                    self.stage = Stage::DeleteClients { left: self.reader.count()? };
+                    self.deletes_at = self.reader.at();
+                    self.stage = Stage::DeletePart;
                 }
                 Stage::Sections { left } => return self.section(left).map(Some),
                 Stage::Blocks { sections_left, left: 0, .. } => {
@@ -233,6 +255,9 @@ impl<'a> Walk<'a> {
                     let next = Id { clock: block.end(), ..next };
                     self.stage = Stage::Blocks { sections_left, left: left - 1, next };
                     return Ok(Some(Step::Event(Event::Block(block))));
+                }
+                Stage::DeletePart => {
+                    self.stage = Stage::DeleteClients { left: self.reader.count()? };
                 }
                 Stage::DeleteClients { left: 0 } => return Ok(None),
                 Stage::DeleteClients { left } => {

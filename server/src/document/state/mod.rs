@@ -254,7 +254,7 @@ impl State {
     /// It does not scan, has a gap, or does not merge: the store lost something before it.
     pub fn replay(&mut self, bytes: &[u8]) -> Result<bool, Refusal> {
         let update = scan::stored(bytes)?;
-        let plan = self.plan(&update, Source::Update)?;
+        let plan = self.plan(&update, Source::Stored)?;
         let plan =
             plan.ok_or_else(|| refusal(Code::GapLeftOpen, "what it builds on is missing"))?;
         self.integrate(plan).map(|changed| changed.is_some())

@@ -348,6 +348,7 @@ impl Journal {
         shared.refuse(&mut shared.writer.lock(), ReadOnly::Closed);
         let result = self.fold_now();
         self.handle.stop();
+        shared.writer.lock().trim();
         result
     }
 }

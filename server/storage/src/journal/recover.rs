@@ -312,6 +312,12 @@ pub(super) fn scan(
     Ok(walk.finish(all, segments, noted))
 }
 
+/// How many of the bytes were written: behind them stand the zeros of a segment's room. The last
+/// record may end in zeros of its own.
+fn written(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
 /// The walk over all records.
 struct Walk {
     start: (u64, u32),
@@ -358,24 +364,27 @@ impl Walk {
             let links = self.position != base || self.is_link_unknown || header.link == self.link;
             header.base == base && links
         });
-        let is_begun = bytes.len() as u64 > HEADER_BYTES;
-        if !is_right && (is_begun || next_base.is_some()) {
+        let records = bytes.get(HEADER_BYTES as usize..).unwrap_or(&[]);
+        let written = written(records);
+        if !is_right && (written > 0 || next_base.is_some()) {
             self.hole(self.position.max(base), self.position.max(base), "segment header", &[]);
         }
         self.position = self.position.max(base);
-        let records = bytes.get(HEADER_BYTES as usize..).unwrap_or(&[]);
-        let end = base + records.len() as u64;
-        let own_end = next_base.map_or(end, |next| next.min(end));
-        let own = &records[..usize::try_from(own_end - base).unwrap_or(0)];
-        self.records(base, own);
-        if own_end < end {
+        let own = match next_base.and_then(|next| usize::try_from(next - base).ok()) {
+            Some(own) if own < records.len() => own,
+            _ => records.len(),
+        };
+        self.records(base, &records[..own], written.min(own));
+        if own < written {
+            let own_end = base + own as u64;
             self.hole(own_end, own_end, "a segment reaches into the next", &[]);
         }
-        self.raw_end = self.raw_end.max(end);
+        self.raw_end = self.raw_end.max(self.position).max(base + written as u64);
     }
 
-    fn records(&mut self, base: u64, bytes: &[u8]) {
-        let end = base + bytes.len() as u64;
+    /// Walks the records of a segment, of whose bytes so many were written.
+    fn records(&mut self, base: u64, bytes: &[u8], written: usize) {
+        let end = base + written as u64;
         while self.position < end {
             let at = (self.position - base) as usize;
             if let Some(placed) = record::decode(&bytes[at..], self.position) {
@@ -390,10 +399,10 @@ impl Walk {
                 self.position = next;
                 continue;
             }
-            let found = (at + 1..bytes.len())
+            let found = (at + 1..written)
                 .find(|at| record::decode(&bytes[*at..], base + *at as u64).is_some());
             let next = found.map_or(end, |found| base + found as u64);
-            self.hole(self.position, next, "record", &bytes[at..]);
+            self.hole(self.position, next, "record", &bytes[at..written]);
             self.position = next;
         }
     }

@@ -95,11 +95,11 @@ pub fn list(dir: &Path) -> io::Result<Vec<u64>> {
 /// What the disk reports. A file without a whole header may be left; recovery removes it.
 pub fn create(disk: &dyn Disk, dir: &Path, header: Header) -> io::Result<Segment> {
     let path = path(dir, header.base);
-    let file = match disk.create(&path) {
+    let file = match disk.create_log(&path) {
         // Left by an attempt that failed before its first record.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             disk.remove(&path)?;
-            disk.create(&path)?
+            disk.create_log(&path)?
         }
         other => other?,
     };

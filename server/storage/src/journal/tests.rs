@@ -9,7 +9,7 @@ use sheaf_protocol::stamp::Stamp;
 
 use super::payload::Created;
 use super::record::{Kind, Record};
-use super::segment::HEADER_BYTES;
+use super::segment::{self, HEADER_BYTES};
 use super::{Config, Error, Journal, ReadOnly, Report};
 use crate::store::Store;
 use crate::store::memory::Memory;
@@ -79,9 +79,9 @@ fn open(dir: &Path, store: &Store) -> (Journal, Report) {
 
 /// The path of the only segment.
 fn only_segment(dir: &Path) -> std::path::PathBuf {
-    let bases = super::segment::list(dir).unwrap();
+    let bases = segment::list(dir).unwrap();
     assert_eq!(bases.len(), 1, "{bases:?}");
-    super::segment::path(dir, bases[0])
+    segment::path(dir, bases[0])
 }
 
 #[test]
@@ -137,19 +137,69 @@ fn a_torn_tail_is_cut_at_start_whatever_its_length() {
     let path = only_segment(home.path());
     let all = std::fs::read(&path).unwrap();
     drop(journal);
-    for len in whole..end {
+    let cases = (whole..end).flat_map(|len| [(len, 0), (len, 1), (len, 4_096)]);
+    for (len, zeros) in cases {
         let dir = tempfile::tempdir().unwrap();
         let copy = dir.path().join(path.file_name().unwrap());
-        std::fs::write(&copy, &all[..(len + HEADER_BYTES) as usize]).unwrap();
+        let mut bytes = all[..(len + HEADER_BYTES) as usize].to_vec();
+        let torn = bytes[(whole + HEADER_BYTES) as usize..].iter().rposition(|byte| *byte != 0);
+        bytes.resize(bytes.len() + zeros, 0);
+        std::fs::write(&copy, bytes).unwrap();
         let store = Store::in_memory().unwrap();
         let (journal, report) = open(dir.path(), &store);
         check(&store, 1, 2);
-        assert_eq!(report.cut.map(|cut| cut.bytes), (len > whole).then_some(len - whole));
+        let cut = report.cut.map(|cut| cut.bytes);
+        assert_eq!(cut, torn.map(|last| last as u64 + 1), "{len} and {zeros} zeros");
         assert_eq!(journal.written(), whole);
         write(&journal, 1, 3).unwrap();
         journal.fold_now().unwrap();
         check(&store, 1, 3);
     }
+}
+
+#[test]
+fn the_zeros_behind_the_last_record_are_no_damage_and_those_it_ends_with_are_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config { segment_bytes: 2_000, ..config(dir.path()) };
+    let store = Store::in_memory().unwrap();
+    let (journal, _) = Journal::open(config.clone(), store).unwrap();
+    create(&journal, 1);
+    let payload = [[7; 5].as_slice(), &[0; 300]].concat();
+    for n in 1..=10 {
+        journal.append(&[update(1, n, &payload)]).unwrap();
+    }
+    drop(journal);
+    let bases = segment::list(dir.path()).unwrap();
+    let sizes: Vec<u64> = bases
+        .iter()
+        .map(|base| std::fs::metadata(segment::path(dir.path(), *base)).unwrap().len())
+        .collect();
+    assert!(bases.len() > 2 && sizes[..sizes.len() - 1].iter().all(|size| *size < 3_000));
+    // As if the process had ended before the first was cut to what stands in it.
+    let first = std::fs::OpenOptions::new().write(true).open(segment::path(dir.path(), bases[0]));
+    first.unwrap().set_len(100_000).unwrap();
+    let store = Store::in_memory().unwrap();
+    let (journal, report) = Journal::open(config, store.clone()).unwrap();
+    assert_eq!((report.records, report.cut), (11, None));
+    assert_eq!(store.load(doc(1)).unwrap().entries.len(), 10);
+    journal.close().unwrap();
+    let last = only_segment(dir.path());
+    assert_eq!(std::fs::metadata(last).unwrap().len(), HEADER_BYTES, "closed without room");
+}
+
+#[test]
+fn a_segment_of_which_only_the_room_was_taken_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path(), &Store::in_memory().unwrap());
+    create(&journal, 1);
+    let end = write(&journal, 1, 1).unwrap();
+    journal.wait_durable(end).unwrap();
+    drop(journal);
+    std::fs::write(segment::path(dir.path(), end), vec![0; 4_096]).unwrap();
+    let store = Store::in_memory().unwrap();
+    let (_, report) = open(dir.path(), &store);
+    assert_eq!((report.records, report.cut), (2, None));
+    check(&store, 1, 1);
 }
 
 #[test]
@@ -273,6 +323,6 @@ fn many_writers_share_one_order_and_few_syncs() {
     let syncs = meters.fsyncs.get();
     assert!(syncs < 1_000, "{syncs}");
     assert_eq!(meters.records.get(), 4 * 501);
-    let left = super::segment::list(dir.path()).unwrap();
+    let left = segment::list(dir.path()).unwrap();
     assert!(left.len() <= 1, "folded segments are gone: {left:?}");
 }

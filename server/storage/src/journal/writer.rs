@@ -126,6 +126,7 @@ impl Writer {
             let header = Header { base: self.end, link: self.link };
             let next = segment::create(disk, dir, header)?;
             self.is_dir_unsynced = true;
+            self.trim();
             self.unsynced.push(std::mem::replace(&mut self.active, next.clone()));
             begun = Some(next);
         }
@@ -144,6 +145,13 @@ impl Writer {
             tracing::error!(error = %cut, "the journal could not be cut back");
         }
         Err(error)
+    }
+
+    /// Gives back the room of the active segment that nothing stands in.
+    pub(super) fn trim(&self) {
+        if let Err(error) = self.active.file.set_len(self.end - self.active.base + HEADER_BYTES) {
+            tracing::warn!(%error, "the room behind a segment was not given back");
+        }
     }
 
     fn keep(&mut self, mut buffer: Vec<u8>) {

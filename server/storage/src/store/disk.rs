@@ -12,6 +12,11 @@ use std::sync::Arc;
 pub trait Disk: Send + Sync + 'static {
     /// Creates a file that must not be there yet.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Creates a file that is written from its start to its end. Zeros may stand behind what was
+    /// written, until `set_len` cuts them off.
+    fn create_log(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.create(path)
+    }
     /// Opens a file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Renames a file over another.
@@ -24,7 +29,7 @@ pub trait Disk: Send + Sync + 'static {
 
 /// An open file. Offsets are explicit: no cursor can be left in the wrong place by a failure.
 pub trait DiskFile: Send + Sync {
-    /// One `pwrite`; may write less than asked.
+    /// One `pwrite`, or as good as one; may write less than asked.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
     /// One `pread`; 0 at the end of the file.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -44,9 +49,18 @@ pub trait DiskFile: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Files;
 
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).open(path)
+}
+
 impl Disk for Files {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(OpenOptions::new().read(true).write(true).create_new(true).open(path)?))
+        Ok(Arc::new(create(path)?))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn create_log(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(super::log::log(create(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {

@@ -14,6 +14,8 @@ mod hooks;
 pub mod keys;
 mod load;
 mod lock;
+#[cfg(target_os = "linux")]
+mod log;
 pub mod memory;
 pub mod migrate;
 mod repair;

@@ -162,10 +162,10 @@ fn a_missing_swapped_or_cut_segment_is_refused() {
         }
         journal.wait_durable(journal.written()).unwrap();
         drop(journal);
-        let bases = super::super::segment::list(dir.path()).unwrap();
+        let bases = segment::list(dir.path()).unwrap();
         assert!(bases.len() >= 4, "{bases:?}");
         let paths: Vec<PathBuf> =
-            bases.iter().map(|base| super::super::segment::path(dir.path(), *base)).collect();
+            bases.iter().map(|base| segment::path(dir.path(), *base)).collect();
         change(&paths);
         let store = Store::in_memory().unwrap();
         let refused = Journal::open(config.clone(), store.clone());
@@ -182,8 +182,8 @@ fn a_missing_swapped_or_cut_segment_is_refused() {
 fn a_segment_that_was_begun_and_never_written_is_forgotten() {
     for len in 0..=HEADER_BYTES as usize {
         let wreck = wreck(3, 3);
-        let next = super::super::segment::path(wreck.dir.path(), wreck.end);
-        let header = super::super::segment::Header { base: wreck.end, link: 0 }.encode();
+        let next = segment::path(wreck.dir.path(), wreck.end);
+        let header = segment::Header { base: wreck.end, link: 0 }.encode();
         std::fs::write(next, &header[..len]).unwrap();
         let store = Store::in_memory().unwrap();
         let report = wreck.open(&store).unwrap();

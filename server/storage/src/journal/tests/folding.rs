@@ -135,8 +135,7 @@ fn a_crash_at_any_moment_loses_nothing_that_was_acknowledged() {
     let mut engine = Arc::new(Memory::new());
     let mut last_n = [0u64; 3];
     for round in 0..120 {
-        let (witness, _) =
-            Witness::open(marks.path(), Arc::new(super::super::segment::Files)).unwrap();
+        let (witness, _) = Witness::open(marks.path(), Arc::new(segment::Files)).unwrap();
         let store = Store::new(engine.clone(), witness).unwrap();
         let config = Config {
             segment_bytes: 600,

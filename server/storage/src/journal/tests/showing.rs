@@ -50,7 +50,8 @@ fn verify_names_the_position_of_every_flipped_byte() {
     let dir = directory();
     let path = only_segment(&dir.path().join("journal"));
     let all = std::fs::read(&path).unwrap();
-    for at in (0..all.len()).step_by(23) {
+    let end = (check_all(dir.path()).end + HEADER_BYTES) as usize;
+    for at in (0..end).step_by(23) {
         let mut bytes = all.clone();
         bytes[at] ^= 0x20;
         std::fs::write(&path, bytes).unwrap();
@@ -59,6 +60,11 @@ fn verify_names_the_position_of_every_flipped_byte() {
         let (damage, position) = (&report.damages[0], (at as u64).saturating_sub(HEADER_BYTES));
         assert!((damage.position..=damage.end).contains(&position), "byte {at}: {damage}");
     }
+    let mut bytes = all;
+    bytes[end + 100] ^= 0x20;
+    std::fs::write(&path, bytes).unwrap();
+    let report = check_all(dir.path());
+    assert!(report.is_clean() && report.tail.is_some_and(|tail| tail.bytes == 101), "{report:?}");
 }
 
 #[test]

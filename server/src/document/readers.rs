@@ -411,3 +411,6 @@ fn lower(missed: &mut HashMap<u64, u32>, chunk: &Chunk) {
         missed.entry(client).and_modify(|least| *least = clock.min(*least)).or_insert(clock);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -522,3 +522,30 @@ fn a_reader_behind_the_tail_is_told_what_it_missed_and_a_difference_makes_it_who
         assert_eq!(state.text("content"), document.text("content"));
     });
 }
+
+#[test]
+fn what_goes_on_with_another_principals_run_is_planned_and_refused() {
+    run(async {
+        let world = World::new();
+        let document = world.open("d").await;
+        let named = |name: &str| Principal::Named(Arc::from(name));
+        let (alice, bob) = (named("alice"), named("bob"));
+        let join = |who: &Principal| {
+            document.join(Arc::new(Ear::default()), who.clone(), true).expect("joins")
+        };
+        let (hers, his) = (join(&alice), join(&bob));
+        let updates = typed(7, &["a", "b", "c"]);
+        let send = |reader, principal, at: usize| {
+            let update = scan::update(&updates[at]).expect("scans");
+            let by = Submitter { principal, may_relay: false, asked: Some(&[]) };
+            let one = Submission { source: Source::Update, update };
+            document.submit(Some(reader), by, &[one]).expect("served").refusal
+        };
+        assert_eq!(send(hers, &alice, 0), None);
+        assert!(send(his, &bob, 1).is_some(), "the client id is hers");
+        assert_eq!(document.text("content").as_deref(), Some("a"));
+        assert_eq!(send(hers, &alice, 1), None);
+        assert_eq!(send(hers, &alice, 2), None, "her own run goes on");
+        assert_eq!(document.text("content").as_deref(), Some("abc"));
+    });
+}

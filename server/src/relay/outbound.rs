@@ -258,3 +258,6 @@ impl Outlet for Outbound {
         self.waker.wake();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ mod http;
 mod kill;
 mod listen;
 mod loadtest;
+mod memory;
 mod network;
 mod stock;
 mod stored;

@@ -35,6 +35,9 @@ pub enum BadName {
     /// Empty, or longer than 1,024 bytes.
     #[error("a document name has 1 to 1024 bytes")]
     Document,
+    /// Not 1 to 1,024 of the characters that stand in any URL as they are.
+    #[error("an id is 1 to 1024 of A-Z a-z 0-9 _ -")]
+    Url,
 }
 
 impl VaultName {
@@ -95,6 +98,13 @@ pub fn check_document_name(name: &str) -> Result<(), BadName> {
     } else {
         Err(BadName::Document)
     }
+}
+
+/// Checks a document's name that stands in any URL as it is: 1 to 1,024 of `A-Za-z0-9_-`.
+pub fn check_url_name(name: &str) -> Result<(), BadName> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let fits = (1..=DOCUMENT_NAME_BYTES_MAX).contains(&name.len());
+    if fits && name.bytes().all(is_plain) { Ok(()) } else { Err(BadName::Url) }
 }
 
 /// A vault's number on one server: prefixes every key, given once and never again.

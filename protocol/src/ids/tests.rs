@@ -25,6 +25,16 @@ fn document_names_are_any_text_that_fits() {
 }
 
 #[test]
+fn a_name_for_urls_needs_no_escaping() {
+    for name in ["a", "new", "-", "V1StGXR8_Z5jdHi6B-myT", &"x".repeat(1024)] {
+        assert_eq!(check_url_name(name), Ok(()), "{name}");
+    }
+    for name in ["", "a/b", "a.b", "a b", "é", "a\0", "%2e", "..", &"x".repeat(1025)] {
+        assert_eq!(check_url_name(name), Err(BadName::Url), "{name}");
+    }
+}
+
+#[test]
 fn a_document_key_reads_as_vault_and_ulid() {
     let doc = DocId(Stamp::new(1, 2, 3));
     let key = DocKey { vault: VaultNo(7), doc };

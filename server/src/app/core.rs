@@ -24,7 +24,7 @@ use crate::memory::Budget;
 use crate::metrics::Metrics;
 use crate::relay::pulse::Pulse;
 use crate::relay::session::{self, Limits, Relay};
-use crate::relay::upgrade::{self, Opened};
+use crate::relay::upgrade::Opened;
 use crate::vault::Vaults;
 use crate::webhook::{self, Webhooks};
 use sheaf_ground::task::{Group, SPAN, Shutdown};
@@ -168,14 +168,14 @@ impl Core {
     /// Takes an opened WebSocket and starts its session.
     pub(super) fn accept(&self, opened: Opened) {
         let Opened { stream, greeting, leftover, vault, document, leash, permit, .. } = opened;
+        let (family, permit) = (opened.family, Some(permit));
         let name = Name { vault, document };
-        let permit = Some(permit);
         let opened = session::Opened { stream, greeting, leftover, name, leash, permit };
         let relay = Arc::clone(&self.relay);
         let span = tracing::trace_span!(
             target: SPAN,
             "session",
-            dialect = upgrade::DIALECT,
+            dialect = family.name(),
             close_code = Empty
         );
         session::accept(relay, opened, &self.sessions, span);

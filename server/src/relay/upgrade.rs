@@ -17,10 +17,11 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use sheaf_protocol::error::{Code, Refusal};
-use sheaf_protocol::ids::{VaultName, check_document_name};
+use sheaf_protocol::ids::{VaultName, check_document_name, check_url_name};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::caps::Permit;
+use super::dialect::family::Family;
 use super::listen::Peer;
 use super::patience::Patient;
 use super::stream::Stream;
@@ -34,9 +35,6 @@ const KEY_BYTES: usize = 16;
 /// Room for a 101 with a token's protocol.
 const HEAD_BYTES: usize = 384;
 
-/// The framing that every session speaks.
-pub const DIALECT: &str = "y-websocket";
-
 /// A WebSocket that has just been opened.
 #[derive(Debug)]
 pub struct Opened {
@@ -46,9 +44,11 @@ pub struct Opened {
     pub greeting: Vec<u8>,
     /// What the client sent right behind its request: bytes of frames, in most cases none.
     pub leftover: Vec<u8>,
+    /// Who speaks on it, by the path.
+    pub family: Family,
     /// The vault of the path.
     pub vault: VaultName,
-    /// The document's name: the decoded rest of the path, 1 to 1,024 bytes.
+    /// The document's name, decoded, 1 to 1,024 bytes.
     pub document: Arc<str>,
     /// What the session may do, and its place in the list of those that live.
     pub leash: Leash,
@@ -93,7 +93,7 @@ impl Upgrade {
     /// for a broken handshake, `TryLater` over the connection caps, and what the
     /// request's [`Caller`] is refused.
     pub async fn open<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {
-        let (vault, document) = document_of(request.uri().path())?;
+        let Target { family, vault, document } = target_of(request.uri().path())?;
         let caller: &Caller = request.extensions().get().ok_or(internal("no caller"))?;
         let caller = caller.clone();
         let grant = caller.grant(&vault, Some(&document), Role::Read).await?;
@@ -115,9 +115,10 @@ impl Upgrade {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offer);
         }
         let document: Arc<str> = document.into();
-        let leash = caller.enter(&vault, Arc::clone(&document), DIALECT, grant)?;
+        let leash = caller.enter(&vault, Arc::clone(&document), family.name(), grant)?;
         let accept = Arc::clone(&self.accept);
-        Ok(Answer::Opens(Opening { response, accept, vault, document, leash, client, permit }))
+        let target = Target { family, vault, document };
+        Ok(Answer::Opens(Opening { response, accept, target, leash, client, permit }))
     }
 
     /// Answers one upgrade request that came through hyper, with 101 or, for another version of
@@ -158,8 +159,7 @@ pub struct Opening {
     /// The answer to the handshake.
     pub response: Response<()>,
     accept: Accept,
-    vault: VaultName,
-    document: Arc<str>,
+    target: Target<Arc<str>>,
     leash: Leash,
     client: IpAddr,
     permit: Arc<Permit>,
@@ -167,7 +167,7 @@ pub struct Opening {
 
 impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opening").field("vault", &self.vault).finish_non_exhaustive()
+        f.debug_struct("Opening").field("vault", &self.target.vault).finish_non_exhaustive()
     }
 }
 
@@ -187,17 +187,58 @@ impl Opening {
     }
 
     fn accept(self, stream: Stream, greeting: Vec<u8>, leftover: Vec<u8>) {
-        let Opening { accept, vault, document, leash, client, permit, .. } = self;
-        accept(Opened { stream, greeting, leftover, vault, document, leash, client, permit });
+        let Opening { accept, target, leash, client, permit, .. } = self;
+        let Target { family, vault, document } = target;
+        let opened =
+            Opened { stream, greeting, leftover, family, vault, document, leash, client, permit };
+        accept(opened);
     }
 }
 
-/// The vault and document a path names.
+/// What a path names, and who asks for it in this way.
+#[derive(Debug, PartialEq, Eq)]
+struct Target<T> {
+    family: Family,
+    vault: VaultName,
+    document: T,
+}
+
+/// What a path names.
 ///
 /// Exact patterns come first; every other path is a room of the vault `default`, slashes and all,
 /// because that is what stock clients send: server URL, slash, room name.
-fn document_of(path: &str) -> Result<(VaultName, String), Refusal> {
+fn target_of(path: &str) -> Result<Target<String>, Refusal> {
     let path = path.strip_prefix('/').unwrap_or(path);
+    if let Some(id) = ysweet_id(path) {
+        let (family, vault) = (Family::YSweet, VaultName::default());
+        return Ok(Target { family, vault, document: id? });
+    }
+    let (vault, document) = room(path)?;
+    Ok(Target { family: Family::YWebsocket, vault, document })
+}
+
+/// The id in `d/<id>/ws/<id>` or `doc/ws/<id>`; none for another path. Y-Sweet's client puts it
+/// behind the address that it was told, which has it already.
+fn ysweet_id(path: &str) -> Option<Result<String, Refusal>> {
+    let mut parts = path.split('/');
+    let parts = [(); 5].map(|()| parts.next());
+    let (id, again) = match parts {
+        [Some("d"), Some(id), Some("ws"), Some(again), None] => (id, again),
+        [Some("doc"), Some("ws"), Some(id), None, _] => (id, id),
+        _ => return None,
+    };
+    if id != again {
+        let what = "the id stands twice in this path, and must be the same";
+        return Some(Err(Refusal::malformed(0, what)));
+    }
+    let id = decoded(id).and_then(|id| match check_url_name(&id) {
+        Ok(()) => Ok(id),
+        Err(_) => Err(Refusal::malformed(0, "an id is 1 to 1024 of A-Z a-z 0-9 _ -")),
+    });
+    Some(id)
+}
+
+fn room(path: &str) -> Result<(VaultName, String), Refusal> {
     let (vault, document) = match path.strip_prefix("v1/") {
         Some(rest) => in_vault(rest)?,
         None => (VaultName::default(), decoded(path)?),

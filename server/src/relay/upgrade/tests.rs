@@ -41,6 +41,12 @@ fn a_path_names_a_vault_and_a_document() {
         ("/healthz", "default", "healthz"),
         ("/v1", "default", "v1"),
         ("/v1x/y", "default", "v1x/y"),
+        ("/d/a/ws", "default", "d/a/ws"),
+        ("/d/a/ws/a/", "default", "d/a/ws/a/"),
+        ("/d/a/as-update", "default", "d/a/as-update"),
+        ("/d%2Fa/ws/a", "default", "d/a/ws/a"),
+        ("/doc/new", "default", "doc/new"),
+        ("/doc/ws/a/b", "default", "doc/ws/a/b"),
         ("//double//", "default", "/double//"),
         ("/na%C3%AFve%20%2F%3F", "default", "naïve /?"),
         ("/100%", "default", "100%"),
@@ -49,8 +55,9 @@ fn a_path_names_a_vault_and_a_document() {
         ("/v1/vaults/team/docs/docs/a%2fb", "team", "docs/a/b"),
         ("/v1/vaults/t%65am/docs/v1/x", "team", "v1/x"),
     ] {
-        let (found, name) = document_of(path).expect(path);
-        assert_eq!((found.as_str(), &*name), (vault, document), "{path}");
+        let found = target_of(path).expect(path);
+        assert_eq!((found.vault.as_str(), &*found.document), (vault, document), "{path}");
+        assert_eq!(found.family, Family::YWebsocket, "{path}");
     }
 }
 
@@ -71,10 +78,26 @@ fn a_path_that_is_no_document_is_refused() {
         ("/v1/vaults/a%2Fb/docs/x", Code::NotFound),
         ("/v1/vaults/team/files/x", Code::NotFound),
         ("/%FF", Code::Malformed),
+        ("/d/a/ws/b", Code::Malformed),
+        ("/d/a/ws/", Code::Malformed),
+        ("/d//ws/", Code::Malformed),
+        ("/d/a.b/ws/a.b", Code::Malformed),
+        ("/d/a%2Fb/ws/a%2Fb", Code::Malformed),
+        ("/doc/ws/a%00", Code::Malformed),
+        ("/doc/ws/%FF", Code::Malformed),
         (&long, Code::TooLarge),
     ] {
-        let refusal = document_of(path).expect_err(path);
+        let refusal = target_of(path).expect_err(path);
         assert_eq!(refusal.code, code, "{path}");
+    }
+}
+
+#[test]
+fn the_paths_of_y_sweet_name_documents_of_the_default_vault() {
+    for path in ["/d/a-B_1/ws/a-B_1", "/doc/ws/a-B_1", "/d/%61-B_1/ws/%61-B_1"] {
+        let (family, vault) = (Family::YSweet, VaultName::default());
+        let wanted = Target { family, vault, document: "a-B_1".to_owned() };
+        assert_eq!(target_of(path), Ok(wanted), "{path}");
     }
 }
 

@@ -1,0 +1,24 @@
+//! Which family of clients a session belongs to, as its path says.
+//!
+//! `upgrade` decides it once; whoever runs the session speaks accordingly, lists and traces show
+//! the name. Never changes during a session.
+
+/// A family of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// y-websocket, and everything that speaks as it does.
+    YWebsocket,
+    /// The client of Y-Sweet.
+    YSweet,
+}
+
+impl Family {
+    /// The word in lists, traces and webhooks.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Family::YWebsocket => "y-websocket",
+            Family::YSweet => "y-sweet",
+        }
+    }
+}

@@ -216,7 +216,7 @@ impl Caller {
         if reach::is_server_admin(&standing.rules) {
             return Ok(Grant { principal: standing.principal, role: Role::Admin });
         }
-        Err(self.refused(&standing.principal))
+        Err(self.refused())
     }
 
     /// What the token is worth; about a token that is not ours, at one place.
@@ -323,14 +323,14 @@ impl Caller {
     fn denied(&self, principal: &Principal, vault: &VaultName) -> Refusal {
         let user = principal.name().unwrap_or("anonymous");
         tracing::info!(user, %vault, "User '{user}' denied access to vault '{vault}'");
-        self.refused(principal)
+        self.refused()
     }
 
-    /// Who has no token may try with one; who has one may not.
-    fn refused(&self, principal: &Principal) -> Refusal {
-        match principal {
-            Principal::Anonymous => needs_token(),
-            Principal::Named(_) => FORBIDDEN,
+    /// Who has no token may try with one; who has one, though perhaps no name, may not.
+    fn refused(&self) -> Refusal {
+        match &*self.credential {
+            Credential::Absent | Credential::Unknown => needs_token(),
+            _ => FORBIDDEN,
         }
     }
 }

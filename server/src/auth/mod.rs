@@ -3,6 +3,7 @@
 //! `app` builds one [`Auth`] from the configuration and asks it to [`Auth::admit`] each request
 //! before anything else looks at it. Never logs, prints or labels with a token.
 
+pub mod base;
 pub mod callback;
 pub mod caller;
 mod error;
@@ -39,7 +40,7 @@ pub use self::role::{Grant, Role};
 use self::roster::Roster;
 pub use self::roster::{Caps, Leash, Session, SessionEvent, SessionFacts};
 use self::site::Site;
-pub use self::ticket::{Ticket, TicketAsk};
+pub use self::ticket::{Holder, Ticket, TicketAsk};
 use self::token::{Carried, Digest};
 use self::users::{User, UserConfig};
 use sheaf_ground::time::Clock;
@@ -440,23 +441,27 @@ impl Auth {
     /// # Errors
     /// As [`Caller::grant`] for what is asked; `Malformed` for a time or name that cannot be.
     pub async fn ticket(&self, caller: &Caller, ask: TicketAsk) -> Result<Ticket, Refusal> {
-        let TicketAsk { vault, path, role, valid_s, user } = ask;
+        let TicketAsk { vault, path, role, valid_s, holder } = ask;
         if !(1..=ticket::VALID_S_MAX).contains(&valid_s) {
             return Err(Refusal::malformed(0, "a ticket is valid for 1 to 86400 seconds"));
         }
         if path.as_deref().is_some_and(|path| check_document_name(path).is_err()) {
             return Err(Refusal::malformed(0, "a document name has 1 to 1024 bytes"));
         }
-        if user.as_deref().is_some_and(|user| !caller::is_good_name(user)) {
+        if matches!(&holder, Holder::User(user) if !caller::is_good_name(user)) {
             return Err(Refusal::malformed(0, "this is no name for a user"));
         }
         let own = caller.grant_what(&vault, path.as_deref(), role).await?;
         let (maker, until_ms) = caller.maker()?;
-        let is_own = user.is_none() || user.as_deref() == own.principal.name();
-        if !is_own && own.role < Role::Admin {
+        let own_name = own.principal.name().map(str::to_owned);
+        let user = match holder {
+            Holder::Maker => own_name.clone(),
+            Holder::Nobody => None,
+            Holder::User(user) => Some(user),
+        };
+        if user != own_name && own.role < Role::Admin {
             return Err(caller::FORBIDDEN);
         }
-        let user = user.or_else(|| own.principal.name().map(str::to_owned));
         let expires_ms = self.now_ms().saturating_add(valid_s * 1000).min(until_ms);
         let content = ticket::Content { vault, path, role, user, expires_ms, maker };
         let key = self.0.ticket_key.get_or_init(ticket::Key::fresh);

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use hyper::http::request::Parts;
-use hyper::http::{HeaderMap, HeaderName, header};
+use hyper::http::{Extensions, HeaderMap, HeaderName, header};
 use sheaf_protocol::error::{Code, Refusal};
 
 use super::forwarded::Forwarded;
@@ -41,7 +41,8 @@ impl Site {
 
     /// The rule for requests without a valid token.
     pub(super) fn check(&self, request: &Parts) -> Result<(), Refusal> {
-        let host = authority(request).ok_or(forbidden("the request names no host"))?;
+        let host = authority(&request.headers, &request.extensions);
+        let host = host.ok_or(forbidden("the request names no host"))?;
         let name = host_of(host);
         if !is_loopback(name) && !self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             return Err(forbidden("the host name is not known here: add it to `hosts`"));
@@ -54,7 +55,8 @@ impl Site {
         if self.origins.is_empty() {
             return Ok(());
         }
-        self.check_origin(authority(request).unwrap_or_default(), request)
+        let host = authority(&request.headers, &request.extensions);
+        self.check_origin(host.unwrap_or_default(), request)
     }
 
     /// The rule for what a browser asks before a request: it carries no token, but says whether the
@@ -96,14 +98,14 @@ pub(super) fn check_not_forwarded(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The one host the request is addressed to, by what a trusted proxy says or by `Host`. Two `Host`
+/// The one host a request is addressed to, by what a trusted proxy says or by `Host`. Two `Host`
 /// headers, which proxies and servers may read differently, count as none.
-fn authority(request: &Parts) -> Option<&str> {
-    let forwarded = request.extensions.get::<Forwarded>().and_then(|it| it.host.as_deref());
+pub(super) fn authority<'a>(headers: &'a HeaderMap, told: &'a Extensions) -> Option<&'a str> {
+    let forwarded = told.get::<Forwarded>().and_then(|it| it.host.as_deref());
     if forwarded.is_some() {
         return forwarded;
     }
-    let mut named = request.headers.get_all(header::HOST).iter();
+    let mut named = headers.get_all(header::HOST).iter();
     match (named.next(), named.next()) {
         (Some(host), None) => host.to_str().ok(),
         _ => None,

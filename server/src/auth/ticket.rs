@@ -44,8 +44,19 @@ pub struct TicketAsk {
     pub role: Role,
     /// Seconds from now, from 1 to [`VALID_S_MAX`].
     pub valid_s: u64,
-    /// Whose name its sessions bear; absent: the maker's own. Another's takes an administrator.
-    pub user: Option<String>,
+    /// Whose name its sessions bear.
+    pub holder: Holder,
+}
+
+/// Whose name the sessions of a ticket bear. Any but the maker's own takes an administrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// The maker's.
+    Maker,
+    /// Nobody's: whoever has it has no name.
+    Nobody,
+    /// This person's.
+    User(String),
 }
 
 /// A token made for somebody else.

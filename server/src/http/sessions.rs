@@ -15,7 +15,7 @@ use super::State;
 use super::ask::Ask;
 use super::error::{Error, Problem};
 use super::route::Route;
-use crate::auth::{Role, Session, TicketAsk};
+use crate::auth::{Holder, Role, Session, TicketAsk};
 
 /// What a ticket shall be good for, in bytes: four short names and a path of 1,024.
 const WANTED_BYTES_MAX: usize = 16 << 10;
@@ -222,7 +222,8 @@ async fn ticket(state: State, ask: Ask) -> Result<impl Reply, Error> {
         Refusal::malformed(0, "a vault name is 1 to 64 of A-Z a-z 0-9 . _ - and neither . nor ..")
     })?;
     let TicketWanted { path, role, valid_s, user, .. } = wanted;
-    let wanted = TicketAsk { vault, path, role: role.into(), valid_s, user };
+    let holder = user.map_or(Holder::Maker, Holder::User);
+    let wanted = TicketAsk { vault, path, role: role.into(), valid_s, holder };
     let ticket = state.auth.ticket(&ask.caller, wanted).await?;
     let info = TicketInfo { token: ticket.token, expires_ms: ticket.expires_ms };
     Ok(with_status(super::unstored(&info), StatusCode::CREATED))

@@ -7,7 +7,7 @@ use hyper::Request;
 
 use super::*;
 use crate::auth::users::UserConfig;
-use crate::auth::{Auth, Config, TicketAsk};
+use crate::auth::{Auth, Config, Holder, TicketAsk};
 use sheaf_ground::time::Hand;
 
 const ADA: &str = "ada's token of some length";
@@ -152,7 +152,7 @@ async fn a_ticket_ends_by_the_clock() {
         path: Some("a/b".to_owned()),
         role: Role::Read,
         valid_s: 60,
-        user: None,
+        holder: Holder::Maker,
     };
     let ticket = auth.ticket(&caller(&auth, ADA), ask).await.expect("made");
     assert_eq!(ticket.expires_ms, clock.now_ms() + 60_000);
@@ -178,7 +178,7 @@ async fn a_ticket_is_worth_no_more_than_its_maker() {
         path: None,
         role,
         valid_s: 60,
-        user: user.map(str::to_owned),
+        holder: user.map_or(Holder::Maker, |user| Holder::User(user.to_owned())),
     };
     let ada = caller(&auth, ADA);
     let refused =
@@ -216,7 +216,7 @@ async fn an_administrator_makes_tickets_for_others() {
         path: None,
         role: Role::Write,
         valid_s: 60,
-        user: Some("visitor".to_owned()),
+        holder: Holder::User("visitor".to_owned()),
     };
     let ticket = auth.ticket(&caller(&auth, ADA), ask).await.expect("made").token;
     let session = Watched::enter(&auth, &ticket).await;

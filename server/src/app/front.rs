@@ -20,6 +20,7 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use super::{cors, telemetry};
+use crate::auth::base::Base;
 use crate::auth::{Auth, Denied};
 use crate::http::{self, error::Error};
 use crate::metrics::Metrics;
@@ -113,8 +114,12 @@ impl Front {
         let mut request = self.admit(Request::from_parts(parts, body))?;
         let peer: Option<&Peer> = request.extensions().get();
         let is_admin = peer.is_some_and(|peer| peer.listener == Kind::Admin);
+        let is_tls = peer.is_some_and(|peer| peer.is_tls);
         if !is_admin && upgrade::is_wanted(request.headers()) {
             return Ok(bodiless(self.upgrade.answer(&mut request).await?));
+        }
+        if let Some(base) = Base::of_request(&request, is_tls) {
+            request.extensions_mut().insert(base);
         }
         let (path, origin) =
             (request.uri().path().to_owned(), request.headers().get(ORIGIN).cloned());

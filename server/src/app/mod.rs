@@ -146,6 +146,7 @@ impl App {
             is_admin_elsewhere: config.admin_elsewhere().is_some(),
             memory: core.memory(),
             text_bytes_max: config.limits.message_bytes_max,
+            public_url: config.public_url.clone(),
         };
         let routes = front::Routes::new(&state, config.admin_listen.is_some());
         let service = front::service(auth.clone(), upgrade, Arc::clone(&metrics), routes);

@@ -24,6 +24,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
 
 use crate::app::telemetry;
+use crate::auth::base::Base;
 use crate::auth::callback::CallbackConfig;
 use crate::auth::jwt::JwtConfig;
 use crate::auth::users::UserConfig;
@@ -82,6 +83,9 @@ pub struct Config {
     /// Origins, besides the server's own and loopback, whose pages may connect:
     /// `["https://app.example"]`.
     pub origins: Vec<String>,
+    /// How clients reach the server: `https://notes.example.org`, with the beginning of a path if
+    /// a proxy takes one away. Absent: as each request is addressed.
+    pub public_url: Option<Base>,
     /// Whether requests without a token may read and write.
     pub allow_anonymous: bool,
     /// Who has a token: a table for each.

@@ -187,6 +187,17 @@ impl Handle {
         self.edit(by, only_if, &|old| edit::steps(old, edits, unit).map_err(WriteError::from))
     }
 
+    /// Makes the document known, empty; one that is there already stays as it is. Blocks the
+    /// thread.
+    ///
+    /// # Errors
+    /// See [`WriteError`]; nothing has changed then.
+    pub fn make(&self, by: Author<'_>) -> Result<Written, WriteError> {
+        let mut core = self.core();
+        self.check(&core, None)?;
+        self.create(&mut core, by)
+    }
+
     /// Submits an update as it is: the whole of it is taken, or nothing. Blocks the thread.
     ///
     /// # Errors

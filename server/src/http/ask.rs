@@ -20,6 +20,7 @@ use warp::{Filter, Rejection};
 use super::State;
 use super::body::{self, Chunks};
 use super::error::Error;
+use crate::auth::base::Base;
 use crate::auth::{Caller, Grant, Role};
 use crate::memory::Permit;
 
@@ -32,6 +33,8 @@ pub struct Ask {
     pub caller: Caller,
     /// Its headers.
     pub headers: HeaderMap,
+    /// How it was addressed, if it says so.
+    pub base: Option<Base>,
     captured: Vec<String>,
     query: String,
     body: Body,
@@ -68,12 +71,12 @@ where
 impl Ask {
     pub(super) fn new(
         caller: Caller,
-        headers: HeaderMap,
+        (headers, base): (HeaderMap, Option<Base>),
         captured: Vec<String>,
         query: String,
         body: Body,
     ) -> Ask {
-        Ask { caller, headers, captured, query, body, permit: Mutex::default() }
+        Ask { caller, headers, base, captured, query, body, permit: Mutex::default() }
     }
 
     /// The `place`-th name in the route's pattern, decoded.

@@ -21,6 +21,7 @@ pub mod status;
 pub mod update;
 pub mod vaults;
 pub mod writing;
+pub mod ysweet;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -35,6 +36,7 @@ use warp::{Filter, Reply};
 
 use self::route::{Audience, Route};
 use crate::auth::Auth;
+use crate::auth::base::Base;
 use crate::memory::Budget;
 use crate::metrics::Metrics;
 use crate::vault::Vaults;
@@ -73,6 +75,8 @@ pub struct State {
     pub memory: Budget,
     /// Bytes of one text or update.
     pub text_bytes_max: usize,
+    /// What links back to this server begin with; absent: as their reader has addressed it.
+    pub public_url: Option<Base>,
 }
 
 /// What the server says about itself.
@@ -107,6 +111,7 @@ pub fn table() -> Vec<Route> {
         changes::routes(),
         sessions::routes(),
         status::routes(),
+        ysweet::routes(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -17,7 +17,7 @@ use warp::reply::with_header;
 use super::ask::Ask;
 use super::error::Error;
 use super::route::Route;
-use super::{State, changes, files, sessions, status, update, vaults, writing};
+use super::{State, changes, files, sessions, status, update, vaults, writing, ysweet};
 
 /// What every operation may answer, whatever it does.
 const ALWAYS: [(&str, &str); 6] = [
@@ -45,6 +45,8 @@ const ALWAYS: [(&str, &str); 6] = [
         changes::changes,
         sessions::all, sessions::of_vault, sessions::close, sessions::ticket,
         status::show,
+        ysweet::check_store, ysweet::check_store_before, ysweet::make, ysweet::admit,
+        ysweet::read, ysweet::read_before, ysweet::submit, ysweet::submit_before,
     ),
     components(schemas(super::error::Problem)),
     modifiers(&Common),
@@ -73,9 +75,10 @@ impl Modify for Common {
 /// What parameters look like, by name: a pattern that good values follow (a vault's name may begin
 /// with a dot as well, which no pattern without look-ahead can say beside `.` and `..`), and an
 /// example.
-const PARAMETERS: [(&str, Option<&str>, &str); 5] = [
+const PARAMETERS: [(&str, Option<&str>, &str); 6] = [
     ("vault", Some(r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"), "notes"),
     ("path", None, "a.md"),
+    ("doc", Some(r"^[A-Za-z0-9_-]{1,1024}$"), "plan"),
     ("If-Match", None, "*"),
     ("If-None-Match", None, "\"another-1\""),
     ("Last-Event-ID", None, "0"),

@@ -20,6 +20,7 @@ use super::State;
 use super::ask::{self, Ask};
 use super::error::Error;
 use crate::auth::Caller;
+use crate::auth::base::Base;
 
 /// Where the rest of a path goes, slashes and all.
 const REST: &str = "{path}";
@@ -164,9 +165,10 @@ pub fn serve(state: &State, routes: Vec<Route>) -> BoxedFilter<(Response,)> {
         .and(warp::header::headers_cloned())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::ext::optional::<Caller>())
+        .and(warp::ext::optional::<Base>())
         .and(ask::body())
-        .then(move |found, method, headers, query, caller, body| {
-            let asked = Asked { method, headers, query, caller, body };
+        .then(move |found, method, headers, query, caller, base, body| {
+            let asked = Asked { method, headers, base, query, caller, body };
             answer(state.clone(), found, asked)
         })
         .boxed()
@@ -182,13 +184,14 @@ fn find(routes: &[Route], path: &str) -> Option<Found> {
 struct Asked {
     method: Method,
     headers: HeaderMap,
+    base: Option<Base>,
     query: String,
     caller: Option<Caller>,
     body: ask::Body,
 }
 
 async fn answer(state: State, (route, captured): Found, asked: Asked) -> Response {
-    let Asked { method, headers, query, caller, body } = asked;
+    let Asked { method, headers, base, query, caller, body } = asked;
     let begun = state.clock.now();
     let metrics = Arc::clone(&state.metrics);
     let clock = state.clock.clone();
@@ -201,7 +204,7 @@ async fn answer(state: State, (route, captured): Found, asked: Asked) -> Respons
             Error::from(Refusal { code: Code::Internal, at: 0, what }).into_response()
         }
         (Some(operation), Some(caller)) => {
-            let ask = Ask::new(caller, headers, captured, query, body);
+            let ask = Ask::new(caller, (headers, base), captured, query, body);
             (operation.handler)(state, ask).await
         }
     };

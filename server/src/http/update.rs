@@ -14,7 +14,7 @@ use warp::Reply;
 use warp::reply::Response;
 
 use super::State;
-use super::ask::Ask;
+use super::ask::{Ask, Place};
 use super::body;
 use super::condition::{self, Conditions};
 use super::error::{Error, Problem};
@@ -93,8 +93,18 @@ async fn read(state: State, ask: Ask) -> Result<Response, Error> {
         .transpose()
         .map_err(|_| Error::from(Refusal::malformed(0, "sv is no state vector in base64url")))?;
     let conditions = Conditions::of(&ask)?;
-    let wanted = Wanted { state: &state, place: &place, conditions: &conditions };
-    let read = |handle: &Handle| handle.encode_since(vector.as_deref());
+    encoded(&state, &place, &conditions, vector.as_deref()).await
+}
+
+/// What a document has beyond a state vector, or all of it, as one update.
+pub(super) async fn encoded(
+    state: &State,
+    place: &Place,
+    conditions: &Conditions,
+    vector: Option<&[u8]>,
+) -> Result<Response, Error> {
+    let wanted = Wanted { state, place, conditions };
+    let read = |handle: &Handle| handle.encode_since(vector);
     let (doc, (n, bytes)) = match wanted.fetch(condition::State::tag, read).await? {
         Fetched::Held(response) => return Ok(response),
         Fetched::Read(doc, read) => (doc, read),
@@ -141,14 +151,8 @@ async fn submit(state: State, ask: Ask) -> Result<Response, Error> {
     ask.grant(&place, Role::Write).await?;
     ask.query(&[])?;
     let conditions = Conditions::of(&ask)?;
-    let update = ask.bytes(&state, state.text_bytes_max).await?;
-    // The body may have outlived the grant.
-    let grant = ask.grant(&place, Role::Write).await?;
-    let write =
-        |handle: &Handle, only_if| handle.post_update(writing::author(&grant), &update, only_if);
-    let done = writing::change(&state, &ask, &place, &conditions, Absent::Made, write).await?;
+    let done = taken(&state, &ask, &place, &conditions, Absent::Made).await?;
     let Done { handle, written } = done;
-    handle.durable(written.end).await?;
     let now = condition::State { doc: handle.key().doc, n: written.n };
     let result = UpdateResult { n: now.n, etag: now.tag(), changed: written.has_changed };
     let mut response = warp::reply::json(&result).into_response();
@@ -158,6 +162,24 @@ async fn submit(state: State, ask: Ask) -> Result<Response, Error> {
     let tag = HeaderValue::try_from(result.etag).expect("an id, a number and quotes are legal");
     response.headers_mut().insert(header::ETAG, tag);
     Ok(response)
+}
+
+/// Takes the update that is the body; it is durable when this returns. The caller may write.
+pub(super) async fn taken(
+    state: &State,
+    ask: &Ask,
+    place: &Place,
+    conditions: &Conditions,
+    absent: Absent,
+) -> Result<Done, Error> {
+    let update = ask.bytes(state, state.text_bytes_max).await?;
+    // The body may have outlived the grant.
+    let grant = ask.grant(place, Role::Write).await?;
+    let write =
+        |handle: &Handle, only_if| handle.post_update(writing::author(&grant), &update, only_if);
+    let done = writing::change(state, ask, place, conditions, absent, write).await?;
+    done.handle.durable(done.written.end).await?;
+    Ok(done)
 }
 
 /// Lists who is in a document and what they show.

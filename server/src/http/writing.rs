@@ -226,8 +226,10 @@ pub(super) async fn delete(state: State, ask: Ask) -> Result<Response, Error> {
 /// What a write does where there is no file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Absent {
-    /// It makes one.
+    /// It makes one, by the rules of paths.
     Made,
+    /// It makes one of any name, as a session does.
+    Room,
     /// It fails.
     Missed,
 }
@@ -262,6 +264,9 @@ where
         let only_if = conditions.check_write(before.as_deref().map(state_of))?;
         let handle = match before {
             Some(handle) => handle,
+            None if absent == Absent::Room => {
+                state.vaults.open_room(&place.vault, &place.path).await?
+            }
             None => make(state, ask, place).await?,
         };
         let written = {
@@ -289,7 +294,7 @@ async fn existing(
 ) -> Result<Option<Arc<Handle>>, Error> {
     match state.vaults.open(&place.vault, &place.path).await {
         Ok(handle) => Ok(Some(handle)),
-        Err(vault::Error::NoFile | vault::Error::NoVault) if absent == Absent::Made => Ok(None),
+        Err(vault::Error::NoFile | vault::Error::NoVault) if absent != Absent::Missed => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

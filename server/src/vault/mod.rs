@@ -284,6 +284,15 @@ impl Vaults {
         Ok(handle)
     }
 
+    /// The document of any name, or one that becomes it with its first write: for a room no rule of
+    /// paths holds.
+    ///
+    /// # Errors
+    /// `NoVault` where vaults are only created explicitly; `Open`.
+    pub async fn open_room(&self, name: &VaultName, room: &str) -> Result<Arc<Handle>, Error> {
+        Ok(self.registry().open(&address(name, room)).await?)
+    }
+
     /// Deletes a file; durable when it returns its seq. Its sessions are closed with 4404.
     /// `only_if`: only if the path has this document still, with so many entries.
     ///

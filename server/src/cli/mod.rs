@@ -19,6 +19,7 @@ mod status;
 mod supervisor;
 mod token;
 mod verify;
+mod ysweet;
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -43,10 +44,11 @@ Exit codes:
 `sheaf COMMAND --help` tells more, with examples.";
 
 /// The commands as `--help` groups them. A test holds that each stands in one group.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Serve", &["serve", "config", "token", "status"]),
     ("Documents, on a server or in a data directory", &["doc"]),
     ("Data directory of a stopped server", &["verify", "dump", "repair"]),
+    ("In place of another server", &["ysweet"]),
     ("Shell", &["completions", "man"]),
 ];
 
@@ -76,6 +78,8 @@ enum Command {
     Repair(repair::Arguments),
     /// Make a token for a user, or the hash of one
     Token(token::Arguments),
+    /// Serve by the flags of a Y-Sweet server, and make its keys
+    Ysweet(ysweet::Arguments),
     /// Print a script that completes command lines in a shell
     Completions(completions::Arguments),
     /// Print the manual page, or write one for each command
@@ -101,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Repair(arguments) => repair::run(&arguments),
+        Command::Ysweet(arguments) => ysweet::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, command()),
         Command::Man(arguments) => man::run(&arguments, Arguments::command()),
     };

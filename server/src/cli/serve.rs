@@ -35,15 +35,19 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let sources = arguments.settings.sources();
-    let reload::Watched { config, watch } = reload::Watched::load(&sources)?;
+    serve(&arguments.settings.sources())
+}
+
+/// Serves what these sources say, until told to stop.
+pub(super) fn serve(sources: &Sources) -> anyhow::Result<ExitCode> {
+    let reload::Watched { config, watch } = reload::Watched::load(sources)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let filter = filter(&config.log)?;
     let telemetry =
         Telemetry::start(&config.telemetry, filter, config.log.format, runtime.handle())?;
     task::log_panics_without_message();
     raise_descriptor_limit(config.limits.connections_max);
-    let done = runtime.block_on(until_told(config, &sources, watch));
+    let done = runtime.block_on(until_told(config, sources, watch));
     telemetry.end();
     done?;
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
 
-use super::WrongUse;
+use sheaf_protocol::ids::VaultName;
+
+use super::{WrongUse, ysweet};
+use crate::auth::base::Base;
 use crate::auth::token::{BYTES_MIN, TokenHash};
 
 /// 256 bits: nobody guesses it, so a fast hash is good enough to keep it as.
@@ -38,6 +41,15 @@ enum Command {
     },
     /// Read a token from stdin and print its hash, for token_hash
     Hash,
+    /// Make a token for the backend of an app that uses Y-Sweet's SDK, as its connection string
+    Ysweet {
+        /// The user's name
+        #[arg(long, default_value = ysweet::USER)]
+        name: String,
+        /// Where the backend finds the server
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:1234")]
+        server: Base,
+    },
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -54,6 +66,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             )?;
             write!(out, "{lines}")?;
         }
+        Command::Ysweet { name, server } => {
+            let token = fresh();
+            // An administrator, since it makes tokens in other people's names.
+            let lines = lines(name, "admin", &TokenHash::of(&token))?;
+            writeln!(out, "{}\n", connection_string(&token, server))?;
+            writeln!(
+                out,
+                "Give the connection string above to the backend; it is shown this once. Let it \
+                 in with:\n"
+            )?;
+            writeln!(out, "{lines}vaults = [\"{}\"]", VaultName::DEFAULT)?;
+        }
         Command::Hash => writeln!(out, "{}", TokenHash::of(&told()?).text())?,
     }
     out.flush()?;
@@ -62,6 +86,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 fn fresh() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; TOKEN_BYTES]>())
+}
+
+/// As Y-Sweet's SDKs take it. A token of ours needs no escaping.
+fn connection_string(token: &str, server: &Base) -> String {
+    let scheme = if server.is_tls() { "yss" } else { "ys" };
+    format!("{scheme}://{token}@{}", server.place())
 }
 
 /// What belongs into the configuration.

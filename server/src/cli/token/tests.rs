@@ -20,6 +20,13 @@ fn the_lines_of_a_new_token_are_a_configuration() {
 }
 
 #[test]
+fn a_connection_string_is_what_the_sdk_takes() {
+    let string = |server: &str| connection_string("T0k-en_", &server.parse().expect("an address"));
+    assert_eq!(string("http://127.0.0.1:1234"), "ys://T0k-en_@127.0.0.1:1234");
+    assert_eq!(string("https://a.example/sync/"), "yss://T0k-en_@a.example/sync");
+}
+
+#[test]
 fn a_role_that_is_none_is_refused() {
     assert!(lines("me", "root", &TokenHash::of("0123456789abcdef")).is_err());
 }

@@ -159,7 +159,7 @@ impl Ask {
         })
     }
 
-    /// The body as the JSON of a `T`, at most `bytes_max`.
+    /// The body as the JSON of a `T`, which is an object, at most `bytes_max`.
     ///
     /// # Errors
     /// As [`Ask::bytes`]; `Malformed` with line and column.
@@ -169,6 +169,14 @@ impl Ask {
     {
         self.check_charset()?;
         let bytes = self.bytes(state, bytes_max).await?;
+        // Which would be taken for one, by the order of its fields.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            let before = bytes.split(|byte| *byte == b'[').next().unwrap_or_default();
+            let lines: Vec<&[u8]> = before.split(|byte| *byte == b'\n').collect();
+            let column = lines.last().map_or(0, |line| line.len()) + 1;
+            let details = json!({ "line": lines.len(), "column": column });
+            return Err(Error::new(Code::Malformed, "the body is a list, no object", details));
+        }
         serde_json::from_slice(&bytes).map_err(|error| {
             let details = json!({ "line": error.line(), "column": error.column() });
             Error::new(Code::Malformed, format!("the body is not as wanted: {error}"), details)

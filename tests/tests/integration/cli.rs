@@ -6,6 +6,7 @@ mod metrics;
 mod pages;
 mod status;
 mod supervisor;
+mod ysweet;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -2,8 +2,19 @@
 
 use super::{arg, run, sheaf};
 
-const COMMANDS: [&str; 10] =
-    ["serve", "config", "token", "status", "doc", "verify", "dump", "repair", "completions", "man"];
+const COMMANDS: [&str; 11] = [
+    "serve",
+    "config",
+    "token",
+    "status",
+    "doc",
+    "verify",
+    "dump",
+    "repair",
+    "ysweet",
+    "completions",
+    "man",
+];
 
 #[test]
 fn the_help_names_every_command_and_exit_code_without_colours() {
@@ -52,7 +63,8 @@ fn each_command_gets_a_man_page() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let out = dir.path().join("man1");
     sheaf(&["man", "--out", arg(&out)]).ends_with(0);
-    for name in COMMANDS.iter().chain(&["config-check", "doc-import", "doc-export"]) {
+    for name in COMMANDS.iter().chain(&["config-check", "doc-import", "doc-export", "ysweet-serve"])
+    {
         let page = out.join(format!("sheaf-{name}.1"));
         let text = std::fs::read_to_string(&page).unwrap_or_else(|_| panic!("{}", page.display()));
         assert!(text.contains(".SH SYNOPSIS"), "{name}");

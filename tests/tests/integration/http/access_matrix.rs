@@ -21,7 +21,7 @@ const CALLERS: [&str; 9] =
 
 /// Method, target and, by caller, the statuses on a vault that exists and on one that does not.
 /// `{v}` is the vault; what comes after a blank is the body's kind.
-const ROWS: [(&str, &str, &str); 25] = [
+const ROWS: [(&str, &str, &str); 32] = [
     (
         "GET /v1/vaults",
         "401 401 200 200 200 200 200 200 200",
@@ -142,6 +142,38 @@ const ROWS: [(&str, &str, &str); 25] = [
         "401 401 101 101 101 403 403 403 101",
         "401 401 101 101 101 403 403 403 101",
     ),
+    // Of the vault `default`, in which only root may do anything.
+    (
+        "POST /check_store",
+        "401 401 403 403 403 403 403 403 200",
+        "401 401 403 403 403 403 403 403 200",
+    ),
+    (
+        "POST /doc/new doc",
+        "401 401 403 403 403 403 403 403 200",
+        "401 401 403 403 403 403 403 403 200",
+    ),
+    (
+        "POST /doc/{v}/auth doc",
+        "401 401 403 403 403 403 403 403 200",
+        "401 401 403 403 403 403 403 403 404",
+    ),
+    (
+        "GET /d/{v}/as-update",
+        "401 401 403 403 403 403 403 403 200",
+        "401 401 403 403 403 403 403 403 404",
+    ),
+    (
+        "POST /d/{v}/update update",
+        "401 401 403 403 403 403 403 403 200",
+        "401 401 403 403 403 403 403 403 200",
+    ),
+    (
+        "GET /d/{v}/ws/{v} upgrade",
+        "401 401 403 403 403 403 403 403 101",
+        "401 401 403 403 403 403 403 403 101",
+    ),
+    ("GET /ready", "200 200 200 200 200 200 200 200 200", "200 200 200 200 200 200 200 200 200"),
     (
         "GET /openapi.json",
         "200 200 200 200 200 200 200 200 200",
@@ -178,6 +210,7 @@ fn request(row: &str, vault: &str) -> Request {
         Some("update") => request
             .header("Content-Type", "application/octet-stream")
             .body(b"\x01\x01\x01\x00\x04\x01\x07content\x01a\x00".to_vec()),
+        Some("doc") => request.json(&json!({})),
         Some("ticket") => request.json(&json!({ "vault": vault, "role": "read", "valid_s": 60 })),
         Some("upgrade") => request
             .header("Upgrade", "websocket")
@@ -201,6 +234,11 @@ async fn arrange(to: SocketAddr) {
     let gone = root("DELETE", &format!("{file}/g.md")).send(to).await;
     assert!([204, 404].contains(&gone.status), "{}", gone.text());
     let gone = root("DELETE", &format!("/v1/vaults/{MISSING}")).send(to).await;
+    assert!([204, 404].contains(&gone.status), "{}", gone.text());
+    // For Y-Sweet's routes, a document of each name or none.
+    let made = root("POST", "/doc/new").json(&json!({ "docId": EXISTS })).send(to).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let gone = root("DELETE", &format!("/v1/vaults/default/files/{MISSING}")).send(to).await;
     assert!([204, 404].contains(&gone.status), "{}", gone.text());
 }
 

@@ -160,6 +160,47 @@ fn writing() -> Vec<Step> {
     ]
 }
 
+/// What Y-Sweet's SDKs ask, in the vault `default`.
+fn ysweet() -> Vec<Step> {
+    let mut steps = vec![
+        step("POST", "/doc/new").body("{}"),
+        step("POST", "/d/plan/update").body(b"\x00\x00".to_vec()),
+        step("POST", "/doc/plan/update").body(b"\x00\x00".to_vec()),
+        step("PUT", "/v1/vaults/default"),
+        step("POST", "/doc/new").body("{\"docId\":\"plan\"}"),
+        step("POST", "/doc/new").body("{"),
+        step("POST", "/doc/new").body(" ".repeat(5 << 20)),
+        step("POST", "/doc/new").with("Content-Encoding", "br").body("{}"),
+        step("POST", "/doc/plan/auth").body("{}"),
+        step("POST", "/doc/none/auth").body("{}"),
+        step("POST", "/doc/plan/auth").body("{\"validForSeconds\":0}"),
+        step("POST", "/doc/plan/auth").body(" ".repeat(5 << 20)),
+        step("POST", "/doc/plan/auth").with("Content-Encoding", "br").body("{}"),
+    ];
+    for (check, read, submit) in [
+        ("POST", "/d/plan/as-update", "/d/plan/update"),
+        ("GET", "/doc/plan/as-update", "/doc/plan/update"),
+    ] {
+        steps.extend([
+            step(check, "/check_store?z=1"),
+            step(check, "/check_store?x=1"),
+            step("GET", read),
+            step("POST", submit).body(b"\x00\x00".to_vec()),
+            step("POST", submit).body("x"),
+            step("POST", submit).body(GAP),
+            step("POST", submit).body(HOOK),
+            step("POST", submit).body("x".repeat(100 << 10)),
+        ]);
+    }
+    steps.extend([
+        step("GET", "/d/none/as-update"),
+        step("GET", "/doc/none/as-update"),
+        step("GET", "/d/a.b/as-update"),
+        step("GET", "/doc/a.b/as-update"),
+    ]);
+    steps
+}
+
 /// What root cannot be refused.
 fn refused() -> Vec<(&'static str, &'static str, &'static str)> {
     let every = [
@@ -183,6 +224,14 @@ fn refused() -> Vec<(&'static str, &'static str, &'static str)> {
         ("GET", "/v1/status", ""),
         ("DELETE", "/v1/sessions/1", ""),
         ("POST", "/v1/tickets", "{\"vault\":\"x\",\"role\":\"read\",\"valid_s\":1}"),
+        ("POST", "/check_store", ""),
+        ("GET", "/check_store", ""),
+        ("POST", "/doc/new", "{}"),
+        ("POST", "/doc/x/auth", "{}"),
+        ("GET", "/d/x/as-update", ""),
+        ("POST", "/d/x/update", "x"),
+        ("GET", "/doc/x/as-update", ""),
+        ("POST", "/doc/x/update", "x"),
     ];
     every.to_vec()
 }
@@ -207,7 +256,8 @@ fn note(seen: &mut Seen, description: &Value, request: (&str, &str), status: u16
 async fn run(server: &Server, description: &Value) -> Seen {
     let to = server.address();
     let mut seen = Seen::new();
-    for Step(method, target, headers, body) in reading().into_iter().chain(writing()) {
+    let steps = [reading(), writing(), ysweet()];
+    for Step(method, target, headers, body) in steps.into_iter().flatten() {
         let mut request = Request::new(method, &target.replace("current", "1")).token(ROOT);
         for (name, value) in headers {
             let value = if value == "current" {

@@ -9,6 +9,7 @@ mod examples;
 mod feed;
 mod files;
 mod live;
+mod ysweet;
 
 use std::net::SocketAddr;
 use std::time::Duration;

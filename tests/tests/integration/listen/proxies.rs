@@ -123,3 +123,27 @@ async fn a_trusted_proxy_tells_the_host_that_the_client_meant() {
     let forged = headers("evil.example", "notes.example");
     assert_eq!(status(&distrusting.ask("GET", "/healthz", &forged).await), 403);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_lead_through_the_proxy_that_is_trusted() {
+    let proxied = "X-Forwarded-Proto: https\r\nX-Forwarded-Host: notes.example.org\r\n";
+    let asked = |method: &str, path: &str| {
+        let body = "Content-Length: 2\r\n";
+        request(method, path, &(HOST.to_owned() + &bearer() + proxied + body)) + "{}"
+    };
+    for (is_trusted, link) in
+        [(true, "wss://notes.example.org/d/plan/ws"), (false, "ws://localhost/d/plan/ws")]
+    {
+        let server = Server::start(|config, dir| {
+            behind(config, dir);
+            config.trusted_proxies.retain(|_| is_trusted);
+        })
+        .await;
+        let create = asked("POST", "/doc/new").replace("{}", "{\"docId\":\"plan\"}");
+        let create = create.replace("Content-Length: 2", "Content-Length: 16");
+        let made = say(server.connect().await, &create).await;
+        assert_eq!(status(&made), 200, "{made}");
+        let told = say(server.connect().await, &asked("POST", "/doc/plan/auth")).await;
+        assert!(told.contains(&format!("\"url\":\"{link}\"")), "{told}");
+    }
+}

@@ -189,3 +189,17 @@ async fn a_start_without_a_usable_certificate_says_what_is_wrong() {
     let error = start(dir.path(), open).await.expect_err("open to the network").to_string();
     assert!(error.contains("--allow-anonymous"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_keep_to_tls() {
+    let (server, certificate) = with_tls().await;
+    let ask = async |path: &str, body: &str| {
+        let stream = USUAL.connect(&server, &certificate).await.expect("hands are shaken");
+        let length = format!("{HOST}Content-Length: {}\r\n", body.len());
+        say(stream, &(request("POST", path, &length) + body)).await
+    };
+    assert_eq!(status(&ask("/doc/new", "{\"docId\":\"plan\"}").await), 200);
+    let told = ask("/doc/plan/auth", "{}").await;
+    assert!(told.contains("\"url\":\"wss://localhost/d/plan/ws\""), "{told}");
+    assert!(told.contains("\"baseUrl\":\"https://localhost/d/plan\""), "{told}");
+}

@@ -185,6 +185,8 @@ async fn a_ticket_is_worth_no_more_than_its_maker() {
         |answer: Result<crate::auth::Ticket, Refusal>| answer.map(drop).expect_err("no").code;
     assert_eq!(refused(auth.ticket(&ada, ask(Role::Admin, None)).await), Code::Forbidden);
     assert_eq!(refused(auth.ticket(&ada, ask(Role::Read, Some("bob"))).await), Code::Forbidden);
+    let nobodys = TicketAsk { holder: Holder::Nobody, ..ask(Role::Read, None) };
+    assert_eq!(refused(auth.ticket(&ada, nobodys).await), Code::Forbidden, "sheds her name");
     let whose = ask(Role::Read, Some("a\nb"));
     assert_eq!(refused(auth.ticket(&ada, whose).await), Code::Malformed);
     let eternal = TicketAsk { valid_s: 86_401, ..ask(Role::Read, None) };
@@ -218,6 +220,13 @@ async fn an_administrator_makes_tickets_for_others() {
         valid_s: 60,
         holder: Holder::User("visitor".to_owned()),
     };
+    let nobodys = TicketAsk { holder: Holder::Nobody, ..ask.clone() };
+    let nobodys = auth.ticket(&caller(&auth, ADA), nobodys).await.expect("made").token;
+    let session = Watched::enter(&auth, &nobodys).await;
+    assert_eq!(session.leash.grant().principal, Principal::Anonymous);
+    let (nobody, elsewhere) = (caller(&auth, &nobodys), "b".parse().expect("a name"));
+    let grant = nobody.grant(&elsewhere, None, Role::Read).await;
+    assert_eq!(grant.expect_err("a token was shown").code, Code::Forbidden);
     let ticket = auth.ticket(&caller(&auth, ADA), ask).await.expect("made").token;
     let session = Watched::enter(&auth, &ticket).await;
     assert_eq!(session.leash.grant().principal, Principal::Named("visitor".into()));

@@ -1,16 +1,16 @@
 //! y-protocols messages: sync, awareness, auth, query, and our echo (102).
 //!
-//! Called by every dialect and by the client library. Borrows: no payload is copied or decoded
-//! here; `scan` checks what is inside.
+//! Called by every dialect, by `hocuspocus` and by the client library. Borrows: no payload is
+//! copied or decoded here; `scan` checks what is inside.
 
 use crate::error::Refusal;
 use crate::limits::{ECHO_BYTES_MAX, MESSAGE_BYTES_MAX, REASON_BYTES_MAX};
 use crate::varint::{Reader, uint_len, write_buffer, write_text, write_uint};
 
-const SYNC: u64 = 0;
-const AWARENESS: u64 = 1;
-const AUTH: u64 = 2;
-const QUERY_AWARENESS: u64 = 3;
+pub(crate) const SYNC: u64 = 0;
+pub(crate) const AWARENESS: u64 = 1;
+pub(crate) const AUTH: u64 = 2;
+pub(crate) const QUERY_AWARENESS: u64 = 3;
 const ECHO: u64 = 102;
 
 const STEP_1: u64 = 0;
@@ -84,15 +84,7 @@ impl<'a> Messages<'a> {
             return Err(Refusal::too_large(at, "message too long"));
         }
         match reader.uint()? {
-            SYNC => {
-                let at = reader.at();
-                match reader.uint()? {
-                    STEP_1 => Ok(Message::Step1(reader.buffer()?)),
-                    STEP_2 => Ok(Message::Step2(reader.buffer()?)),
-                    UPDATE => Ok(Message::Update(reader.buffer()?)),
-                    _ => Err(Refusal::malformed(at, "unknown sync message")),
-                }
-            }
+            SYNC => read_sync(reader, [Message::Step1, Message::Step2, Message::Update]),
             AWARENESS => Ok(Message::Awareness(reader.buffer()?)),
             AUTH => {
                 let at = reader.at();
@@ -113,7 +105,27 @@ impl<'a> Messages<'a> {
     }
 }
 
-fn bounded<T: AsRef<[u8]>>(at: usize, payload: T, bytes_max: usize) -> Result<T, Refusal> {
+/// What stands behind the type of a sync message, as one of a dialect's three: step 1, step 2,
+/// update.
+pub(crate) fn read_sync<'a, M>(
+    reader: &mut Reader<'a>,
+    [step1, step2, update]: [fn(&'a [u8]) -> M; 3],
+) -> Result<M, Refusal> {
+    let at = reader.at();
+    match reader.uint()? {
+        STEP_1 => reader.buffer().map(step1),
+        STEP_2 => reader.buffer().map(step2),
+        UPDATE => reader.buffer().map(update),
+        _ => Err(Refusal::malformed(at, "unknown sync message")),
+    }
+}
+
+/// Refuses a payload of more than `bytes_max`; `at` is where it stands.
+pub(crate) fn bounded<T: AsRef<[u8]>>(
+    at: usize,
+    payload: T,
+    bytes_max: usize,
+) -> Result<T, Refusal> {
     if payload.as_ref().len() > bytes_max {
         return Err(Refusal::too_large(at, "payload too long"));
     }

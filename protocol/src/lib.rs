@@ -6,6 +6,7 @@
 mod chain;
 pub mod error;
 pub mod frame;
+pub mod hocuspocus;
 pub mod ids;
 pub mod join;
 pub mod legacy;

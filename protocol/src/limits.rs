@@ -1,7 +1,7 @@
 //! Every bound of the wire in one place: unit in the name, reason in the comment.
 //!
-//! Called by `scan` and `frame`, and by both ends before they send. A bound of the server alone
-//! (queues, waits, memory) lives in the configuration of the part that owns it.
+//! Called by `scan`, `frame` and `hocuspocus`, and by both ends before they send. A bound of the
+//! server alone (queues, waits, memory) lives in the configuration of the part that owns it.
 
 /// One WebSocket message or one update. A 2 MB paste is one string, and a joining client sends its
 /// whole state in one message; over it the close is permanent, or old clients would retry for ever.
@@ -68,6 +68,21 @@ pub const ECHO_BYTES_MAX: usize = 64;
 
 /// The reason in an auth-denied message, in bytes: a sentence.
 pub const REASON_BYTES_MAX: usize = 1024;
+
+/// What a Hocuspocus provider puts behind a document's name to tell two of its sessions apart. It
+/// draws about eleven characters; a program that sets its own has room for a UUID or a digest.
+pub const SESSION_ID_BYTES_MAX: usize = 64;
+
+/// A token. A JWT with a key's worth of claims has 1 to 2 KiB; a longer one is not even hashed.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// The version that a Hocuspocus provider says it has, such as `4.8.0-rc.1`.
+pub const PROVIDER_VERSION_BYTES_MAX: usize = 64;
+
+/// A stateless message. It goes to everyone in the document, and neither merges with others nor
+/// replaces an older one, so one frame costs this much for each reader; events are JSON of a few
+/// hundred bytes.
+pub const STATELESS_BYTES_MAX: usize = 64 * 1024;
 
 /// Updates that a document keeps for readers that are behind; framed for their sockets, they take
 /// as much again. A reader further behind is brought up to date by a state difference, so this is

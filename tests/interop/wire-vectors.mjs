@@ -9,6 +9,7 @@ import * as sync from 'y-protocols/sync'
 import * as auth from 'y-protocols/auth'
 import { Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness'
 import { cases, corpus } from './wire-cases.mjs'
+import { hocuspocus } from './wire-hocuspocus.mjs'
 import { content, lines } from './wire-lines.mjs'
 
 export const folder = new URL('../fixtures/wire/', import.meta.url)
@@ -113,6 +114,7 @@ const updates = () => cases().map(({ name, roots, update }) => ({
 /** File name to list of vectors. */
 export const vectors = () => ({
   'frames.json': frames(),
+  'hocuspocus.json': hocuspocus(),
   'awareness.json': awareness(),
   'state_vectors.json': stateVectors(),
   'updates.json': updates(),

@@ -7,6 +7,7 @@ import fs from 'node:fs'
 import * as Y from 'yjs'
 import * as decoding from 'lib0/decoding'
 import { Awareness, applyAwarenessUpdate } from 'y-protocols/awareness'
+import { readHocuspocus } from './wire-hocuspocus.mjs'
 import { content, lines } from './wire-lines.mjs'
 import { folder, text, vectors } from './wire-vectors.mjs'
 import { hostile, messages } from './wire-hostile.mjs'
@@ -39,6 +40,12 @@ const readFrame = frame => {
 
 for (const vector of load('frames.json').filter(vector => !vector.refused)) {
   test(`frame: ${vector.name}`, () => assert.deepEqual(readFrame(bytes(vector.hex)), vector.messages))
+}
+
+for (const vector of load('hocuspocus.json').filter(vector => !vector.refused)) {
+  test(`Hocuspocus, from the ${vector.from}: ${vector.name}`, () => {
+    assert.deepEqual(readHocuspocus(bytes(vector.hex), vector.from), [vector.address, vector.message])
+  })
 }
 
 for (const vector of load('updates.json')) {

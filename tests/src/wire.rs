@@ -41,6 +41,25 @@ pub struct FrameVector {
     pub refused: Option<String>,
 }
 
+/// A frame of the Hocuspocus framing.
+#[derive(Debug, Deserialize)]
+pub struct HocuspocusVector {
+    /// A sentence.
+    pub name: String,
+    /// Who says it: `client` or `server`.
+    pub from: String,
+    /// The bytes.
+    pub hex: String,
+    /// To whom it belongs, unless it is for the socket.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// Kind and parts of the message; bytes as hex.
+    #[serde(default)]
+    pub message: Vec<String>,
+    /// Name of the code with which the frame is refused.
+    pub refused: Option<String>,
+}
+
 /// A state vector and its entries.
 #[derive(Debug, Deserialize)]
 pub struct StateVectorVector {

@@ -2,6 +2,7 @@
 //! (`tests/tests/integration/guard.rs`). A body panics when the guard breaks a promise.
 
 use sheaf_protocol::frame::{self, Message, messages};
+use sheaf_protocol::hocuspocus::{self, Answer, Frame};
 use sheaf_protocol::legacy::json_to_any;
 use sheaf_protocol::limits::{ANY_DEPTH_MAX, CLOCK_END};
 use sheaf_protocol::scan::{self, Content, Event};
@@ -12,8 +13,13 @@ use sheaf_protocol::varint::{Reader, write_uint};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target that needs this crate alone.
-pub const TARGETS: [Target; 4] =
-    [("scan", scan), ("frame", frame), ("state_vector", state_vector), ("awareness", awareness)];
+pub const TARGETS: [Target; 5] = [
+    ("scan", scan),
+    ("frame", frame),
+    ("hocuspocus", hocuspocus),
+    ("state_vector", state_vector),
+    ("awareness", awareness),
+];
 
 /// An accepted update can be walked again: it fills its bytes, its counts are right, clocks chain,
 /// every clock has a unit, and legacy content can be rewritten into content that scans.
@@ -95,6 +101,60 @@ fn write(out: &mut Vec<u8>, message: Message<'_>) {
         Message::AuthDenied(reason) => frame::write_auth_denied(out, reason),
         Message::Echo(payload) => frame::write_echo(out, payload),
     }
+}
+
+/// What is read from a Hocuspocus frame, of either end, written again, reads the same.
+pub fn hocuspocus(bytes: &[u8]) {
+    if let Ok(Frame::Addressed { address, message }) = hocuspocus::frame(bytes) {
+        let session = address.session().map(|session| format!("\0{session}")).unwrap_or_default();
+        assert_eq!(format!("{}{session}", address.name()), address.whole());
+        if let Some(written) = said(address.whole(), message) {
+            let again = hocuspocus::frame(&written);
+            assert_eq!(again, Ok(Frame::Addressed { address, message }));
+        }
+    }
+    if let Ok(Frame::Addressed { address, message }) = hocuspocus::answer(bytes) {
+        let written = answered(address.whole(), message);
+        let again = hocuspocus::answer(&written);
+        assert_eq!(again, Ok(Frame::Addressed { address, message }));
+    }
+}
+
+/// A client's message as bytes again; none for the one that we never write.
+fn said(to: &str, message: hocuspocus::Message<'_>) -> Option<Vec<u8>> {
+    use hocuspocus::Message;
+    let mut out = Vec::new();
+    match message {
+        Message::Step1(payload) => hocuspocus::write_step1(&mut out, to, payload),
+        Message::Step2(payload) => hocuspocus::write_step2(&mut out, to, payload),
+        Message::Update(payload) => hocuspocus::write_update(&mut out, to, payload),
+        Message::Awareness(payload) => hocuspocus::write_awareness(&mut out, to, payload),
+        Message::Auth { token, provider_version } => {
+            hocuspocus::write_auth(&mut out, to, token.0, provider_version);
+        }
+        Message::QueryAwareness => hocuspocus::write_query_awareness(&mut out, to),
+        Message::Stateless(text) => hocuspocus::write_stateless(&mut out, to, text),
+        Message::BroadcastStateless => return None,
+        Message::Close => hocuspocus::write_leave(&mut out, to),
+    }
+    Some(out)
+}
+
+fn answered(to: &str, message: Answer<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    match message {
+        Answer::Step1(payload) => hocuspocus::write_step1(&mut out, to, payload),
+        Answer::Step2(payload) => hocuspocus::write_step2(&mut out, to, payload),
+        Answer::Update(payload) => hocuspocus::write_update(&mut out, to, payload),
+        Answer::Awareness(payload) => hocuspocus::write_awareness(&mut out, to, payload),
+        Answer::AuthAgain => hocuspocus::write_auth_again(&mut out, to),
+        Answer::AuthDenied(reason) => hocuspocus::write_auth_denied(&mut out, to, reason),
+        Answer::AuthScope(scope) => hocuspocus::write_auth_scope(&mut out, to, scope),
+        Answer::Stateless(text) => hocuspocus::write_stateless(&mut out, to, text),
+        Answer::Close(reason) => hocuspocus::write_close(&mut out, to, reason),
+        Answer::SyncStatus(is_taken) => hocuspocus::write_sync_status(&mut out, to, is_taken),
+    }
+    out
 }
 
 /// An accepted state vector has as many entries as it says, within bounds.

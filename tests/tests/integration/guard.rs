@@ -15,11 +15,12 @@ use std::process::Command;
 
 use rand::RngExt;
 use sheaf_protocol::frame::messages;
+use sheaf_protocol::hocuspocus;
 use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
 use sheaf_server::document::state::State;
 use sheaf_tests::seed;
-use sheaf_tests::wire::{Hostile, hex, load};
+use sheaf_tests::wire::{HocuspocusVector, Hostile, bytes, hex, load};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use drive::{Outcome, drive};
@@ -197,6 +198,21 @@ fn memory_stays_within_a_multiple_of_the_input() {
         }
     });
     println!("{said}");
+}
+
+#[test]
+fn reading_a_frame_allocates_nothing() {
+    alone("guard::reading_a_frame_allocates_nothing", || {
+        for vector in load::<HocuspocusVector>("hocuspocus.json") {
+            let bytes = bytes(&vector.hex);
+            let before = Region::new(ALLOCATOR);
+            let is_read = hocuspocus::frame(&bytes).is_ok() | hocuspocus::answer(&bytes).is_ok();
+            let count = messages(&bytes).count();
+            let change = before.change();
+            let made = change.allocations + change.reallocations;
+            assert_eq!(made, 0, "{} {is_read} {count}", vector.name);
+        }
+    });
 }
 
 #[test]

@@ -2,10 +2,12 @@
 //! ones against real Yjs.
 
 use sheaf_protocol::frame::{self, Message, messages};
+use sheaf_protocol::hocuspocus::{self, Answer, Frame};
 use sheaf_protocol::scan;
 use sheaf_protocol::varint::{write_text, write_uint};
 use sheaf_tests::wire::{
-    AwarenessVector, FrameVector, StateVectorVector, UpdateVector, bytes, hex, lines, load,
+    AwarenessVector, FrameVector, HocuspocusVector, StateVectorVector, UpdateVector, bytes, hex,
+    lines, load,
 };
 use yrs::types::ToJson;
 use yrs::updates::decoder::Decode;
@@ -62,6 +64,72 @@ fn named(message: Message<'_>, out: &mut Vec<u8>) -> (String, String) {
         }
     };
     (name.to_owned(), hex(payload))
+}
+
+#[test]
+fn hocuspocus_frames_are_read_as_the_provider_means_them() {
+    for vector in load::<HocuspocusVector>("hocuspocus.json") {
+        let bytes = bytes(&vector.hex);
+        let found = match vector.from.as_str() {
+            "client" => hocuspocus::frame(&bytes).map(|frame| addressed(frame, said)),
+            "server" => hocuspocus::answer(&bytes).map(|frame| addressed(frame, answered)),
+            other => panic!("nobody is a {other}"),
+        };
+        let expected = match &vector.refused {
+            None => Ok((vector.address, vector.message)),
+            Some(code) => Err(code.clone()),
+        };
+        assert_eq!(
+            found.map_err(|refusal| refusal.code.name().to_owned()),
+            expected,
+            "{}",
+            vector.name
+        );
+    }
+}
+
+/// Whose a frame is and what it says, as the vectors have it.
+fn addressed<M>(frame: Frame<'_, M>, words: fn(M) -> Vec<String>) -> (Option<String>, Vec<String>) {
+    match frame {
+        Frame::Ping => (None, vec!["ping".to_owned()]),
+        Frame::Pong => (None, vec!["pong".to_owned()]),
+        Frame::Addressed { address, message } => (Some(address.whole().to_owned()), words(message)),
+    }
+}
+
+fn said(message: hocuspocus::Message<'_>) -> Vec<String> {
+    use hocuspocus::Message;
+    match message {
+        Message::Step1(payload) => vec!["step1".to_owned(), hex(payload)],
+        Message::Step2(payload) => vec!["step2".to_owned(), hex(payload)],
+        Message::Update(payload) => vec!["update".to_owned(), hex(payload)],
+        Message::Awareness(payload) => vec!["awareness".to_owned(), hex(payload)],
+        Message::Auth { token, provider_version } => {
+            let words = ["auth", token.0].into_iter().chain(provider_version);
+            words.map(str::to_owned).collect()
+        }
+        Message::QueryAwareness => vec!["query_awareness".to_owned()],
+        Message::Stateless(text) => vec!["stateless".to_owned(), text.to_owned()],
+        Message::BroadcastStateless => vec!["broadcast_stateless".to_owned()],
+        Message::Close => vec!["leave".to_owned()],
+    }
+}
+
+fn answered(message: Answer<'_>) -> Vec<String> {
+    match message {
+        Answer::Step1(payload) => vec!["step1".to_owned(), hex(payload)],
+        Answer::Step2(payload) => vec!["step2".to_owned(), hex(payload)],
+        Answer::Update(payload) => vec!["update".to_owned(), hex(payload)],
+        Answer::Awareness(payload) => vec!["awareness".to_owned(), hex(payload)],
+        Answer::AuthAgain => vec!["auth_again".to_owned()],
+        Answer::AuthDenied(reason) => vec!["auth_denied".to_owned(), reason.to_owned()],
+        Answer::AuthScope(scope) => vec!["auth_scope".to_owned(), scope.word().to_owned()],
+        Answer::Stateless(text) => vec!["stateless".to_owned(), text.to_owned()],
+        Answer::Close(reason) => vec!["close".to_owned(), reason.to_owned()],
+        Answer::SyncStatus(is_taken) => {
+            vec!["sync_status".to_owned(), u8::from(is_taken).to_string()]
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,3 @@
+//! Fuzzes `bodies::hocuspocus`; started by `run.sh`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sheaf_fuzz::bodies::hocuspocus(bytes));

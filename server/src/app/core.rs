@@ -22,9 +22,10 @@ use crate::document::turns::Work;
 use crate::http;
 use crate::memory::Budget;
 use crate::metrics::Metrics;
+use crate::relay::dialect::family::Family;
 use crate::relay::pulse::Pulse;
 use crate::relay::session::{self, Limits, Relay};
-use crate::relay::upgrade::Opened;
+use crate::relay::upgrade::{About, Opened};
 use crate::vault::Vaults;
 use crate::webhook::{self, Webhooks};
 use sheaf_ground::task::{Group, SPAN, Shutdown};
@@ -167,10 +168,16 @@ impl Core {
 
     /// Takes an opened WebSocket and starts its session.
     pub(super) fn accept(&self, opened: Opened) {
-        let Opened { stream, greeting, leftover, vault, document, leash, permit, .. } = opened;
-        let (family, permit) = (opened.family, Some(permit));
-        let name = Name { vault, document };
-        let opened = session::Opened { stream, greeting, leftover, name, leash, permit };
+        let Opened { stream, greeting, leftover, vault, about, permit, .. } = opened;
+        let permit = Some(permit);
+        let (family, about) = match about {
+            About::Document { family, name: document, leash } => {
+                let name = Name { vault, document };
+                (family, session::About::Document { family, name, leash })
+            }
+            About::Many(caller) => (Family::Hocuspocus, session::About::Many { vault, caller }),
+        };
+        let opened = session::Opened { stream, greeting, leftover, about, permit };
         let relay = Arc::clone(&self.relay);
         let span = tracing::trace_span!(
             target: SPAN,

@@ -190,7 +190,12 @@ pub(super) enum Carried<'a> {
     TooLong,
 }
 
-impl Carried<'_> {
+impl<'a> Carried<'a> {
+    /// A token as it came.
+    pub(super) fn of(token: Cow<'a, str>) -> Carried<'a> {
+        if token.len() > BYTES_MAX { Carried::TooLong } else { Carried::Token(token) }
+    }
+
     /// Of the token; all that are too long are one.
     pub(super) fn digest(&self) -> Digest {
         match self {
@@ -206,11 +211,8 @@ impl Carried<'_> {
 pub(super) fn of_request(request: &Parts) -> Carried<'_> {
     let token = bearer(&request.headers).map(Cow::Borrowed);
     let token = token.or_else(|| query(&request.uri));
-    match token.or_else(|| offers(&request.headers).find_map(of_protocol)) {
-        None => Carried::None,
-        Some(token) if token.len() > BYTES_MAX => Carried::TooLong,
-        Some(token) => Carried::Token(token),
-    }
+    let token = token.or_else(|| offers(&request.headers).find_map(of_protocol));
+    token.map_or(Carried::None, Carried::of)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -5,8 +5,9 @@
 //! `readers`, carried out by `handle`. Never writes under a lock of the document: a send is 5 µs,
 //! and a hundred of them half a millisecond in which nobody else could submit.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -18,19 +19,41 @@ pub const FRAMINGS_MAX: usize = 4;
 
 /// Turns what a document has for its readers into the bytes that sockets of one dialect are sent.
 pub trait Framing: Send + Sync {
-    /// The dialect's place among the framed copies, below [`FRAMINGS_MAX`].
-    fn slot(&self) -> usize;
+    /// The dialect's place among the framed copies, below [`FRAMINGS_MAX`]; none: the frames are
+    /// for one reader alone, and no copy is kept.
+    fn slot(&self) -> Option<usize>;
     /// Appends one update as whole frames.
     fn frame_update(&self, update: &[u8], out: &mut Vec<u8>);
+    /// Appends a note, which is UTF-8, as a whole frame; nothing where clients have no word for it.
+    fn frame_note(&self, note: &[u8], out: &mut Vec<u8>);
     /// Appends presence as whole frames.
     fn frame_presence(&self, shown: &[Shown], out: &mut Vec<u8>);
+}
+
+/// A piece's frames, each kept for all sockets of a dialect.
+#[derive(Debug, Default)]
+pub struct Frames([OnceLock<Bytes>; FRAMINGS_MAX]);
+
+impl Frames {
+    /// The frames of one dialect, written by `write` if they are not kept.
+    pub fn of(&self, framing: &dyn Framing, write: impl FnOnce(&mut Vec<u8>)) -> Cow<'_, Bytes> {
+        let made = || {
+            let mut out = Vec::new();
+            write(&mut out);
+            Bytes::from(out)
+        };
+        match framing.slot() {
+            Some(slot) => Cow::Borrowed(self.0[slot].get_or_init(made)),
+            None => Cow::Owned(made()),
+        }
+    }
 }
 
 /// Something that many readers are sent, framed once per dialect.
 pub trait Piece: Send + Sync {
     /// The frames, built by whoever needs them first.
-    fn framed(&self, framing: &dyn Framing) -> &Bytes;
-    /// How many updates it holds; none: it is presence.
+    fn framed(&self, framing: &dyn Framing) -> Cow<'_, Bytes>;
+    /// How many updates it holds; none: it is presence or a note.
     fn updates(&self) -> usize;
 }
 

@@ -435,6 +435,17 @@ impl Handle {
         self.deliver(Some(fanout));
     }
 
+    /// The client id that a reader shows itself by.
+    pub fn shown_by(&self, reader: ReaderId) -> Option<u64> {
+        self.readers.lock().shown_by(reader)
+    }
+
+    /// Passes a note of a reader on to all the others.
+    pub fn announce(&self, reader: ReaderId, note: &str) {
+        let fanout = self.readers.lock().announce(reader, note);
+        self.deliver(Some(fanout));
+    }
+
     /// Shows a reader everyone again.
     pub fn show_again(&self, reader: ReaderId) {
         self.readers.lock().show_again(reader);

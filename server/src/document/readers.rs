@@ -215,6 +215,16 @@ impl Readers {
         firsts: Firsts,
     ) -> Fanout {
         let chunk = self.tail.push(origin, updates, firsts);
+        self.pass_on(origin, chunk)
+    }
+
+    /// Appends a note from a reader for all the others, as [`Readers::publish`] does updates.
+    pub fn announce(&mut self, origin: ReaderId, note: &str) -> Fanout {
+        let chunk = self.tail.push_note(origin, note);
+        self.pass_on(Some(origin), chunk)
+    }
+
+    fn pass_on(&mut self, origin: Option<ReaderId>, chunk: Arc<Chunk>) -> Fanout {
         let (start, end) = (chunk.start(), self.tail.end());
         let is_direct = self.slab.len() <= DIRECT_READERS_MAX;
         let (mut slowest, mut to) = (end, std::mem::take(&mut self.spare));

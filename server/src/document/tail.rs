@@ -4,13 +4,14 @@
 //! Called by `readers`, under its lock. Never grows past its bound for a slow reader: that one gets
 //! a state difference instead.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sheaf_protocol::limits;
 
-use super::fanout::{FRAMINGS_MAX, Framing, Piece};
+use super::fanout::{Frames, Framing, Piece};
 use super::readers::ReaderId;
 
 /// The first clock that some updates add, per client id; an id may stand in it twice.
@@ -42,14 +43,16 @@ impl Firsts {
     }
 }
 
-/// The updates of one submission.
+/// The updates of one submission, or a note from one reader to the others.
 #[derive(Debug)]
 pub struct Chunk {
     start: u64,
     origin: Option<ReaderId>,
-    updates: Vec<u8>,
+    bytes: Vec<u8>,
+    /// Where each update ends; none in a note, which stands behind a byte of no meaning: an empty
+    /// one has a place in the run, too.
     ends: Vec<u32>,
-    framed: [OnceLock<Bytes>; FRAMINGS_MAX],
+    frames: Frames,
     firsts: Firsts,
 }
 
@@ -65,14 +68,14 @@ impl Chunk {
     }
 
     fn end(&self) -> u64 {
-        self.start + self.updates.len() as u64
+        self.start + self.bytes.len() as u64
     }
 
     /// The updates in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
-            let update = &self.updates[start..end as usize];
+            let update = &self.bytes[start..end as usize];
             start = end as usize;
             update
         })
@@ -85,13 +88,13 @@ impl Chunk {
 }
 
 impl Piece for Chunk {
-    fn framed(&self, framing: &dyn Framing) -> &Bytes {
-        self.framed[framing.slot()].get_or_init(|| {
-            let mut out = Vec::with_capacity(self.updates.len() + self.ends.len() * 12);
-            for update in self.iter() {
-                framing.frame_update(update, &mut out);
+    fn framed(&self, framing: &dyn Framing) -> Cow<'_, Bytes> {
+        self.frames.of(framing, |out| {
+            if self.ends.is_empty() {
+                return framing.frame_note(&self.bytes[1..], out);
             }
-            Bytes::from(out)
+            out.reserve(self.bytes.len() + self.ends.len() * 12);
+            self.iter().for_each(|update| framing.frame_update(update, out));
         })
     }
 
@@ -132,11 +135,21 @@ impl Tail {
             bytes.extend_from_slice(update);
             ends.push(u32::try_from(bytes.len()).expect("a submission is bounded by a message"));
         }
-        let framed = std::array::from_fn(|_| OnceLock::new());
-        let (start, updates) = (self.end, bytes);
-        let chunk = Arc::new(Chunk { start, origin, updates, ends, framed, firsts });
+        self.add(Chunk { start: self.end, origin, bytes, ends, frames: Frames::default(), firsts })
+    }
+
+    /// Appends a note; nothing keeps it, and who is too far behind does not get it.
+    pub fn push_note(&mut self, origin: ReaderId, note: &str) -> Arc<Chunk> {
+        let bytes = [&[0], note.as_bytes()].concat();
+        let (start, ends) = (self.end, Vec::new());
+        let (frames, firsts) = (Frames::default(), Firsts::default());
+        self.add(Chunk { start, origin: Some(origin), bytes, ends, frames, firsts })
+    }
+
+    fn add(&mut self, chunk: Chunk) -> Arc<Chunk> {
+        let chunk = Arc::new(chunk);
         self.end = chunk.end();
-        self.bytes += chunk.updates.len();
+        self.bytes += chunk.bytes.len();
         self.chunks.push_back(Arc::clone(&chunk));
         chunk
     }
@@ -162,7 +175,7 @@ impl Tail {
 
     fn drop_first(&mut self) -> Arc<Chunk> {
         let chunk = self.chunks.pop_front().expect("the caller has seen a first chunk");
-        self.bytes -= chunk.updates.len();
+        self.bytes -= chunk.bytes.len();
         chunk
     }
 }

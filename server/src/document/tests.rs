@@ -470,9 +470,11 @@ fn a_reader_that_says_goodbye_and_leaves_at_once_is_seen_to_go() {
 struct Plain;
 
 impl Framing for Plain {
-    fn slot(&self) -> usize {
-        0
+    fn slot(&self) -> Option<usize> {
+        Some(0)
     }
+
+    fn frame_note(&self, _: &[u8], _: &mut Vec<u8>) {}
 
     fn frame_presence(&self, _: &[awareness::Shown], _: &mut Vec<u8>) {}
 
@@ -496,7 +498,7 @@ fn a_reader_behind_the_tail_is_told_what_it_missed_and_a_difference_makes_it_who
         let mut updates = typed(7, &parts).into_iter();
         submit(&document, writer, &[updates.next().expect("a letter")]).expect("taken");
         document.gather(reader, &mut gathered);
-        state.replay(gathered.chunks[0].framed(&Plain)).expect("applies");
+        state.replay(&gathered.chunks[0].framed(&Plain)).expect("applies");
         for (number, update) in updates.enumerate() {
             submit(&document, writer, &[update]).expect("taken");
             if number == 2 {
@@ -517,7 +519,7 @@ fn a_reader_behind_the_tail_is_told_what_it_missed_and_a_difference_makes_it_who
         document.gather(reader, &mut gathered);
         assert!(gathered.missed.is_none());
         for chunk in &gathered.chunks {
-            state.replay(chunk.framed(&Plain)).expect("applies");
+            state.replay(&chunk.framed(&Plain)).expect("applies");
         }
         assert_eq!(state.text("content"), document.text("content"));
     });

@@ -44,6 +44,7 @@ struct Way {
 /// A socket's sending half.
 pub struct Outbound {
     stream: Stream,
+    /// Of the one document that most sockets are about; talks of many bring their own.
     framing: &'static dyn Framing,
     way: Mutex<Way>,
     /// The session's task.
@@ -65,6 +66,9 @@ impl Outbound {
 
     /// Counts a piece that leaves here.
     pub fn count(&self, piece: &dyn Piece, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
         let metrics = &self.metrics.relay;
         match piece.updates() {
             0 => metrics.messages(Direction::Out, MessageKind::Awareness).inc(),
@@ -160,6 +164,24 @@ impl Outbound {
         }
     }
 
+    /// Sends a piece on the way that was reserved for it; its frames are those of one talk.
+    pub fn send_framed(&self, piece: &dyn Piece, frames: &Bytes) {
+        // Full or gone: the session finds out by itself, when it tries the same.
+        let sent = if frames.is_empty() { 0 } else { self.try_write(frames).unwrap_or(0) };
+        self.count(piece, frames.len());
+        let is_whole = sent == frames.len();
+        let mut way = self.way.lock();
+        way.is_reserved = false;
+        if !is_whole {
+            way.waiting.push_back(frames.slice(sent..));
+        }
+        let is_wanted = std::mem::take(&mut way.is_wanted);
+        drop(way);
+        if is_wanted || !is_whole || self.stream.has_unflushed() {
+            self.waker.wake();
+        }
+    }
+
     /// True while the socket has not taken everything.
     pub fn has_waiting(&self) -> bool {
         !self.way.lock().waiting.is_empty() || self.stream.has_unflushed()
@@ -237,21 +259,7 @@ impl Outlet for Outbound {
     }
 
     fn send(&self, piece: &dyn Piece) {
-        let frames = piece.framed(self.framing);
-        // Full or gone: the session finds out by itself, when it tries the same.
-        let sent = self.try_write(frames).unwrap_or(0);
-        self.count(piece, frames.len());
-        let is_whole = sent == frames.len();
-        let mut way = self.way.lock();
-        way.is_reserved = false;
-        if !is_whole {
-            way.waiting.push_back(frames.slice(sent..));
-        }
-        let is_wanted = std::mem::take(&mut way.is_wanted);
-        drop(way);
-        if is_wanted || !is_whole || self.stream.has_unflushed() {
-            self.waker.wake();
-        }
+        self.send_framed(piece, &piece.framed(self.framing));
     }
 
     fn wake(&self) {

@@ -44,18 +44,30 @@ pub struct Opened {
     pub greeting: Vec<u8>,
     /// What the client sent right behind its request: bytes of frames, in most cases none.
     pub leftover: Vec<u8>,
-    /// Who speaks on it, by the path.
-    pub family: Family,
     /// The vault of the path.
     pub vault: VaultName,
-    /// The document's name, decoded, 1 to 1,024 bytes.
-    pub document: Arc<str>,
-    /// What the session may do, and its place in the list of those that live.
-    pub leash: Leash,
+    /// Which of its documents.
+    pub about: About,
     /// Whose socket it is, for caps and logs.
     pub client: IpAddr,
     /// The connection's place under the caps; to be held as long as the socket is open.
     pub permit: Arc<Permit>,
+}
+
+/// What a socket is about.
+#[derive(Debug)]
+pub enum About {
+    /// One document.
+    Document {
+        /// Who speaks of it, by the path.
+        family: Family,
+        /// Its name, decoded, 1 to 1,024 bytes.
+        name: Arc<str>,
+        /// What the session may do, and its place in the list of those that live.
+        leash: Leash,
+    },
+    /// Those that its frames name, for whom they show a token of: Hocuspocus.
+    Many(Caller),
 }
 
 /// Takes an opened WebSocket. Called inside a task of the runtime; must not block.
@@ -93,10 +105,13 @@ impl Upgrade {
     /// for a broken handshake, `TryLater` over the connection caps, and what the
     /// request's [`Caller`] is refused.
     pub async fn open<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {
-        let Target { family, vault, document } = target_of(request.uri().path())?;
+        let Target { vault, place } = target_of(request.uri().path())?;
         let caller: &Caller = request.extensions().get().ok_or(internal("no caller"))?;
         let caller = caller.clone();
-        let grant = caller.grant(&vault, Some(&document), Role::Read).await?;
+        let granted = match &place {
+            Place::Document(_, name) => Some(caller.grant(&vault, Some(name), Role::Read).await?),
+            Place::Many => None,
+        };
         let peer: &Peer = request.extensions().get().ok_or(internal("no peer"))?;
         let full = Refusal { code: Code::TryLater, at: 0, what: "too many connections" };
         let (client, is_shared) = (peer.client, peer.is_shared);
@@ -114,11 +129,16 @@ impl Upgrade {
         if let Some(offer) = token::chosen_protocol(request.headers()) {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offer);
         }
-        let document: Arc<str> = document.into();
-        let leash = caller.enter(&vault, Arc::clone(&document), family.name(), grant)?;
+        let about = match (place, granted) {
+            (Place::Document(family, name), Some(grant)) => {
+                let name: Arc<str> = name.into();
+                let leash = caller.enter(&vault, Arc::clone(&name), family.name(), grant)?;
+                About::Document { family, name, leash }
+            }
+            _ => About::Many(caller),
+        };
         let accept = Arc::clone(&self.accept);
-        let target = Target { family, vault, document };
-        Ok(Answer::Opens(Opening { response, accept, target, leash, client, permit }))
+        Ok(Answer::Opens(Opening { response, accept, vault, about, client, permit }))
     }
 
     /// Answers one upgrade request that came through hyper, with 101 or, for another version of
@@ -159,15 +179,15 @@ pub struct Opening {
     /// The answer to the handshake.
     pub response: Response<()>,
     accept: Accept,
-    target: Target<Arc<str>>,
-    leash: Leash,
+    vault: VaultName,
+    about: About,
     client: IpAddr,
     permit: Arc<Permit>,
 }
 
 impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opening").field("vault", &self.target.vault).finish_non_exhaustive()
+        f.debug_struct("Opening").field("vault", &self.vault).finish_non_exhaustive()
     }
 }
 
@@ -187,34 +207,51 @@ impl Opening {
     }
 
     fn accept(self, stream: Stream, greeting: Vec<u8>, leftover: Vec<u8>) {
-        let Opening { accept, target, leash, client, permit, .. } = self;
-        let Target { family, vault, document } = target;
-        let opened =
-            Opened { stream, greeting, leftover, family, vault, document, leash, client, permit };
-        accept(opened);
+        let Opening { accept, vault, about, client, permit, .. } = self;
+        accept(Opened { stream, greeting, leftover, vault, about, client, permit });
     }
 }
 
-/// What a path names, and who asks for it in this way.
+/// What a path names.
 #[derive(Debug, PartialEq, Eq)]
-struct Target<T> {
-    family: Family,
+struct Target {
     vault: VaultName,
-    document: T,
+    place: Place,
+}
+
+/// Where in a vault.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// A document, and who asks for it in this way.
+    Document(Family, String),
+    /// Nowhere yet.
+    Many,
 }
 
 /// What a path names.
 ///
 /// Exact patterns come first; every other path is a room of the vault `default`, slashes and all,
 /// because that is what stock clients send: server URL, slash, room name.
-fn target_of(path: &str) -> Result<Target<String>, Refusal> {
+fn target_of(path: &str) -> Result<Target, Refusal> {
     let path = path.strip_prefix('/').unwrap_or(path);
+    if path.is_empty() {
+        return Ok(Target { vault: VaultName::default(), place: Place::Many });
+    }
+    if let Some(vault) = hocuspocus_vault(path) {
+        return Ok(Target { vault: vault?, place: Place::Many });
+    }
     if let Some(id) = ysweet_id(path) {
-        let (family, vault) = (Family::YSweet, VaultName::default());
-        return Ok(Target { family, vault, document: id? });
+        let place = Place::Document(Family::YSweet, id?);
+        return Ok(Target { vault: VaultName::default(), place });
     }
     let (vault, document) = room(path)?;
-    Ok(Target { family: Family::YWebsocket, vault, document })
+    Ok(Target { vault, place: Place::Document(Family::YWebsocket, document) })
+}
+
+/// The vault in `v1/vaults/<vault>/hocuspocus`; none for another path.
+fn hocuspocus_vault(path: &str) -> Option<Result<VaultName, Refusal>> {
+    let vault = path.strip_prefix("v1/vaults/")?.strip_suffix("/hocuspocus")?;
+    (!vault.contains('/')).then(|| vault_of(vault))
 }
 
 /// The id in `d/<id>/ws/<id>` or `doc/ws/<id>`; none for another path. Y-Sweet's client puts it
@@ -261,8 +298,11 @@ fn in_vault(rest: &str) -> Result<(VaultName, String), Refusal> {
     let parts = rest.strip_prefix("vaults/").and_then(|rest| rest.split_once('/'));
     let parts = parts.and_then(|(vault, rest)| Some((vault, rest.strip_prefix("docs/")?)));
     let (vault, document) = parts.ok_or(not_found("no WebSocket is served here"))?;
-    let vault = decoded(vault)?.parse().map_err(|_| not_found("this is no vault's name"))?;
-    Ok((vault, decoded(document)?))
+    Ok((vault_of(vault)?, decoded(document)?))
+}
+
+fn vault_of(part: &str) -> Result<VaultName, Refusal> {
+    decoded(part)?.parse().map_err(|_| not_found("this is no vault's name"))
 }
 
 fn decoded(part: &str) -> Result<String, Refusal> {

@@ -169,9 +169,10 @@ async fn with_users_a_session_needs_a_token() {
 async fn a_path_that_is_no_document_gets_404() {
     let server = Server::start(|_| {}).await;
     let host = [("Host", "localhost")];
-    for path in ["/", "/v1/anything", "/v1/vaults/x/files/y", "/v1/vaults/a%2Fb/docs/c"] {
+    for path in ["/v1/anything", "/v1/vaults/x/files/y", "/v1/vaults/a%2Fb/docs/c"] {
         assert_eq!(server.upgrade(path, &host).await, 404, "{path}");
     }
+    assert_eq!(server.upgrade("/", &host).await, 101, "its frames will name one");
     assert_eq!(server.upgrade("/healthz", &host).await, 101, "a room may have any name");
     assert_eq!(server.upgrade(&format!("/{}", "x".repeat(1025)), &host).await, 413);
     assert_eq!(error_code(&server.ask("/no/such/page", &host).await), "not_found");

@@ -4,7 +4,8 @@
 //! the readers' lock. Never tells a document's readers more than about thirty times a second: a
 //! caret moves with every keystroke of everyone, and only where it is last matters.
 
-use std::sync::{Arc, OnceLock};
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use sheaf_protocol::scan;
 
 use super::{DIRECT_READERS_MAX, ReaderId, Readers};
 use crate::document::awareness::Shown;
-use crate::document::fanout::{FRAMINGS_MAX, Fanout, Framing, Piece};
+use crate::document::fanout::{Fanout, Frames, Framing, Piece};
 
 /// Least time between two tellings. A person sees no difference to at once.
 const TELLING_INTERVAL: Duration = Duration::from_millis(33);
@@ -43,16 +44,12 @@ pub enum Telling {
 #[derive(Debug)]
 struct News {
     shown: Vec<Shown>,
-    framed: [OnceLock<Bytes>; FRAMINGS_MAX],
+    frames: Frames,
 }
 
 impl Piece for News {
-    fn framed(&self, framing: &dyn Framing) -> &Bytes {
-        self.framed[framing.slot()].get_or_init(|| {
-            let mut out = Vec::new();
-            framing.frame_presence(&self.shown, &mut out);
-            Bytes::from(out)
-        })
+    fn framed(&self, framing: &dyn Framing) -> Cow<'_, Bytes> {
+        self.frames.of(framing, |out| framing.frame_presence(&self.shown, out))
     }
 
     fn updates(&self) -> usize {
@@ -151,8 +148,12 @@ impl Readers {
                 reader.wake();
             }
         }
-        let framed = std::array::from_fn(|_| OnceLock::new());
-        Fanout { piece: Arc::new(News { shown, framed }), to }
+        Fanout { piece: Arc::new(News { shown, frames: Frames::default() }), to }
+    }
+
+    /// The client id that a reader shows itself by.
+    pub fn shown_by(&mut self, id: ReaderId) -> Option<u64> {
+        self.get(id)?.shows
     }
 
     /// A challenged reader answered: it gets its id back and the claimant is refused.

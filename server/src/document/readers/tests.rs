@@ -20,12 +20,16 @@ struct Way {
 struct Plain;
 
 impl Framing for Plain {
-    fn slot(&self) -> usize {
-        0
+    fn slot(&self) -> Option<usize> {
+        Some(0)
     }
 
     fn frame_update(&self, update: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(update);
+    }
+
+    fn frame_note(&self, note: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(note);
     }
 
     fn frame_presence(&self, shown: &[Shown], out: &mut Vec<u8>) {
@@ -138,6 +142,6 @@ fn a_reader_whose_way_out_is_reserved_gets_what_comes_meanwhile_after_it() {
     readers.delivered(first);
     assert_eq!(*way.woken.lock(), 1);
     let gathered = gather(&mut readers, reader);
-    let late: Vec<&[u8]> = gathered.chunks.iter().map(|chunk| &chunk.framed(&Plain)[..]).collect();
-    assert_eq!((&way.sent.lock()[..], late), (&["first".to_owned()][..], vec![&b"second"[..]]));
+    let late: Vec<_> = gathered.chunks.iter().map(|chunk| chunk.framed(&Plain).to_vec()).collect();
+    assert_eq!((&way.sent.lock()[..], late), (&["first".to_owned()][..], vec![b"second".to_vec()]));
 }

@@ -10,6 +10,8 @@ pub enum Family {
     YWebsocket,
     /// The client of Y-Sweet.
     YSweet,
+    /// The provider of Hocuspocus: many documents on one socket.
+    Hocuspocus,
 }
 
 impl Family {
@@ -19,6 +21,7 @@ impl Family {
         match self {
             Family::YWebsocket => "y-websocket",
             Family::YSweet => "y-sweet",
+            Family::Hocuspocus => "hocuspocus",
         }
     }
 }

@@ -5,8 +5,8 @@
 //! stock clients up to 3.1 read only the first and lose the rest in silence.
 
 use sheaf_protocol::frame;
-use sheaf_protocol::varint;
 
+use super::{Acks, Dialect, entries, message};
 use crate::document::awareness::Shown;
 use crate::document::fanout::Framing;
 use crate::relay::websocket::{Opcode, frame_header, write_binary};
@@ -16,8 +16,8 @@ use crate::relay::websocket::{Opcode, frame_header, write_binary};
 pub struct YWebsocket;
 
 impl Framing for YWebsocket {
-    fn slot(&self) -> usize {
-        0
+    fn slot(&self) -> Option<usize> {
+        Some(0)
     }
 
     fn frame_update(&self, update: &[u8], out: &mut Vec<u8>) {
@@ -25,51 +25,44 @@ impl Framing for YWebsocket {
         frame::write_update(out, update);
     }
 
+    /// Clients have no word for it.
+    fn frame_note(&self, _: &[u8], _: &mut Vec<u8>) {}
+
     fn frame_presence(&self, shown: &[Shown], out: &mut Vec<u8>) {
-        let mut entries = Vec::new();
-        varint::write_uint(&mut entries, shown.len() as u64);
-        for entry in shown {
-            varint::write_uint(&mut entries, entry.client);
-            varint::write_uint(&mut entries, u64::from(entry.clock));
-            varint::write_text(&mut entries, entry.state.as_deref().unwrap_or("null"));
-        }
+        let entries = entries(shown);
         message(out, entries.len(), |payload| frame::write_awareness(payload, &entries));
     }
 }
 
-impl YWebsocket {
-    /// Asks for what the client has beyond a state vector.
-    pub fn write_step1(&self, state_vector: &[u8], out: &mut Vec<u8>) {
+impl Dialect for YWebsocket {
+    const ACKS: Acks = Acks::OfEchoes;
+
+    fn write_step1(&self, state_vector: &[u8], out: &mut Vec<u8>) {
         message(out, state_vector.len(), |payload| frame::write_step1(payload, state_vector));
     }
 
-    /// Begins an answer to the client's state vector; the update's own bytes follow it.
-    pub fn write_step2_head(&self, update_len: usize, out: &mut Vec<u8>) {
+    fn write_step2_head(&self, update_len: usize, out: &mut Vec<u8>) {
         let mut head = Vec::with_capacity(12);
         frame::write_step2_head(&mut head, update_len);
         frame_header(Opcode::Binary, head.len() + update_len, out);
         out.extend_from_slice(&head);
     }
 
-    /// Gives message 102 back: everything before it is durable.
-    pub fn write_echo(&self, bytes: &[u8], out: &mut Vec<u8>) {
-        message(out, bytes.len(), |payload| frame::write_echo(payload, bytes));
+    fn write_ack(&self, bytes: &[u8], out: &mut Vec<u8>) {
+        write_binary(bytes, out);
     }
 
-    /// Tells the client that something was not taken; stock clients log it.
-    pub fn write_denied(&self, reason: &str, out: &mut Vec<u8>) {
-        message(out, reason.len(), |payload| frame::write_auth_denied(payload, reason));
+    /// Clients have no word for it.
+    fn write_refused(&self, _: &mut Vec<u8>) {}
+
+    /// Clients have no word for it.
+    fn write_scope(&self, _: bool, _: &mut Vec<u8>) {}
+
+    fn write_notice(&self, words: &str, out: &mut Vec<u8>) {
+        message(out, words.len(), |payload| frame::write_auth_denied(payload, words));
     }
 
-    /// A frame that means nothing, for watchdogs that only count frames.
-    pub fn write_keep_alive(&self, out: &mut Vec<u8>) {
+    fn write_keep_alive(&self, out: &mut Vec<u8>) {
         write_binary(&frame::EMPTY_AWARENESS, out);
     }
-}
-
-/// Writes one protocol message of about `len` payload bytes as one frame.
-fn message(out: &mut Vec<u8>, len: usize, write: impl FnOnce(&mut Vec<u8>)) {
-    let mut payload = Vec::with_capacity(len + 12);
-    write(&mut payload);
-    write_binary(&payload, out);
 }

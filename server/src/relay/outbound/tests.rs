@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use futures::FutureExt;
 use futures::future::poll_fn;
 use tokio::io::AsyncReadExt;
@@ -9,8 +11,8 @@ use crate::relay::dialect::ywebsocket::YWebsocket;
 struct Words(Bytes);
 
 impl Piece for Words {
-    fn framed(&self, _: &dyn Framing) -> &Bytes {
-        &self.0
+    fn framed(&self, _: &dyn Framing) -> Cow<'_, Bytes> {
+        Cow::Borrowed(&self.0)
     }
 
     fn updates(&self) -> usize {

@@ -4,6 +4,7 @@
 //! reads from the socket before the document is loaded: an empty answer would look like a document.
 
 use std::future::poll_fn;
+use std::mem;
 use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
@@ -11,11 +12,14 @@ use std::time::Duration;
 use sheaf_ground::task::Group;
 use sheaf_ground::time::Clock;
 use sheaf_protocol::error::Code;
+use sheaf_protocol::ids::VaultName;
 use tracing::{Instrument, Span};
 
-use super::timing::Timing;
-use super::{DIALECT, Gap, Session};
-use crate::auth::{Grant, Leash};
+use super::Session;
+use super::lanes::Lanes;
+use super::socket::Socket;
+use super::talk::Talk;
+use crate::auth::{Caller, Grant, Leash};
 use crate::document::fanout::Outlet;
 use crate::document::handle::{Handle, Name};
 use crate::document::readers::ReaderId;
@@ -23,10 +27,14 @@ use crate::document::registry::Registry;
 use crate::memory::Budget;
 use crate::metrics::Metrics;
 use crate::relay::caps;
+use crate::relay::dialect::Dialect;
+use crate::relay::dialect::family::Family;
+use crate::relay::dialect::ysweet::YSweet;
+use crate::relay::dialect::ywebsocket::YWebsocket;
 use crate::relay::outbound::Outbound;
 use crate::relay::pulse::Pulse;
 use crate::relay::stream::Stream;
-use crate::relay::websocket::{Assembler, write_close};
+use crate::relay::websocket::write_close;
 
 /// Attempts to join a document that leaves memory in the very moment it was opened.
 const JOIN_ATTEMPTS: usize = 8;
@@ -66,12 +74,30 @@ pub struct Opened {
     pub greeting: Vec<u8>,
     /// Bytes the client sent behind its handshake.
     pub leftover: Vec<u8>,
-    /// The document it asked for.
-    pub name: Name,
-    /// What it may do, as long as it may.
-    pub leash: Leash,
+    /// What it is about.
+    pub about: About,
     /// The connection's place under the caps, kept as long as the session.
     pub permit: Option<Arc<caps::Permit>>,
+}
+
+/// What a socket is about.
+pub enum About {
+    /// One document.
+    Document {
+        /// Who speaks of it.
+        family: Family,
+        /// The document it asked for.
+        name: Name,
+        /// What it may do, as long as it may.
+        leash: Leash,
+    },
+    /// Documents of a vault, named frame by frame.
+    Many {
+        /// Its name.
+        vault: VaultName,
+        /// Who opened the socket.
+        caller: Caller,
+    },
 }
 
 /// Starts a session as a task of `tasks`. Opening has a task of its own, whose memory is given back
@@ -79,29 +105,65 @@ pub struct Opened {
 pub fn accept(relay: Arc<Relay>, opened: Opened, tasks: &Group, span: Span) {
     relay.metrics.relay.sessions.inc();
     relay.metrics.relay.sessions_opened.inc();
-    let out = Arc::new(Outbound::new(opened.stream, &DIALECT, Arc::clone(&relay.metrics)));
-    let Opened { greeting, leftover, name, leash, permit, .. } = opened;
+    let out = Arc::new(Outbound::new(opened.stream, &YWebsocket, Arc::clone(&relay.metrics)));
+    let Opened { greeting, leftover, about, permit, .. } = opened;
+    let start = Start { permit, greeting, leftover };
+    match about {
+        About::Many { vault, caller } => {
+            let talks = Lanes::new(&relay, vault, caller);
+            let socket = start.socket(relay, out);
+            tasks.spawn("session", Session { socket, talks }.instrument(span));
+        }
+        About::Document { family, name, leash } => match family {
+            Family::YSweet => accept_one(YSweet, relay, out, (name, leash, start), (tasks, span)),
+            _ => accept_one(YWebsocket, relay, out, (name, leash, start), (tasks, span)),
+        },
+    }
+}
+
+/// What a socket begins with.
+struct Start {
+    permit: Option<Arc<caps::Permit>>,
+    greeting: Vec<u8>,
+    leftover: Vec<u8>,
+}
+
+impl Start {
+    fn socket(self, relay: Arc<Relay>, out: Arc<Outbound>) -> Socket {
+        Socket::new(relay, out, self.permit, (self.greeting, self.leftover))
+    }
+}
+
+fn accept_one<D: Dialect>(
+    dialect: D,
+    relay: Arc<Relay>,
+    out: Arc<Outbound>,
+    (name, leash, mut start): (Name, Leash, Start),
+    (tasks, span): (&Group, Span),
+) {
     let grant = leash.grant();
-    let begin = move |relay: Arc<Relay>, joined: Joined, out: Arc<Outbound>, greeting| {
-        let mut session = Session::new(relay, joined, leash, out, permit);
-        session.begin(greeting, leftover);
-        session
+    let begin = move |relay: Arc<Relay>, joined: Joined, out: Arc<Outbound>, start: Start| {
+        let mut socket = start.socket(relay, out);
+        let mut talks = Talk::new(dialect, joined, leash);
+        talks.begin(&mut socket);
+        Session { socket, talks }
     };
     let here = relay.registry.in_memory(&name);
-    if let Some(joined) = here.and_then(|document| join(document, &grant, &out)) {
-        let session = begin(relay, joined, out, greeting);
+    if let Some(joined) = here.and_then(|document| join(document, &grant, out.clone())) {
+        let session = begin(relay, joined, out, start);
         return tasks.spawn("session", session.instrument(span));
     }
     let group = tasks.clone();
     let opening = async move {
         // A client waits for this answer, not for the document.
-        if !send(&out, &greeting).await {
+        if !send(&out, &mem::take(&mut start.greeting)).await {
             relay.metrics.relay.sessions.dec();
             return;
         }
-        match open(&relay, &name, &grant, &out).await {
+        let outlet: Arc<dyn Outlet> = out.clone();
+        match open(&relay, &name, &grant, &outlet).await {
             Ok(joined) => {
-                let session = begin(relay, joined, out, Vec::new());
+                let session = begin(relay, joined, out, start);
                 group.spawn("session", session.instrument(Span::current()));
             }
             Err(code) => {
@@ -117,20 +179,22 @@ pub fn accept(relay: Arc<Relay>, opened: Opened, tasks: &Group, span: Span) {
     tasks.spawn("opening", opening.instrument(span));
 }
 
-type Joined = (Arc<Handle>, ReaderId);
+/// A document, and the place of one reader in it.
+pub(super) type Joined = (Arc<Handle>, ReaderId);
 
-async fn open(
+/// Opens a document and joins it.
+pub(super) async fn open(
     relay: &Relay,
     name: &Name,
     grant: &Grant,
-    out: &Arc<Outbound>,
+    outlet: &Arc<dyn Outlet>,
 ) -> Result<Joined, Code> {
     for _ in 0..JOIN_ATTEMPTS {
         let document = relay.registry.open(name).await.map_err(|error| {
             tracing::warn!(vault = %name.vault, %error, "document not opened");
             error.code()
         })?;
-        if let Some(joined) = join(document, grant, out) {
+        if let Some(joined) = join(document, grant, Arc::clone(outlet)) {
             return Ok(joined);
         }
     }
@@ -138,8 +202,7 @@ async fn open(
 }
 
 /// None: the document left memory in this very moment.
-fn join(document: Arc<Handle>, grant: &Grant, out: &Arc<Outbound>) -> Option<Joined> {
-    let outlet: Arc<dyn Outlet> = out.clone();
+fn join(document: Arc<Handle>, grant: &Grant, outlet: Arc<dyn Outlet>) -> Option<Joined> {
     let reader = document.join(outlet, grant.principal.clone(), grant.can_write()).ok()?;
     Some((document, reader))
 }
@@ -151,55 +214,4 @@ async fn send(out: &Outbound, bytes: &[u8]) -> bool {
         out.poll_drain(cx, |filling| filling.push(unsent.take().unwrap_or_default()))
     };
     poll_fn(drain).await.is_ok()
-}
-
-impl Session {
-    fn new(
-        relay: Arc<Relay>,
-        (document, reader): Joined,
-        leash: Leash,
-        out: Arc<Outbound>,
-        permit: Option<Arc<caps::Permit>>,
-    ) -> Self {
-        Self {
-            assembler: Assembler::new(relay.limits.message_bytes_max),
-            timing: Timing::new(&relay.clock),
-            beat: relay.pulse.enter(Arc::clone(&out)),
-            _place: permit,
-            relay,
-            document,
-            reader,
-            grant: leash.grant(),
-            leash,
-            out,
-            inbox: Vec::new(),
-            permit: None,
-            replies: Vec::new(),
-            gap: Gap::default(),
-            echoes: std::collections::VecDeque::new(),
-            question: None,
-            held: None,
-            is_answered: false,
-            has_dropped: false,
-            is_denied_told: false,
-            has_leftover: false,
-            is_new: false,
-            is_stopping: false,
-            is_closing: false,
-        }
-    }
-
-    /// Asks the client for what it has: without that, offline edits would never arrive.
-    fn begin(&mut self, greeting: Vec<u8>, leftover: Vec<u8>) {
-        // Who was greeted before may have asked already.
-        self.is_new = greeting.is_empty();
-        self.replies = greeting;
-        if self.grant.can_write() {
-            self.ask();
-            // Its answer is awaited by nobody.
-            self.gap.outstanding = 0;
-        }
-        self.has_leftover = !leftover.is_empty();
-        self.inbox = leftover;
-    }
 }

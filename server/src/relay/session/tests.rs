@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use sheaf_protocol::frame::{self, Message, messages};
-use sheaf_protocol::ids::VaultName;
+use sheaf_protocol::ids::{Principal, VaultName};
+use sheaf_protocol::scan;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -15,11 +17,17 @@ use yrs::updates::decoder::Decode;
 use yrs::updates::encoder::Encode;
 use yrs::{GetString, ReadTxn, Text, Transact, WriteTxn};
 
+use super::talk::Talk;
 use super::*;
 use crate::auth::Role;
+use crate::auth::{Grant, Leash};
+use crate::document::handle::Handle;
 use crate::document::handle::Name;
 use crate::document::tests::{Ground, run as multi};
 use crate::memory::Budget;
+use crate::relay::dialect::family::Family;
+use crate::relay::dialect::ywebsocket::YWebsocket;
+use crate::relay::outbound::Outbound;
 use sheaf_ground::task::Group;
 use sheaf_ground::time::Clock;
 use sheaf_storage::journal::Journal;
@@ -78,8 +86,11 @@ impl Rig {
             greeting: GREETING.to_vec(),
             stream: far.expect("accepted").0.into(),
             leftover: Vec::new(),
-            name: Name { vault: VaultName::default(), document: Arc::from(document) },
-            leash: Leash::detached(Grant { principal, role }),
+            about: About::Document {
+                family: Family::YWebsocket,
+                name: Name { vault: VaultName::default(), document: Arc::from(document) },
+                leash: Leash::detached(Grant { principal, role }),
+            },
             permit: None,
         };
         accept(Arc::clone(&self.relay), opened, &self.tasks, tracing::Span::none());
@@ -612,7 +623,8 @@ fn a_reader_that_stalls_is_brought_up_to_date_by_a_difference() {
 /// wants a reason, and a figure in `docs/scaling.md`.
 #[test]
 fn an_idle_session_and_its_document_stay_small() {
-    assert!(size_of::<Session>() <= 384, "session: {}", size_of::<Session>());
+    let session = size_of::<Session<Talk<YWebsocket>>>();
+    assert!(session <= 384, "session: {session}");
     assert!(size_of::<Outbound>() <= 160, "outbound: {}", size_of::<Outbound>());
     // 88 bytes of it are what waits, who may go on with it, and what readers were last told.
     assert!(size_of::<Handle>() <= 832, "document: {}", size_of::<Handle>());

@@ -1,7 +1,8 @@
-//! A session's clocks: keep-alive, silence, a stuck socket, waits with an end.
+//! A socket's clocks: keep-alive, silence, a stuck socket, waits with an end.
 //!
-//! Job: act on the slow beat that `pulse` gives all sessions, and on at most one deadline. Called
-//! by the session's `poll`. Never has a timer while nothing is due: an idle session is its memory.
+//! Job: act on the slow beat that `pulse` gives all sessions. Called by the session's `poll`; talks
+//! have their timers from here. Never has a timer while nothing is due: an idle session is its
+//! memory.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +11,8 @@ use std::time::Duration;
 
 use sheaf_protocol::error::Code;
 
-use super::{DIALECT, Ending, Session};
+use super::socket::Socket;
+use super::{Ending, Talks};
 use crate::relay::pulse::TICK;
 use crate::relay::websocket::write_ping;
 use sheaf_ground::time::{Clock, Moment};
@@ -23,23 +25,23 @@ const WHOLE: Duration = Duration::from_secs(30);
 const WHOLE_BYTES_PER_SECOND: usize = 64 * 1024;
 
 /// How long a submission waits for the owner of its client ids.
-const HELD: Duration = Duration::from_secs(5);
+pub(super) const HELD: Duration = Duration::from_secs(5);
 
 /// How long a closed session waits for the client's own close.
 const LINGER: Duration = Duration::from_secs(2);
 
-type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A wait with an end. It counts from its first poll.
+pub(super) type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-fn timer(clock: &Clock, time: Duration) -> Timer {
+pub(super) fn timer(clock: &Clock, time: Duration) -> Timer {
     let clock = clock.clone();
     Box::pin(async move { clock.sleep(time).await })
 }
 
-/// What a session measures between ticks.
+/// What a socket measures between ticks.
 pub(super) struct Timing {
-    deadline: Option<Timer>,
-    /// When the document's readers are to be told who is where: this session saw to it first.
-    telling: Option<Timer>,
+    /// How long it stays once it is closed.
+    lingering: Option<Timer>,
     /// Bytes the socket had taken at the last tick.
     taken: u64,
     /// Since when a large message is arriving, and the most bytes it was known to have.
@@ -57,8 +59,7 @@ pub(super) struct Timing {
 impl Timing {
     pub(super) fn new(clock: &Clock) -> Self {
         Self {
-            deadline: None,
-            telling: None,
+            lingering: None,
             taken: 0,
             arriving: None,
             is_waiting: false,
@@ -86,56 +87,29 @@ impl Timing {
         self.has_heard = true;
     }
 
-    pub(super) fn tell_at(&mut self, clock: &Clock, moment: Moment) {
-        self.telling = Some(timer(clock, moment.since(clock.now())));
-    }
-
-    pub(super) fn hold(&mut self, clock: &Clock) {
-        self.deadline = Some(timer(clock, HELD));
-    }
-
-    pub(super) fn release(&mut self) {
-        self.deadline = None;
-    }
-
     pub(super) fn closing(&mut self, clock: &Clock) {
-        self.deadline = Some(timer(clock, LINGER));
+        self.lingering = Some(timer(clock, LINGER));
     }
 
-    pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.deadline {
-            Some(deadline) => deadline.as_mut().poll(cx),
+    pub(super) fn poll_lingered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.lingering {
+            Some(lingering) => lingering.as_mut().poll(cx),
             None => Poll::Pending,
         }
     }
 }
 
-impl Session {
-    /// Acts on the ticks and the deadline that have passed.
-    pub(super) fn poll_timing(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
-        if self.out.take_beat() {
-            self.tick()?;
+impl Socket {
+    /// Acts on a beat, if one has come.
+    pub(super) fn poll_beat(&mut self, talks: &impl Talks) -> Result<(), Ending> {
+        if !self.out.take_beat() {
+            return Ok(());
         }
-        let telling = self.timing.telling.as_mut();
-        if telling.is_some_and(|telling| telling.as_mut().poll(cx).is_ready()) {
-            self.timing.telling = None;
-            self.document.tell();
-        }
-        if std::mem::take(&mut self.is_answered) && self.held.is_some() {
-            self.submit_held(false)?;
-        }
-        if self.held.is_some() && self.timing.poll_deadline(cx).is_ready() {
-            self.submit_held(true)?;
-        }
-        Ok(())
-    }
-
-    fn tick(&mut self) -> Result<(), Ending> {
         let now = self.relay.clock.now();
         let taken = self.out.taken();
         let has_moved = std::mem::replace(&mut self.timing.taken, taken) != taken;
         if !has_moved {
-            DIALECT.write_keep_alive(&mut self.replies);
+            talks.keep_alive(&mut self.replies);
         }
         let is_stuck = self.out.has_waiting() && !has_moved;
         self.timing.blocked_ticks = if is_stuck { self.timing.blocked_ticks + 1 } else { 0 };
@@ -160,7 +134,7 @@ impl Session {
         }
         // A session that does not read on purpose cannot hear its client. One tick more than the
         // bound leaves an answer the time to come.
-        let is_deaf = self.held.is_some() || self.timing.is_waiting;
+        let is_deaf = talks.is_held() || self.timing.is_waiting;
         if silence >= self.relay.limits.session_idle + TICK && !is_deaf {
             return Err(Ending::Told(Code::Timeout, "nothing heard for too long"));
         }

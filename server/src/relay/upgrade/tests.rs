@@ -56,8 +56,8 @@ fn a_path_names_a_vault_and_a_document() {
         ("/v1/vaults/t%65am/docs/v1/x", "team", "v1/x"),
     ] {
         let found = target_of(path).expect(path);
-        assert_eq!((found.vault.as_str(), &*found.document), (vault, document), "{path}");
-        assert_eq!(found.family, Family::YWebsocket, "{path}");
+        let place = Place::Document(Family::YWebsocket, document.to_owned());
+        assert_eq!((found.vault.as_str(), found.place), (vault, place), "{path}");
     }
 }
 
@@ -65,8 +65,6 @@ fn a_path_names_a_vault_and_a_document() {
 fn a_path_that_is_no_document_is_refused() {
     let long = format!("/{}", "x".repeat(1025));
     for (path, code) in [
-        ("/", Code::NotFound),
-        ("", Code::NotFound),
         ("/v1/", Code::NotFound),
         ("/v1/anything", Code::NotFound),
         ("/%761/anything", Code::NotFound),
@@ -95,10 +93,28 @@ fn a_path_that_is_no_document_is_refused() {
 #[test]
 fn the_paths_of_y_sweet_name_documents_of_the_default_vault() {
     for path in ["/d/a-B_1/ws/a-B_1", "/doc/ws/a-B_1", "/d/%61-B_1/ws/%61-B_1"] {
-        let (family, vault) = (Family::YSweet, VaultName::default());
-        let wanted = Target { family, vault, document: "a-B_1".to_owned() };
+        let place = Place::Document(Family::YSweet, "a-B_1".to_owned());
+        let wanted = Target { vault: VaultName::default(), place };
         assert_eq!(target_of(path), Ok(wanted), "{path}");
     }
+}
+
+#[test]
+fn the_paths_of_hocuspocus_name_a_vault() {
+    for (path, vault) in [
+        ("/", "default"),
+        ("", "default"),
+        ("/v1/vaults/team/hocuspocus", "team"),
+        ("/v1/vaults/t%65am/hocuspocus", "team"),
+    ] {
+        let wanted = Target { vault: vault.parse().expect("a name"), place: Place::Many };
+        assert_eq!(target_of(path), Ok(wanted), "{path}");
+    }
+    for path in ["/v1/vaults/team/hocuspocus/", "/v1/vaults//hocuspocus", "/v1/vaults/hocuspocus"] {
+        assert_eq!(target_of(path).expect_err(path).code, Code::NotFound, "{path}");
+    }
+    let room = target_of("/hocuspocus").expect("a room like any other");
+    assert_eq!(room.place, Place::Document(Family::YWebsocket, "hocuspocus".to_owned()));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as Y from 'yjs'
-import { Client, converged, newRoom, VERSIONS } from './client.mjs'
+import { converged, newRoom } from './families/replica.mjs'
+import { Client, VERSIONS } from './families/ywebsocket.mjs'
 import { Server } from './server.mjs'
 import { until } from './until.mjs'
 

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as Y from 'yjs'
-import { Client, newRoom } from './client.mjs'
+import { newRoom } from './families/replica.mjs'
+import { Client } from './families/ywebsocket.mjs'
 import { Server } from './server.mjs'
 import { until } from './until.mjs'
 

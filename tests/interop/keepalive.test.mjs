@@ -2,7 +2,8 @@
 // be. This is the one test that watches a clock, because the clients' own watchdogs do.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Client, newRoom, VERSIONS } from './client.mjs'
+import { newRoom } from './families/replica.mjs'
+import { Client, VERSIONS } from './families/ywebsocket.mjs'
 import { Server } from './server.mjs'
 import { until } from './until.mjs'
 

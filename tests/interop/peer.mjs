@@ -1,6 +1,6 @@
 // A stock y-websocket 3.1.0 client for tests in other languages:
 // `node peer.mjs <server url> <room> <text to wait for> <text to append>`; ends when it was sent.
-import { Client } from './client.mjs'
+import { Client } from './families/ywebsocket.mjs'
 
 const [url, room, expected, reply] = process.argv.slice(2)
 const client = new Client(url, room)

@@ -5,28 +5,26 @@ import * as awarenessProtocol from 'y-protocols/awareness'
 import * as decoding from 'lib0/decoding'
 import WebSocket from 'ws'
 import * as Y from 'yjs'
-import { Client, newRoom, VERSIONS } from './client.mjs'
+import { newRoom } from './families/replica.mjs'
+import { Client, VERSIONS } from './families/ywebsocket.mjs'
 import { Proxy } from './proxy.mjs'
 import { Server } from './server.mjs'
 import { until } from './until.mjs'
-
-const named = (client, name) => client.awareness.setLocalStateField('user', { name })
-const sees = (client, other) => client.stateOf(other)?.user?.name
 
 for (const version of VERSIONS) {
   test(`clients of ${version} see each other come, move and leave`, async (t) => {
     const server = await Server.for(t)
     const room = newRoom()
     const ann = await Client.for(t, server.ws, room, { version })
-    named(ann, 'Ann')
+    ann.named('Ann')
     const ben = await Client.for(t, server.ws, room, { version })
-    named(ben, 'Ben')
+    ben.named('Ben')
     await until(
-      () => sees(ann, ben) === 'Ben' && sees(ben, ann) === 'Ann',
+      () => ann.sees(ben) === 'Ben' && ben.sees(ann) === 'Ann',
       'both names at both ends'
     )
-    for (const name of ['Benn', 'Benny', 'Benjamin']) named(ben, name)
-    await until(() => sees(ann, ben) === 'Benjamin', 'the last name')
+    for (const name of ['Benn', 'Benny', 'Benjamin']) ben.named(name)
+    await until(() => ann.sees(ben) === 'Benjamin', 'the last name')
     ben.destroy()
     await until(() => ann.stateOf(ben) === undefined, 'the leaver gone', 2000)
   })
@@ -37,8 +35,8 @@ for (const version of VERSIONS) {
     const proxy = await Proxy.for(t, server.port)
     const ann = await Client.for(t, server.ws, room, { version })
     const ben = await Client.for(t, proxy.ws, room, { version })
-    named(ben, 'Ben')
-    await until(() => sees(ann, ben) === 'Ben', 'the name')
+    ben.named('Ben')
+    await until(() => ann.sees(ben) === 'Ben', 'the name')
     ben.provider.shouldConnect = false
     proxy.cut()
     await until(() => ann.stateOf(ben) === undefined, 'the vanished one gone', 2000)
@@ -55,10 +53,10 @@ for (const [way, cut] of [
     const proxy = await Proxy.for(t, server.port)
     const ann = await Client.for(t, server.ws, room)
     const ben = await Client.for(t, proxy.ws, room)
-    named(ann, 'Ann')
-    named(ben, 'Ben')
+    ann.named('Ann')
+    ben.named('Ben')
     await until(
-      () => sees(ann, ben) === 'Ben' && sees(ben, ann) === 'Ann',
+      () => ann.sees(ben) === 'Ben' && ben.sees(ann) === 'Ann',
       'both names at both ends'
     )
     const start = performance.now()
@@ -66,8 +64,8 @@ for (const [way, cut] of [
     await until(() => !ben.provider.wsconnected, 'the cut noticed by the client')
     assert.equal(ben.stateOf(ann), undefined)
     await until(
-      () => sees(ann, ben) === 'Ben' && sees(ben, ann) === 'Ann',
-      () => `both names again: ${sees(ann, ben)}, ${sees(ben, ann)}`
+      () => ann.sees(ben) === 'Ben' && ben.sees(ann) === 'Ann',
+      () => `both names again: ${ann.sees(ben)}, ${ben.sees(ann)}`
     )
     const passed = performance.now() - start
     assert.ok(passed < 1000, `${passed.toFixed(0)} ms`)
@@ -80,9 +78,9 @@ test('after kill -9 and a new start all see each other again', async (t) => {
   const clients = await Promise.all(
     VERSIONS.map((version) => Client.for(t, server.ws, room, { version }))
   )
-  clients.forEach((client) => named(client, client.version))
+  clients.forEach((client) => client.named(client.version))
   const all = () =>
-    clients.every((one) => clients.every((other) => sees(one, other) === other.version))
+    clients.every((one) => clients.every((other) => one.sees(other) === other.version))
   await until(all, 'all names everywhere')
   await server.kill()
   await until(() => clients.every(({ provider }) => !provider.wsconnected), 'the end noticed')
@@ -95,10 +93,10 @@ test('asked who is here, the server tells of everyone', async (t) => {
   const server = await Server.for(t)
   const room = newRoom()
   const ann = await Client.for(t, server.ws, room)
-  named(ann, 'Ann')
+  ann.named('Ann')
   const ben = await Client.for(t, server.ws, room, { version: '1.5.4' })
-  named(ben, 'Ben')
-  await until(() => sees(ann, ben) === 'Ben' && sees(ben, ann) === 'Ann', 'both names at both ends')
+  ben.named('Ben')
+  await until(() => ann.sees(ben) === 'Ben' && ben.sees(ann) === 'Ann', 'both names at both ends')
 
   const seen = new awarenessProtocol.Awareness(new Y.Doc())
   t.after(() => seen.destroy())

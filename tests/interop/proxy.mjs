@@ -13,7 +13,9 @@ export class Proxy {
 
   constructor(target) {
     this.pairs = new Set()
+    this.isDown = false
     this.listener = createServer((near) => {
+      if (this.isDown) return near.on('error', () => {}).destroy()
       const far = connect(target, '127.0.0.1')
       const pair = { near, far, halfOpen: false }
       this.pairs.add(pair)
@@ -48,6 +50,16 @@ export class Proxy {
       pair.halfOpen = true
       pair.near.destroy()
     }
+  }
+
+  /** Breaks all connections, and lets none through before `up`. */
+  down() {
+    this.isDown = true
+    this.cut()
+  }
+
+  up() {
+    this.isDown = false
   }
 
   close() {

@@ -4,7 +4,7 @@
 // `node replay.mjs [--trace PATH] [--seed N] [--clients N] [--kill]`
 import { parseArgs } from 'node:util'
 import WebSocket from 'ws'
-import { Client, VERSIONS } from './client.mjs'
+import { Client, VERSIONS } from './families/ywebsocket.mjs'
 import { replayConcurrent } from './replay-concurrent.mjs'
 import { replaySequential } from './replay-sequential.mjs'
 import { Server } from './server.mjs'

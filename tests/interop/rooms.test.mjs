@@ -1,7 +1,8 @@
 // Names of rooms as stock clients send them: unescaped, in the path, in any script; and vaults.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Client, newRoom, VERSIONS } from './client.mjs'
+import { newRoom } from './families/replica.mjs'
+import { Client, VERSIONS } from './families/ywebsocket.mjs'
 import { Server } from './server.mjs'
 
 const NAMES = [

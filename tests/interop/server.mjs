@@ -16,9 +16,12 @@ const STOP_MS_MAX = 15_000
 const LOG_LINES_MAX = 60
 
 export class Server {
-  /** Starts a server with a new data directory. `args` are added to its command line. */
-  static async start({ args = [] } = {}) {
-    const server = new Server(await mkdtemp(join(tmpdir(), 'sheaf-interop-')), args)
+  /**
+   * Starts a server with a new data directory. `args` are added to its command line, `env` to its
+   * environment.
+   */
+  static async start({ args = [], env = {} } = {}) {
+    const server = new Server(await mkdtemp(join(tmpdir(), 'sheaf-interop-')), args, env)
     await server.restart()
     return server
   }
@@ -33,9 +36,10 @@ export class Server {
     return server
   }
 
-  constructor(data, args) {
+  constructor(data, args, env) {
     this.data = data
     this.args = args
+    this.env = env
     this.port = 0
     this.log = []
     this.child = null
@@ -54,9 +58,8 @@ export class Server {
   /** Starts the process, on the port it had before if there was one. */
   async restart() {
     // The tests' own variables share the server's prefix, and are no settings of it.
-    const env = Object.fromEntries(
-      Object.entries(process.env).filter(([name]) => !name.startsWith('SHEAF_'))
-    )
+    const own = Object.entries(process.env).filter(([name]) => !name.startsWith('SHEAF_'))
+    const env = { ...Object.fromEntries(own), ...this.env }
     const child = spawn(
       BINARY,
       ['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.data, ...this.args],

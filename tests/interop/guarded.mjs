@@ -1,4 +1,5 @@
 // A server that asks for tokens, and the tokens.
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -30,4 +31,10 @@ export async function guarded(t) {
   await configure(users('read', 'write', 'admin'))
   const server = await Server.for(t, { args: ['--config', file] })
   return { server, configure }
+}
+
+/** What an app's server shows for Y-Sweet clients; y-sweet itself, in its place, says its own. */
+export const serverToken = (server) => {
+  const file = join(server.data, 'server-token')
+  return existsSync(file) ? readFileSync(file, 'utf8') : TOKENS.admin
 }

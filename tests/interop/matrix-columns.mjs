@@ -1,6 +1,7 @@
 // What every stock client must be able to do: the columns of the matrix. Each is a test with one
 // kind of client; `matrix.test.mjs` runs all of them with all clients.
 import assert from 'node:assert/strict'
+import { FAMILY, SESSION_VERSIONS, socketFor } from './families/hocuspocus.mjs'
 import { converged, newRoom } from './families/replica.mjs'
 import { guarded, TOKENS } from './guarded.mjs'
 import { Proxy } from './proxy.mjs'
@@ -71,7 +72,7 @@ const readOnly = async (t, client) => {
   assert.equal(writer.string, 'written')
   const late = await client.connect(t, server, room, { access: 'write' })
   assert.equal(late.string, 'written')
-  if (client.family === 'hocuspocus') {
+  if (client.family === FAMILY) {
     assert.equal(reader.scope, 'readonly')
     assert.notEqual(reader.unsynced, 0, 'an edit that was refused counts as unsaved')
   }
@@ -160,16 +161,79 @@ const presenceAgain = async (t, client, how) => {
   return `${passed.toFixed(0)} ms`
 }
 
-export const COLUMNS = {
-  'edit both ways': editBothWays,
-  'presence: join, move, leave': presence,
-  'read-only': readOnly,
-  'denied, then allowed': deniedThenAllowed,
-  'cut and back': reconnect,
-  'offline edit': offlineEdit,
-  'server killed in between': serverKilled,
-  'seen again within 1 s': async (t, client) => {
-    await presenceAgain(t, client, 'cut')
-    await presenceAgain(t, client, 'cutInSilence')
-  }
+/** Two documents on one socket, and where the client can, one of them twice. */
+const multiplex = async (t, client) => {
+  const server = await Server.for(t)
+  const [plan, list] = [newRoom('plan'), newRoom('list')]
+  const socket = socketFor(t, server.ws, client.version)
+  const ann = await client.connect(t, server, plan, { socket })
+  const ben = await client.connect(t, server, list, { socket })
+  const others = await Promise.all([plan, list].map((room) => client.connect(t, server, room)))
+  ann.named('Ann')
+  ben.named('Ben')
+  ann.append('the plan')
+  ben.append('the list')
+  await Promise.all(others.map((other, at) => other.has(['the plan', 'the list'][at])))
+  await until(() => others[0].sees(ann) === 'Ann' && others[1].sees(ben) === 'Ben', 'the names')
+  assert.equal(others[0].stateOf(ben), undefined)
+  others[0].append(' changed')
+  await ann.has('the plan changed')
+  assert.equal(ben.string, 'the list')
+  ben.destroy()
+  ann.append(' again')
+  await others[0].has('the plan changed again')
+  await until(() => others[1].stateOf(ben) === undefined, 'gone from the list')
+  assert.equal(others[0].sees(ann), 'Ann')
+  const again = await client.connect(t, server, list, { socket })
+  await again.has('the list')
+  await Promise.all([ann, again].map((one) => one.saved()))
 }
+
+const sameTwice = async (t, client) => {
+  const server = await Server.for(t)
+  const room = newRoom()
+  const socket = socketFor(t, server.ws, client.version)
+  const settings = { sessionAwareness: true }
+  const ann = await client.connect(t, server, room, { socket, settings })
+  const ben = await client.connect(t, server, room, { socket, settings })
+  const other = await client.connect(t, server, room)
+  ann.named('Ann')
+  ben.named('Ben')
+  await seeEachOther(ann, ben)
+  ann.append('one')
+  await Promise.all([ben, other].map((one) => one.has('one')))
+  ben.append(', two')
+  await Promise.all([ann, other].map((one) => one.has('one, two')))
+  await Promise.all([ann, ben].map((one) => one.saved()))
+  ben.destroy()
+  await until(() => ann.stateOf(ben) === undefined, 'the second one gone')
+  ann.append(', three')
+  await other.has('one, two, three')
+  await ann.saved()
+}
+
+/** In the order of the table; `only` says which clients have the thing at all. */
+export const COLUMNS = [
+  { name: 'edits both ways', run: editBothWays },
+  { name: 'presence', run: presence },
+  { name: 'read-only', run: readOnly },
+  { name: 'denied, then allowed', run: deniedThenAllowed },
+  { name: 'cut and back', run: reconnect },
+  { name: 'offline edit', run: offlineEdit },
+  { name: 'server `kill -9`', run: serverKilled },
+  { name: 'seen again after a cut', run: (t, client) => presenceAgain(t, client, 'cut') },
+  {
+    name: 'seen again after a cut that only it noticed',
+    run: (t, client) => presenceAgain(t, client, 'cutInSilence')
+  },
+  {
+    name: 'two documents on a socket',
+    only: ({ family }) => family === FAMILY,
+    run: multiplex
+  },
+  {
+    name: 'one document twice on a socket',
+    only: ({ version }) => SESSION_VERSIONS.includes(version),
+    run: sameTwice
+  }
+]

@@ -1,5 +1,5 @@
 // Every stock client of every family, made in one way, for tests that treat all of them alike.
-import { TOKENS } from '../guarded.mjs'
+import { serverToken, TOKENS } from '../guarded.mjs'
 import * as hocuspocus from './hocuspocus.mjs'
 import * as ysweet from './ysweet.mjs'
 import * as ywebsocket from './ywebsocket.mjs'
@@ -8,8 +8,8 @@ import * as ywebsocket from './ywebsocket.mjs'
 const CREDENTIALS = {
   [ywebsocket.FAMILY]: (access) => ({ params: { token: TOKENS[access] ?? 'worthless' } }),
   [hocuspocus.FAMILY]: (access) => ({ token: TOKENS[access] ?? 'worthless' }),
-  [ysweet.FAMILY]: (access) => ({
-    serverToken: TOKENS.admin,
+  [ysweet.FAMILY]: (access, server) => ({
+    serverToken: serverToken(server),
     authorization: { read: 'read-only', write: 'full' }[access] ?? 'none'
   })
 }
@@ -27,7 +27,7 @@ const client = ({ FAMILY, Client }, version) => ({
     const made = new Client(via.ws, document, {
       version,
       ...(FAMILY === ysweet.FAMILY && { appUrl: server.ws }),
-      ...(access && CREDENTIALS[FAMILY](access)),
+      ...(access && CREDENTIALS[FAMILY](access, server)),
       ...rest
     })
     t.after(() => made.destroy())

@@ -71,12 +71,15 @@ export class Client extends Replica {
   get isSynced() {
     return this.provider.synced
   }
-  /** Changes that the server has not acknowledged, as the provider counts them. */
+  /**
+   * Changes that the server has not acknowledged, as the provider counts them. Version 2 counts below
+   * zero when edits that it had queued while it was away are acknowledged besides its sync.
+   */
   get unsynced() {
     return this.provider.unsyncedChanges
   }
   get unsaved() {
-    return this.unsynced !== 0
+    return this.unsynced > 0
   }
   get wasDenied() {
     return this.denials.length > 0

@@ -77,12 +77,16 @@ export class Replica {
     return this.stateOf(other)?.user?.name
   }
 
-  /** Notes when the sockets of the stock client open and how they close. */
+  /**
+   * Notes when the sockets of the stock client open and how they close. Clients stop listening to a
+   * socket that they give up while it connects; its error would end the process.
+   */
   watched(Socket) {
     const { opens, closes } = this
     return class extends Socket {
       constructor(...args) {
         super(...args)
+        this.addEventListener('error', () => {})
         this.addEventListener('open', () => opens.push(performance.now()))
         this.addEventListener('close', ({ code }) => closes.push(code))
       }

@@ -40,6 +40,11 @@ demo: $(DEMO) ## build the web demo
 replay: tools build $(INTEROP_PACKAGES) ## replay an editing trace through kill -9 (TRACE=path)
 	node tests/interop/replay.mjs --kill $(if $(TRACE),--trace "$(TRACE)")
 
+.PHONY: matrix
+matrix: tools build $(INTEROP_PACKAGES) ## run the client matrix and put its table into the README
+	node --test --test-reporter=spec tests/interop/matrix.test.mjs
+	node tests/interop/matrix-table.mjs
+
 .PHONY: picture
 picture: tools build $(INTEROP_PACKAGES) ## draw docs/images/demo.png anew
 	node tests/browser/picture.mjs docs/images/demo.png

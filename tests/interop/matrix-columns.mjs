@@ -221,9 +221,9 @@ export const COLUMNS = [
   { name: 'cut and back', run: reconnect },
   { name: 'offline edit', run: offlineEdit },
   { name: 'server `kill -9`', run: serverKilled },
-  { name: 'seen again after a cut', run: (t, client) => presenceAgain(t, client, 'cut') },
+  { name: 'seen again within 1 s', run: (t, client) => presenceAgain(t, client, 'cut') },
   {
-    name: 'seen again after a cut that only it noticed',
+    name: 'the same after a silent cut',
     run: (t, client) => presenceAgain(t, client, 'cutInSilence')
   },
   {

@@ -49,7 +49,10 @@ test('message 102 comes back when what was sent before it is durable', async (t)
   await isHeld()
   // What is sent now is answered although the edit is not: the session is not what is held.
   raw.send(frame(0, 0, Uint8Array.of(0)))
-  await raw.hears('the edit, asked for', (bytes) => bytes[0] === 0 && bytes[1] === 1 && bytes[2] > 2)
+  await raw.hears(
+    'the edit, asked for',
+    (bytes) => bytes[0] === 0 && bytes[1] === 1 && bytes[2] > 2
+  )
   assert.equal(raw.heard.filter(isEcho).length, 1)
   await release()
   await raw.hears('the second echo', (bytes) => isEcho(bytes) && bytes.at(-1) === 2)
@@ -57,7 +60,7 @@ test('message 102 comes back when what was sent before it is durable', async (t)
 
 for (const client of telling) {
   describe(client.label, { concurrency: true }, () => {
-    test(`${client.label}: an edit is saved when it is durable, not when it is delivered`, async (t) => {
+    test(`${client.label}: an edit is saved when durable, not when delivered`, async (t) => {
       const { server, hold, isHeld, release } = await held(t)
       const room = newRoom()
       const ann = await client.connect(t, server, room)
@@ -117,6 +120,28 @@ for (const client of telling) {
       await Promise.all([ann, reader, other].map((one) => one.saved()))
     })
 
+    test(`${client.label}: what it says is saved survives kill -9, with all clients gone`, async (t) => {
+      const { server } = await held(t)
+      const room = newRoom()
+      const ann = await client.connect(t, server, room)
+      for (let round = 0; round < 3; round++) {
+        ann.append(`round ${round}. `)
+        await ann.saved(BACK_MS_MAX)
+        await server.kill()
+        // It is asked what it says again only when it is connected again.
+        await until(() => !ann.isConnected, 'the end noticed')
+        await server.restart()
+        await ann.synced(BACK_MS_MAX)
+      }
+      const text = ann.string
+      await ann.saved(BACK_MS_MAX)
+      ann.destroy()
+      await server.kill()
+      await server.restart()
+      const late = await client.connect(t, server, room)
+      assert.equal(late.string, text)
+    })
+
     test(`${client.label}: every edit of a burst is acknowledged`, async (t) => {
       const { server } = await held(t)
       const room = newRoom()
@@ -134,7 +159,7 @@ for (const client of telling) {
 }
 
 for (const client of telling.filter(({ family }) => family === HOCUSPOCUS)) {
-  test(`${client.label}: who may only read has saved what is there, and nothing else`, async (t) => {
+  test(`${client.label}: who may only read has saved what is there, no more`, async (t) => {
     const { server } = await guarded(t)
     const room = newRoom()
     const writer = await client.connect(t, server, room, { access: 'write' })
@@ -180,7 +205,7 @@ const echoesTo = (client) => {
   return seen
 }
 
-test('a client on Yjs 14 is sent its edits back when they are durable, others are not', async (t) => {
+test('a client on Yjs 14 is sent its edits back when durable, others are not', async (t) => {
   const { server, hold, isHeld, release } = await held(t)
   const room = newRoom()
   const next = await YWebsocket.for(t, server.ws, room, { version: NEXT })

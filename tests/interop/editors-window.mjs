@@ -29,7 +29,11 @@ window.ResizeObserver = class {
 for (const name of Object.getOwnPropertyNames(window)) {
   const isEvent = name === 'Event' || name.endsWith('Event')
   if (name in globalThis && !isEvent && name !== 'navigator') continue
-  Object.defineProperty(globalThis, name, { value: window[name], configurable: true, writable: true })
+  Object.defineProperty(globalThis, name, {
+    value: window[name],
+    configurable: true,
+    writable: true
+  })
 }
 for (const name of ['addEventListener', 'removeEventListener', 'dispatchEvent']) {
   globalThis[name] = window[name].bind(window)

@@ -1,6 +1,6 @@
-// Editors as their users set them up for Yjs, each bound to a document in a window without a screen.
-// `bind(doc, awareness)` gives `{ type(words), text(), destroy() }`: typing at the start, as the
-// editor's own commands do it, and the text that the editor shows.
+// Editors as their users set them up for Yjs, bound to documents in a window without a screen.
+// `bind(doc, awareness, provider)` gives `{ type(words), text(), destroy() }`: typing at the start, as
+// the editor's own commands do it, and the text that it shows.
 import { place } from './editors-window.mjs'
 
 const proseMirror = async () => {
@@ -46,9 +46,7 @@ const tipTap = async () => {
 
 const monaco = async () => {
   const { MonacoBinding } = await import('y-monaco')
-  const { editor: monacoEditor, Range } = await import(
-    'monaco-editor/esm/vs/editor/editor.api.js'
-  )
+  const { editor: monacoEditor, Range } = await import('monaco-editor/esm/vs/editor/editor.api.js')
   return (doc, awareness) => {
     const model = monacoEditor.createModel('', 'plaintext')
     const editor = monacoEditor.create(place(), { model, minimap: { enabled: false } })
@@ -113,13 +111,16 @@ const lexical = async () => {
     })
     return {
       type: (words) =>
-        editor.update(() => {
-          const first = $getRoot().getFirstChild() ?? $createParagraphNode()
-          if (!first.isAttached()) $getRoot().append(first)
-          const [text] = first.getAllTextNodes()
-          if (text) text.setTextContent(words + text.getTextContent())
-          else first.append($createTextNode(words))
-        }, { discrete: true }),
+        editor.update(
+          () => {
+            const first = $getRoot().getFirstChild() ?? $createParagraphNode()
+            if (!first.isAttached()) $getRoot().append(first)
+            const [text] = first.getAllTextNodes()
+            if (text) text.setTextContent(words + text.getTextContent())
+            else first.append($createTextNode(words))
+          },
+          { discrete: true }
+        ),
       text: () => editor.getEditorState().read(() => $getRoot().getTextContent()),
       destroy() {
         stop()

@@ -16,7 +16,9 @@ const NAMES = { read: 'reader', write: 'writer', admin: 'administrator' }
 /** The configuration that lets in the users of these roles. */
 export const users = (...roles) =>
   roles
-    .map((role) => `[[users]]\nname = "${NAMES[role]}"\ntoken = "${TOKENS[role]}"\nrole = "${role}"\n`)
+    .map(
+      (role) => `[[users]]\nname = "${NAMES[role]}"\ntoken = "${TOKENS[role]}"\nrole = "${role}"\n`
+    )
     .join('')
 
 /** A server with a configuration file that `configure` replaces, as an editor does. */

@@ -40,15 +40,17 @@ const bystanders = async (t, server, room, options) => {
   return { ann, ben, unhurt }
 }
 
-const told = (address, ...start) => (bytes) => {
-  const message = hocuspocus.read(bytes)
-  const [type, ...payload] = start
-  return (
-    message?.address === address &&
-    message.type === type &&
-    payload.every((byte, at) => message.payload[at] === byte)
-  )
-}
+const told =
+  (address, ...start) =>
+  (bytes) => {
+    const message = hocuspocus.read(bytes)
+    const [type, ...payload] = start
+    return (
+      message?.address === address &&
+      message.type === type &&
+      payload.every((byte, at) => message.payload[at] === byte)
+    )
+  }
 const letIn = (address) => told(address, 2, 2)
 const denied = (address) => told(address, 2, 1)
 const synced = (address) => told(address, 0, 1)
@@ -152,7 +154,7 @@ test('a broadcast, which only servers may make, reaches nobody', async (t) => {
   const { ben, unhurt } = await bystanders(t, server, room)
   const raw = await inside(t, server, room)
   raw.send(hocuspocus.broadcast(room, 'from a client'), hocuspocus.stateless(room, 'after'))
-  // Hocuspocus closes the document for its sender; to close the socket, or to ignore it, is as good.
+  // Hocuspocus closes the document for its sender; to close the socket or ignore it is as good.
   const isOver = () => raw.closed || raw.heard.some(told(room, 7))
   await until(() => isOver() || ben.stateless.includes('after'), 'a close, or what came after')
   assert.ok(!ben.stateless.includes('from a client'))
@@ -190,7 +192,7 @@ test('malformed frames end the connection that sent them', async (t) => {
   const { unhurt } = await bystanders(t, server, room)
   const cut = (bytes, from = -1) => bytes.slice(0, from)
   const bad = {
-    'nothing': new Uint8Array(),
+    nothing: new Uint8Array(),
     'a name without end': Uint8Array.of(200, 1, 65),
     'a name that is no UTF-8': Uint8Array.of(2, 0xff, 0xfe, 3),
     'no type': frame(room),
@@ -267,12 +269,18 @@ test('a Y-Sweet token opens its document, as long as it is valid, and no other',
   assert.equal(await socket(`/d/${own}/ws/${own}`, token), 'open')
   assert.equal(await socket(`/d/${room}/ws/${room}`, token), 401)
   assert.equal(await socket(`/d/${own}/ws/${own}`, `${token.slice(0, -1)}_`), 401)
-  for (const [one, other] of [[own, room], [room, own]]) {
+  for (const [one, other] of [
+    [own, room],
+    [room, own]
+  ]) {
     const status = await socket(`/d/${one}/ws/${other}`, token)
     assert.ok([400, 401, 403, 404].includes(status), `both ids must match: ${status}`)
   }
   assert.equal(await call(`/d/${own}/as-update`, 'GET', token), 200)
-  for (const [path, method] of [['as-update', 'GET'], ['update', 'POST']]) {
+  for (const [path, method] of [
+    ['as-update', 'GET'],
+    ['update', 'POST']
+  ]) {
     assert.ok([401, 403].includes(await call(`/d/${room}/${path}`, method, token)), path)
   }
   const reading = await manager.getClientToken(own, { authorization: 'read-only' })

@@ -101,9 +101,7 @@ const reconnect = async (t, client) => {
   await until(() => !ben.isConnected, 'the cut noticed')
   ann.append(', behind')
   ben.text.insert(0, 'in front, ')
-  await Promise.all(
-    [ann, ben].map((one) => one.has('in front, before, behind', BACK_MS_MAX))
-  )
+  await Promise.all([ann, ben].map((one) => one.has('in front, before, behind', BACK_MS_MAX)))
 }
 
 const offlineEdit = async (t, client) => {

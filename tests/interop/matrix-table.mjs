@@ -15,7 +15,7 @@ const SIGNS = new Map([
 ])
 const PACKAGES = {
   'y-websocket': (version) => (version.startsWith('4') ? '`@y/websocket`' : '`y-websocket`'),
-  'hocuspocus': () => '`@hocuspocus/provider`',
+  hocuspocus: () => '`@hocuspocus/provider`',
   'y-sweet': () => '`@y-sweet/client`'
 }
 

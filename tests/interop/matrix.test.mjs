@@ -1,4 +1,4 @@
-// The client matrix: every stock client × everything it must be able to do, and all of them at once.
+// The client matrix: every stock client × everything it must be able to do, and all together.
 // The outcome goes to `out/matrix.json`; `matrix-table.mjs` makes the table in the README of it.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { after, describe, test } from 'node:test'
@@ -55,10 +55,11 @@ test('clients of all families write in one document at once, also over kill -9',
   const everybody = () => all.every((one) => all.every((other) => one.sees(other) === other.label))
   const written = (words) => {
     all.forEach((client) => client.append(`${client.label} ${words}. `))
-    const isThere = (client) => all.every(({ label }) => client.string.includes(`${label} ${words}`))
+    const isThere = (client) =>
+      all.every(({ label }) => client.string.includes(`${label} ${words}`))
     return until(
       () => all.every(isThere) && all.every((client) => client.string === all[0].string),
-      () => `the words "${words}" in all:\n${all.map((one) => `${one.label}: ${one.string}`).join('\n')}`,
+      () => all.map((one) => `"${words}" in ${one.label}, which has ${one.string}`).join('\n'),
       TOGETHER_MS_MAX
     )
   }

@@ -19,10 +19,7 @@ for (const version of VERSIONS) {
     ann.named('Ann')
     const ben = await Client.for(t, server.ws, room, { version })
     ben.named('Ben')
-    await until(
-      () => ann.sees(ben) === 'Ben' && ben.sees(ann) === 'Ann',
-      'both names at both ends'
-    )
+    await until(() => ann.sees(ben) === 'Ben' && ben.sees(ann) === 'Ann', 'both names at both ends')
     for (const name of ['Benn', 'Benny', 'Benjamin']) ben.named(name)
     await until(() => ann.sees(ben) === 'Benjamin', 'the last name')
     ben.destroy()
@@ -55,10 +52,7 @@ for (const [way, cut] of [
     const ben = await Client.for(t, proxy.ws, room)
     ann.named('Ann')
     ben.named('Ben')
-    await until(
-      () => ann.sees(ben) === 'Ben' && ben.sees(ann) === 'Ann',
-      'both names at both ends'
-    )
+    await until(() => ann.sees(ben) === 'Ben' && ben.sees(ann) === 'Ann', 'both names at both ends')
     const start = performance.now()
     proxy[cut]()
     await until(() => !ben.provider.wsconnected, 'the cut noticed by the client')

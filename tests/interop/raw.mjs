@@ -9,7 +9,10 @@ export class Raw {
   static async open(t, url, options) {
     const raw = new Raw(url, options)
     t.after(() => raw.socket.terminate())
-    await until(() => raw.isOpen || raw.isRefused, () => `an answer of ${url}`)
+    await until(
+      () => raw.isOpen || raw.isRefused,
+      () => `an answer of ${url}`
+    )
     return raw
   }
 
@@ -64,7 +67,7 @@ export class Raw {
 
 const hex = (frame) => Buffer.from(frame.subarray(0, 40)).toString('hex')
 
-/** Bytes from parts: numbers are varUints, strings varStrings, bytes have their length before them. */
+/** Bytes from parts: numbers are varUints, strings varStrings, bytes get their length in front. */
 export const frame = (...parts) =>
   encoding.encode((encoder) => {
     for (const part of parts) {
@@ -74,7 +77,7 @@ export const frame = (...parts) =>
     }
   })
 
-/** The messages of Hocuspocus that these tests send, each with the document's `address` before it. */
+/** The messages of Hocuspocus that these tests send, each with the document's `address`. */
 export const hocuspocus = {
   token: (address, token) => frame(address, 2, 0, token),
   step1: (address, vector = Uint8Array.of(0)) => frame(address, 0, 0, vector),

@@ -72,8 +72,8 @@ export class Client extends Replica {
     return this.provider.synced
   }
   /**
-   * Changes that the server has not acknowledged, as the provider counts them. Version 2 counts below
-   * zero when edits that it had queued while it was away are acknowledged besides its sync.
+   * Changes that the server has not acknowledged, as the provider counts them. Version 2 counts
+   * below zero when edits that it had queued while away are acknowledged besides its sync.
    */
   get unsynced() {
     return this.provider.unsyncedChanges

@@ -10,8 +10,9 @@ process.setMaxListeners(0)
 /**
  * A replica of `doc` held by a stock client. A family's class gives `provider`, `awareness` and:
  * `isConnected`, `isSynced` (the server's state has been merged), `unsaved` (whether the client
- * itself says that something is not saved; null where it cannot tell), `opens` (when its sockets
- * opened, in ms), `closes` (their close codes), `wasDenied`, `allow(token)` and `destroy()`.
+ * itself says that something is not saved; null where it cannot tell), `wasDenied`, `allow(token)`
+ * and `destroy()`. `opens` and `heard` are when its sockets opened and heard something, in ms, and
+ * `closes` the codes they closed with.
  */
 export class Replica {
   constructor(family, version, doc) {
@@ -19,6 +20,7 @@ export class Replica {
     this.version = version
     this.doc = doc
     this.opens = []
+    this.heard = []
     this.closes = []
   }
 
@@ -82,12 +84,13 @@ export class Replica {
    * socket that they give up while it connects; its error would end the process.
    */
   watched(Socket) {
-    const { opens, closes } = this
+    const { opens, heard, closes } = this
     return class extends Socket {
       constructor(...args) {
         super(...args)
         this.addEventListener('error', () => {})
         this.addEventListener('open', () => opens.push(performance.now()))
+        this.addEventListener('message', () => heard.push(performance.now()))
         this.addEventListener('close', ({ code }) => closes.push(code))
       }
     }

@@ -19,8 +19,8 @@ export const managerFor = (url, serverToken) => {
 export class Client extends Replica {
   /**
    * A client of the document `docId` of the server at `url`, which is made if it does not exist.
-   * `authorization` is `full`, `read-only` or `none` (a token that is worth nothing). What the app's
-   * server asks goes to `appUrl` (default: `url`), the socket to `url`.
+   * `authorization` is `full`, `read-only` or `none` (a token that is worth nothing). What the
+   * app's server asks goes to `appUrl` (default: `url`), the socket to `url`.
    */
   constructor(
     url,

@@ -4,7 +4,7 @@
 //   BIN_SHEAF=$PWD/reference/hocuspocus.mjs PACKAGES=../../loadtest/peers node --test FILE
 // PACKAGES is a folder with `@hocuspocus/server` (2, 3 or 4) in its `node_modules`. Documents are
 // kept at each change, so that they survive `kill -9`. Run by hand; no test run needs it.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { address, flag, role } from './arguments.mjs'
@@ -22,7 +22,8 @@ const hooks = {
     if (existsSync(file)) Y.applyUpdate(document, readFileSync(file))
   },
   async onChange({ documentName, document }) {
-    writeFileSync(fileOf(documentName), Y.encodeStateAsUpdate(document))
+    writeFileSync(`${fileOf(documentName)}.new`, Y.encodeStateAsUpdate(document))
+    renameSync(`${fileOf(documentName)}.new`, fileOf(documentName))
   },
   async onStateless({ payload, document }) {
     document.broadcastStateless(payload)

@@ -267,7 +267,7 @@ test('a Y-Sweet token opens its document, as long as it is valid, and no other',
     }).then(({ status }) => status)
 
   assert.equal(await socket(`/d/${own}/ws/${own}`, token), 'open')
-  assert.equal(await socket(`/d/${room}/ws/${room}`, token), 401)
+  assert.equal(await socket(`/d/${room}/ws/${room}`, token), 403)
   assert.equal(await socket(`/d/${own}/ws/${own}`, `${token.slice(0, -1)}_`), 401)
   for (const [one, other] of [
     [own, room],

@@ -194,7 +194,10 @@ async fn make(state: State, ask: Ask) -> Result<impl Reply, Error> {
     let write = |handle: &Handle, _| handle.make(writing::author(&grant));
     let conditions = Conditions::default();
     let done = writing::change(&state, &ask, &place, &conditions, Absent::Room, write).await?;
-    done.handle.durable(done.written.end).await?;
+    // What others wrote into one that was there keeps nobody waiting.
+    if done.written.is_created {
+        done.handle.durable(done.written.end).await?;
+    }
     Ok(super::unstored(&DocMade { doc_id: place.path }))
 }
 

@@ -115,16 +115,12 @@ impl Caller {
         self.auth.enter(self, SessionFacts { vault, document, address, dialect, grant })
     }
 
-    /// This caller with the token that a message of its socket has shown; an empty one is none, and
-    /// what the request has shown stays.
+    /// This caller with the token that a message has shown; with an empty one as it is.
     ///
     /// # Errors
     /// `TooMany` after too many wrong ones.
     pub fn showing(&self, token: &str) -> Result<Caller, Refusal> {
-        match token {
-            "" => Ok(self.clone()),
-            token => self.auth.showing(self, token),
-        }
+        self.auth.showing(self, token)
     }
 
     /// The client's address, behind configured proxies too; loopback for a unix socket.

@@ -1,7 +1,7 @@
 //! One live document: everything that happens to it goes through here.
 //!
 //! Job: take submissions in batches under the state's lock, write them to the journal, publish them
-//! to the readers; answer state vectors; keep presence. Called by sessions and by whatever else
+//! to the readers; answer state vectors. Called by sessions and by whatever else
 //! writes or reads documents. Never publishes what the journal does not have, never awaits while it
 //! holds a lock, never writes after it was dropped.
 
@@ -24,13 +24,12 @@ use super::fanout::{Fanout, Outlet};
 use super::ledger::{Account, Ledger};
 use super::merge::{Core, Taken};
 use super::owners::Submitter;
-use super::readers::presence::Telling;
 use super::readers::{Gathered, ReaderId, Readers};
 use super::submission::{Failure, Receipt, Submission};
 use super::turns::{Work, Writers};
 use crate::metrics::{Metrics, Outcome};
 use sheaf_ground::task;
-use sheaf_ground::time::{Clock, Moment, Seed};
+use sheaf_ground::time::{Clock, Seed};
 use sheaf_storage::journal::Journal;
 
 /// How long a session's thread waits for another's short work before it steps off the reactor.
@@ -400,60 +399,6 @@ impl Handle {
     /// `ReadOnly`: it never will.
     pub fn poll_durable(&self, cx: &mut Context<'_>, end: u64) -> Poll<Result<(), Failure>> {
         self.shared.journal.poll_durable(cx, end).map_err(|_| Failure::ReadOnly)
-    }
-
-    /// Takes a reader's awareness frame. Gives the time at which the caller is to call
-    /// [`Handle::tell`], if the others are not told now.
-    pub fn present(
-        &self,
-        reader: ReaderId,
-        who: &Principal,
-        frame: &scan::Awareness<'_>,
-    ) -> Option<Moment> {
-        let claim = self.readers.lock().claimable(reader, frame);
-        if let Some(client) = claim {
-            let mut core = self.core();
-            if !core.show(client, who) {
-                return None;
-            }
-            self.readers.lock().claim(reader, client);
-        }
-        let telling = self.readers.lock().show(reader, frame, self.shared.clock.now());
-        match telling {
-            Telling::Nothing => None,
-            Telling::At(moment) => Some(moment),
-            Telling::Now(fanout) => {
-                self.deliver(Some(fanout));
-                None
-            }
-        }
-    }
-
-    /// Tells all readers what they have not seen of who is present.
-    pub fn tell(&self) {
-        let fanout = self.readers.lock().tell(self.shared.clock.now());
-        self.deliver(Some(fanout));
-    }
-
-    /// The client id that a reader shows itself by.
-    pub fn shown_by(&self, reader: ReaderId) -> Option<u64> {
-        self.readers.lock().shown_by(reader)
-    }
-
-    /// Passes a note of a reader on to all the others.
-    pub fn announce(&self, reader: ReaderId, note: &str) {
-        let fanout = self.readers.lock().announce(reader, note);
-        self.deliver(Some(fanout));
-    }
-
-    /// Shows a reader everyone again.
-    pub fn show_again(&self, reader: ReaderId) {
-        self.readers.lock().show_again(reader);
-    }
-
-    /// A reader that was challenged for its client id answered.
-    pub fn answer_challenge(&self, reader: ReaderId) {
-        self.readers.lock().answer_challenge(reader);
     }
 
     /// Asks a principal's sessions for their blocks, on behalf of another's submission.

@@ -20,6 +20,7 @@ mod merge;
 pub mod owners;
 pub mod readers;
 pub mod registry;
+mod showing;
 pub mod snapshot;
 pub mod state;
 pub mod submission;

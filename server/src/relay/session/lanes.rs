@@ -353,12 +353,7 @@ impl Lanes {
     }
 
     /// The client may not, and may try again.
-    fn deny(
-        &mut self,
-        socket: &mut Socket,
-        address: &str,
-        refusal: Refusal,
-    ) -> Result<(), Ending> {
+    fn deny(&mut self, socket: &mut Socket, address: &str, refusal: Refusal) -> Result<(), Ending> {
         self.denied += 1;
         if self.denied > DENIED_MAX {
             return Err(Ending::Told(Code::TooMany, "too many refusals on one socket"));

@@ -42,7 +42,7 @@ replay: tools build $(INTEROP_PACKAGES) ## replay an editing trace through kill 
 
 .PHONY: matrix
 matrix: tools build $(INTEROP_PACKAGES) ## run the client matrix and put its table into the README
-	node --test --test-reporter=spec tests/interop/matrix.test.mjs
+	node --test --test-reporter=spec --test-timeout=300000 tests/interop/matrix.test.mjs
 	node tests/interop/matrix-table.mjs
 
 .PHONY: picture

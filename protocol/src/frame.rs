@@ -84,7 +84,7 @@ impl<'a> Messages<'a> {
             return Err(Refusal::too_large(at, "message too long"));
         }
         match reader.uint()? {
-            SYNC => read_sync(reader, [Message::Step1, Message::Step2, Message::Update]),
+            SYNC => read_sync(reader),
             AWARENESS => Ok(Message::Awareness(reader.buffer()?)),
             AUTH => {
                 let at = reader.at();
@@ -105,17 +105,13 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// What stands behind the type of a sync message, as one of a dialect's three: step 1, step 2,
-/// update.
-pub(crate) fn read_sync<'a, M>(
-    reader: &mut Reader<'a>,
-    [step1, step2, update]: [fn(&'a [u8]) -> M; 3],
-) -> Result<M, Refusal> {
+/// What stands behind the type of a sync message.
+pub(crate) fn read_sync<'a>(reader: &mut Reader<'a>) -> Result<Message<'a>, Refusal> {
     let at = reader.at();
     match reader.uint()? {
-        STEP_1 => reader.buffer().map(step1),
-        STEP_2 => reader.buffer().map(step2),
-        UPDATE => reader.buffer().map(update),
+        STEP_1 => reader.buffer().map(Message::Step1),
+        STEP_2 => reader.buffer().map(Message::Step2),
+        UPDATE => reader.buffer().map(Message::Update),
         _ => Err(Refusal::malformed(at, "unknown sync message")),
     }
 }

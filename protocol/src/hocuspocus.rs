@@ -103,14 +103,8 @@ impl fmt::Debug for Token<'_> {
 /// What a client says, borrowed from its frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// "This is what I hold": a state vector.
-    Step1(&'a [u8]),
-    /// "This is what you lack": an update that answers a `Step1`.
-    Step2(&'a [u8]),
-    /// An update that was just made.
-    Update(&'a [u8]),
-    /// Presence entries.
-    Awareness(&'a [u8]),
+    /// What every family says: `Step1`, `Step2`, `Update`, `Awareness` or `QueryAwareness`.
+    Document(frame::Message<'a>),
     /// "This is who I am."
     Auth {
         /// Empty if the program has none; at most `limits::TOKEN_BYTES_MAX`.
@@ -118,8 +112,6 @@ pub enum Message<'a> {
         /// Providers before 4 do not say it; at most `limits::PROVIDER_VERSION_BYTES_MAX`.
         provider_version: Option<&'a str>,
     },
-    /// "Tell me everyone's presence."
-    QueryAwareness,
     /// Text for the program at the other end; at most `limits::STATELESS_BYTES_MAX`.
     Stateless(&'a str),
     /// What servers send to each other past the program. No provider sends it, so from a client it
@@ -132,14 +124,8 @@ pub enum Message<'a> {
 /// What a server says, borrowed from its frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
-    /// "This is what I hold": a state vector.
-    Step1(&'a [u8]),
-    /// "This is what you lack": an update that answers a `Step1`.
-    Step2(&'a [u8]),
-    /// An update of somebody else.
-    Update(&'a [u8]),
-    /// Presence entries.
-    Awareness(&'a [u8]),
+    /// What every family says: `Step1`, `Step2`, `Update` or `Awareness`.
+    Document(frame::Message<'a>),
     /// "Send your token again." Providers from 3 on take it.
     AuthAgain,
     /// Refused, with a reason for a person.
@@ -212,10 +198,10 @@ fn read<'a, M>(
 fn read_message<'a>(reader: &mut Reader<'a>) -> Result<Message<'a>, Refusal> {
     let at = reader.at();
     match reader.uint()? {
-        SYNC => read_sync(reader, [Message::Step1, Message::Step2, Message::Update]),
-        AWARENESS => reader.buffer().map(Message::Awareness),
+        SYNC => read_sync(reader).map(Message::Document),
+        AWARENESS => read_awareness(reader).map(Message::Document),
         AUTH => read_auth(reader),
-        QUERY_AWARENESS => Ok(Message::QueryAwareness),
+        QUERY_AWARENESS => Ok(Message::Document(frame::Message::QueryAwareness)),
         STATELESS => read_text(reader, STATELESS_BYTES_MAX).map(Message::Stateless),
         BROADCAST_STATELESS => {
             read_text(reader, STATELESS_BYTES_MAX).map(|_| Message::BroadcastStateless)
@@ -223,6 +209,10 @@ fn read_message<'a>(reader: &mut Reader<'a>) -> Result<Message<'a>, Refusal> {
         CLOSE => Ok(Message::Close),
         _ => Err(Refusal::malformed(at, "unknown message type")),
     }
+}
+
+fn read_awareness<'a>(reader: &mut Reader<'a>) -> Result<frame::Message<'a>, Refusal> {
+    reader.buffer().map(frame::Message::Awareness)
 }
 
 fn read_auth<'a>(reader: &mut Reader<'a>) -> Result<Message<'a>, Refusal> {
@@ -242,8 +232,8 @@ fn read_auth<'a>(reader: &mut Reader<'a>) -> Result<Message<'a>, Refusal> {
 fn read_answer<'a>(reader: &mut Reader<'a>) -> Result<Answer<'a>, Refusal> {
     let at = reader.at();
     match reader.uint()? {
-        SYNC => read_sync(reader, [Answer::Step1, Answer::Step2, Answer::Update]),
-        AWARENESS => reader.buffer().map(Answer::Awareness),
+        SYNC => read_sync(reader).map(Answer::Document),
+        AWARENESS => read_awareness(reader).map(Answer::Document),
         AUTH => read_auth_answer(reader),
         STATELESS => read_text(reader, STATELESS_BYTES_MAX).map(Answer::Stateless),
         CLOSE => read_text(reader, REASON_BYTES_MAX).map(Answer::Close),

@@ -14,6 +14,8 @@ import { until } from './until.mjs'
 const MALFORMED = [4400]
 /** Too large, or too many: whether bytes or frames ran out. Hocuspocus itself says 4205 to all. */
 const OVER = [4413, 4529]
+/** The client is to come back. */
+const AGAIN = [1013]
 const DOCUMENTS = 1000
 const FLOOD = 20_000
 const EDIT = (() => {
@@ -91,6 +93,22 @@ test('frames for a document that was never opened are worth nothing', async (t) 
   await unhurt()
   raw.send(hocuspocus.update(own, EDIT))
   await raw.hears('the acknowledgement in its own document', told(own, 8, 1))
+})
+
+test("a document's session never changes hands: another user's token ends the socket", async (t) => {
+  const { server } = await guarded(t)
+  const room = newRoom()
+  const { unhurt } = await bystanders(t, server, room, { token: TOKENS.write })
+  const raw = await inside(t, server, room, TOKENS.write)
+  const scopes = () => raw.heard.filter(letIn(room)).length
+  assert.equal(scopes(), 1)
+  raw.send(hocuspocus.token(room, TOKENS.write), hocuspocus.update(room, Uint8Array.of(0, 0)))
+  await raw.hears('the acknowledgement behind its own token', told(room, 8, 1))
+  await until(() => scopes() === 2, 'one answer to it')
+  raw.send(hocuspocus.token(room, TOKENS.admin))
+  await endsWith(raw, AGAIN)
+  assert.equal(scopes(), 2)
+  await unhurt()
 })
 
 test('what waits for a token is bounded', async (t) => {

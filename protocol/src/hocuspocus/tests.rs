@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::Code;
+use crate::frame::Message as Core;
 
 type Write = fn(&mut Vec<u8>);
 
@@ -34,25 +35,25 @@ fn of_clients() -> [(&'static str, Write, &'static [u8], Message<'static>); 10] 
             "a SyncStep1 of an empty document",
             |out| write_step1(out, "notes", &[0]),
             &[0, 0, 1, 0],
-            Message::Step1(&[0]),
+            Message::Document(Core::Step1(&[0])),
         ),
         (
             "the SyncStep2 that answers ours",
             |out| write_step2(out, "notes", &[0, 0]),
             &[0, 1, 2, 0, 0],
-            Message::Step2(&[0, 0]),
+            Message::Document(Core::Step2(&[0, 0])),
         ),
         (
             "an edit",
             |out| write_update(out, "notes", &[0, 0]),
             &[0, 2, 2, 0, 0],
-            Message::Update(&[0, 0]),
+            Message::Document(Core::Update(&[0, 0])),
         ),
         (
             "its own presence",
             |out| write_awareness(out, "notes", &[1, 7, 0, 2, 0x7b, 0x7d]),
             &[1, 6, 1, 7, 0, 2, 0x7b, 0x7d],
-            Message::Awareness(&[1, 7, 0, 2, 0x7b, 0x7d]),
+            Message::Document(Core::Awareness(&[1, 7, 0, 2, 0x7b, 0x7d])),
         ),
         (
             "a token of provider 2 or 3",
@@ -76,7 +77,7 @@ fn of_clients() -> [(&'static str, Write, &'static [u8], Message<'static>); 10] 
             "a query for presence",
             |out| write_query_awareness(out, "notes"),
             &[3],
-            Message::QueryAwareness,
+            Message::Document(Core::QueryAwareness),
         ),
         (
             "a stateless message",
@@ -98,19 +99,19 @@ fn of_servers() -> [(&'static str, Write, &'static [u8], Answer<'static>); 11] {
                 out.extend_from_slice(&[0, 0]);
             },
             &[0, 1, 2, 0, 0],
-            Answer::Step2(&[0, 0]),
+            Answer::Document(Core::Step2(&[0, 0])),
         ),
         (
             "an edit of somebody else",
             |out| write_update(out, "notes", &[0, 0]),
             &[0, 2, 2, 0, 0],
-            Answer::Update(&[0, 0]),
+            Answer::Document(Core::Update(&[0, 0])),
         ),
         (
             "a sign of life",
             |out| write_keep_alive(out, "notes"),
             &[1, 1, 0],
-            Answer::Awareness(&[0]),
+            Answer::Document(Core::Awareness(&[0])),
         ),
         ("the token once more", |out| write_auth_again(out, "notes"), &[2, 0], Answer::AuthAgain),
         (
@@ -210,8 +211,14 @@ fn a_ping_and_a_pong_are_whole_frames_of_one_byte() {
     assert_eq!(answer(&PONG), Ok(Frame::Pong));
     assert!(frame(&[9, 0]).is_err());
     assert!(frame(&[5, 9]).is_err());
-    assert_eq!(said(b"\x09ninebytes\x03"), Ok(("ninebytes", Message::QueryAwareness)));
-    assert_eq!(said(b"\x0atenletters\x03"), Ok(("tenletters", Message::QueryAwareness)));
+    assert_eq!(
+        said(b"\x09ninebytes\x03"),
+        Ok(("ninebytes", Message::Document(Core::QueryAwareness)))
+    );
+    assert_eq!(
+        said(b"\x0atenletters\x03"),
+        Ok(("tenletters", Message::Document(Core::QueryAwareness)))
+    );
 }
 
 #[test]
@@ -368,29 +375,33 @@ fn check_answered(to: &str, message: Answer<'_>, write: impl FnOnce(&mut Vec<u8>
 
 fn check_clients_writers(Parts { address: to, payload, text, version, .. }: &Parts) {
     let version = version.as_deref();
-    check_said(to, Message::Step1(payload), |out| write_step1(out, to, payload));
-    check_said(to, Message::Step2(payload), |out| write_step2(out, to, payload));
-    check_said(to, Message::Update(payload), |out| write_update(out, to, payload));
-    check_said(to, Message::Awareness(payload), |out| write_awareness(out, to, payload));
+    check_said(to, Message::Document(Core::Step1(payload)), |out| write_step1(out, to, payload));
+    check_said(to, Message::Document(Core::Step2(payload)), |out| write_step2(out, to, payload));
+    check_said(to, Message::Document(Core::Update(payload)), |out| write_update(out, to, payload));
+    check_said(to, Message::Document(Core::Awareness(payload)), |out| {
+        write_awareness(out, to, payload);
+    });
     check_said(to, auth(text, version), |out| write_auth(out, to, text, version));
-    check_said(to, Message::QueryAwareness, |out| write_query_awareness(out, to));
+    check_said(to, Message::Document(Core::QueryAwareness), |out| write_query_awareness(out, to));
     check_said(to, Message::Stateless(text), |out| write_stateless(out, to, text));
     check_said(to, Message::Close, |out| write_leave(out, to));
 }
 
 fn check_servers_writers(Parts { address: to, payload, text, is_taken, .. }: &Parts) {
     let scope = if *is_taken { Scope::ReadWrite } else { Scope::ReadOnly };
-    check_answered(to, Answer::Step1(payload), |out| write_step1(out, to, payload));
-    check_answered(to, Answer::Step2(payload), |out| {
+    check_answered(to, Answer::Document(Core::Step1(payload)), |out| write_step1(out, to, payload));
+    check_answered(to, Answer::Document(Core::Step2(payload)), |out| {
         write_step2_head(out, to, payload.len());
         out.extend_from_slice(payload);
     });
-    check_answered(to, Answer::Update(payload), |out| {
+    check_answered(to, Answer::Document(Core::Update(payload)), |out| {
         write_update(out, to, payload);
         assert_eq!(out.len(), update_len(to, payload.len()));
     });
-    check_answered(to, Answer::Awareness(payload), |out| write_awareness(out, to, payload));
-    check_answered(to, Answer::Awareness(&[0]), |out| write_keep_alive(out, to));
+    check_answered(to, Answer::Document(Core::Awareness(payload)), |out| {
+        write_awareness(out, to, payload);
+    });
+    check_answered(to, Answer::Document(Core::Awareness(&[0])), |out| write_keep_alive(out, to));
     check_answered(to, Answer::AuthAgain, |out| write_auth_again(out, to));
     check_answered(to, Answer::AuthDenied(text), |out| write_auth_denied(out, to, text));
     check_answered(to, Answer::AuthScope(scope), |out| write_auth_scope(out, to, scope));

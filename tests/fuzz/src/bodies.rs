@@ -125,14 +125,10 @@ fn said(to: &str, message: hocuspocus::Message<'_>) -> Option<Vec<u8>> {
     use hocuspocus::Message;
     let mut out = Vec::new();
     match message {
-        Message::Step1(payload) => hocuspocus::write_step1(&mut out, to, payload),
-        Message::Step2(payload) => hocuspocus::write_step2(&mut out, to, payload),
-        Message::Update(payload) => hocuspocus::write_update(&mut out, to, payload),
-        Message::Awareness(payload) => hocuspocus::write_awareness(&mut out, to, payload),
+        Message::Document(message) => shared(&mut out, to, message),
         Message::Auth { token, provider_version } => {
             hocuspocus::write_auth(&mut out, to, token.0, provider_version);
         }
-        Message::QueryAwareness => hocuspocus::write_query_awareness(&mut out, to),
         Message::Stateless(text) => hocuspocus::write_stateless(&mut out, to, text),
         Message::BroadcastStateless => return None,
         Message::Close => hocuspocus::write_leave(&mut out, to),
@@ -140,13 +136,22 @@ fn said(to: &str, message: hocuspocus::Message<'_>) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// What every family says, as a Hocuspocus frame has it.
+fn shared(out: &mut Vec<u8>, to: &str, message: Message<'_>) {
+    match message {
+        Message::Step1(payload) => hocuspocus::write_step1(out, to, payload),
+        Message::Step2(payload) => hocuspocus::write_step2(out, to, payload),
+        Message::Update(payload) => hocuspocus::write_update(out, to, payload),
+        Message::Awareness(payload) => hocuspocus::write_awareness(out, to, payload),
+        Message::QueryAwareness => hocuspocus::write_query_awareness(out, to),
+        Message::AuthDenied(_) | Message::Echo(_) => panic!("{message:?} is not in such a frame"),
+    }
+}
+
 fn answered(to: &str, message: Answer<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     match message {
-        Answer::Step1(payload) => hocuspocus::write_step1(&mut out, to, payload),
-        Answer::Step2(payload) => hocuspocus::write_step2(&mut out, to, payload),
-        Answer::Update(payload) => hocuspocus::write_update(&mut out, to, payload),
-        Answer::Awareness(payload) => hocuspocus::write_awareness(&mut out, to, payload),
+        Answer::Document(message) => shared(&mut out, to, message),
         Answer::AuthAgain => hocuspocus::write_auth_again(&mut out, to),
         Answer::AuthDenied(reason) => hocuspocus::write_auth_denied(&mut out, to, reason),
         Answer::AuthScope(scope) => hocuspocus::write_auth_scope(&mut out, to, scope),

@@ -100,27 +100,29 @@ fn addressed<M>(frame: Frame<'_, M>, words: fn(M) -> Vec<String>) -> (Option<Str
 fn said(message: hocuspocus::Message<'_>) -> Vec<String> {
     use hocuspocus::Message;
     match message {
-        Message::Step1(payload) => vec!["step1".to_owned(), hex(payload)],
-        Message::Step2(payload) => vec!["step2".to_owned(), hex(payload)],
-        Message::Update(payload) => vec!["update".to_owned(), hex(payload)],
-        Message::Awareness(payload) => vec!["awareness".to_owned(), hex(payload)],
+        Message::Document(message) => shared(message),
         Message::Auth { token, provider_version } => {
             let words = ["auth", token.0].into_iter().chain(provider_version);
             words.map(str::to_owned).collect()
         }
-        Message::QueryAwareness => vec!["query_awareness".to_owned()],
         Message::Stateless(text) => vec!["stateless".to_owned(), text.to_owned()],
         Message::BroadcastStateless => vec!["broadcast_stateless".to_owned()],
         Message::Close => vec!["leave".to_owned()],
     }
 }
 
+/// What every family says.
+fn shared(message: Message<'_>) -> Vec<String> {
+    let (name, payload) = named(message, &mut Vec::new());
+    match message {
+        Message::QueryAwareness => vec![name],
+        _ => vec![name, payload],
+    }
+}
+
 fn answered(message: Answer<'_>) -> Vec<String> {
     match message {
-        Answer::Step1(payload) => vec!["step1".to_owned(), hex(payload)],
-        Answer::Step2(payload) => vec!["step2".to_owned(), hex(payload)],
-        Answer::Update(payload) => vec!["update".to_owned(), hex(payload)],
-        Answer::Awareness(payload) => vec!["awareness".to_owned(), hex(payload)],
+        Answer::Document(message) => shared(message),
         Answer::AuthAgain => vec!["auth_again".to_owned()],
         Answer::AuthDenied(reason) => vec!["auth_denied".to_owned(), reason.to_owned()],
         Answer::AuthScope(scope) => vec!["auth_scope".to_owned(), scope.word().to_owned()],

@@ -5,8 +5,8 @@
 //! lets a client that has not said who it is hold more than a little, and never lets the trouble of
 //! one address reach another, unless the socket is closed.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,14 +16,14 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sheaf_protocol::error::{Code, Refusal};
-use sheaf_protocol::frame;
+use sheaf_protocol::frame::Message as Core;
 use sheaf_protocol::hocuspocus::{self as wire, Address, Frame, Message, Token};
 use sheaf_protocol::ids::VaultName;
 
 use super::opening::{Joined, Relay, open};
 use super::socket::Socket;
 use super::talk::Talk;
-use super::timing::{Timer, timer};
+use super::timing::{Timer, is_over};
 use super::{Batch, Ending, Talks};
 use crate::auth::{Caller, Leash, Role};
 use crate::document::fanout::{Outlet, Piece};
@@ -59,8 +59,10 @@ pub(super) struct Lanes {
     lanes: HashMap<Box<str>, Lane>,
     /// The address whose updates are in the batch.
     current: Option<Box<str>>,
-    /// Frames that wait, and their bytes.
+    /// Frames that wait for their document, and their bytes.
     waiting: (usize, usize),
+    /// Frames that have waited, to be heard before any new one.
+    due: VecDeque<Vec<u8>>,
     /// Refusals so far.
     denied: u32,
     /// Until somebody has said who it is.
@@ -81,7 +83,7 @@ enum Stage {
     /// Its token is looked at.
     Asking(BoxFuture<'static, Result<Leash, Refusal>>, Vec<Vec<u8>>),
     /// Its document is opened.
-    Opening(BoxFuture<'static, Result<Joined, Code>>, Option<Leash>, Vec<Vec<u8>>),
+    Opening(BoxFuture<'static, Result<(Joined, Leash), Code>>, Vec<Vec<u8>>),
     /// It is there.
     Open(Box<Talk<Hocuspocus>>),
 }
@@ -129,8 +131,9 @@ impl Lane {
     /// What waits for its document; none once that is there.
     fn waiting(&mut self) -> Option<&mut Vec<Vec<u8>>> {
         match &mut self.stage {
-            Stage::Unknown(waiting) | Stage::Asking(_, waiting) => Some(waiting),
-            Stage::Opening(_, _, waiting) => Some(waiting),
+            Stage::Unknown(waiting) => Some(waiting),
+            Stage::Asking(_, waiting) => Some(waiting),
+            Stage::Opening(_, waiting) => Some(waiting),
             Stage::Open(_) => None,
         }
     }
@@ -144,8 +147,9 @@ impl Lanes {
             lanes: HashMap::new(),
             current: None,
             waiting: (0, 0),
+            due: VecDeque::new(),
             denied: 0,
-            silence: Some(timer(&relay.clock, SILENT)),
+            silence: Some(Timer::new(&relay.clock, SILENT)),
         }
     }
 
@@ -181,6 +185,12 @@ impl Lanes {
         }
     }
 
+    /// Whether a token would be the first of an address.
+    fn is_unknown(&self, address: Address<'_>) -> bool {
+        let lane = self.lanes.get(address.whole());
+        lane.is_none_or(|lane| matches!(lane.stage, Stage::Unknown(_)))
+    }
+
     /// Acts on a frame of an address whose document is not there.
     fn hear_early(
         &mut self,
@@ -192,7 +202,7 @@ impl Lanes {
         let token = match message {
             Message::Auth { token, .. } => Some(token),
             // Providers before 3 send no token where they have none.
-            Message::Step1(_) => Some(Token("")),
+            Message::Document(Core::Step1(_)) => Some(Token("")),
             Message::Close => {
                 self.forget(address.whole());
                 return Ok(());
@@ -200,9 +210,10 @@ impl Lanes {
             Message::BroadcastStateless => return Err(from_servers()),
             _ => None,
         };
+        let token = token.filter(|_| self.is_unknown(address));
         let asking = token.map(|token| self.ask(address.name(), token));
         let lane = self.lane(socket, address)?;
-        if let (Stage::Unknown(waiting), Some(asking)) = (&mut lane.stage, asking) {
+        if let (Some(waiting), Some(asking)) = (lane.waiting(), asking) {
             lane.stage = Stage::Asking(asking, mem::take(waiting));
             // A future is to be polled once before it wakes anybody.
             socket.wake();
@@ -236,11 +247,7 @@ impl Lanes {
             self.current = Some(whole.into());
         }
         let message = match message {
-            Message::Step1(bytes) => frame::Message::Step1(bytes),
-            Message::Step2(bytes) => frame::Message::Step2(bytes),
-            Message::Update(bytes) => frame::Message::Update(bytes),
-            Message::Awareness(bytes) => frame::Message::Awareness(bytes),
-            Message::QueryAwareness => frame::Message::QueryAwareness,
+            Message::Document(message) => message,
             Message::Auth { token, .. } => {
                 let again = self.ask(address.name(), token);
                 if let Some(lane) = self.lanes.get_mut(whole) {
@@ -285,48 +292,59 @@ impl Lanes {
         }
     }
 
-    /// Takes one address further. Frames that waited come back once its document is there.
+    /// Takes one address further.
     fn advance(
         &mut self,
         socket: &mut Socket,
         address: &str,
         cx: &mut Context<'_>,
-    ) -> Result<Vec<Vec<u8>>, Ending> {
+    ) -> Result<(), Ending> {
         self.take_another(socket, address, cx)?;
-        let Some(lane) = self.lanes.get_mut(address) else { return Ok(Vec::new()) };
+        let Some(lane) = self.lanes.get_mut(address) else { return Ok(()) };
         if let Stage::Asking(asking, waiting) = &mut lane.stage
             && let Poll::Ready(asked) = asking.as_mut().poll(cx)
         {
-            match asked {
-                Ok(leash) => {
-                    let grant = leash.grant();
-                    lane.outlet.dialect.write_scope(grant.can_write(), &mut socket.replies);
-                    let relay = Arc::clone(&socket.relay);
-                    let outlet: Arc<dyn Outlet> = lane.outlet.clone();
-                    let name = address.split('\0').next().unwrap_or_default();
-                    let name = Name { vault: self.vault.clone(), document: Arc::from(name) };
-                    let opening = async move { open(&relay, &name, &grant, &outlet).await };
-                    lane.stage = Stage::Opening(opening.boxed(), Some(leash), mem::take(waiting));
-                    self.silence = None;
-                }
-                Err(refusal) => self.deny(socket, address, refusal)?,
-            }
+            let leash = match asked {
+                Ok(leash) => leash,
+                Err(refusal) => return self.deny(socket, address, refusal),
+            };
+            let grant = leash.grant();
+            lane.outlet.dialect.write_scope(grant.can_write(), &mut socket.replies);
+            let relay = Arc::clone(&socket.relay);
+            let outlet: Arc<dyn Outlet> = lane.outlet.clone();
+            let name = address.split('\0').next().unwrap_or_default();
+            let name = Name { vault: self.vault.clone(), document: Arc::from(name) };
+            let opening = async move {
+                let joined = open(&relay, &name, &grant, &outlet).await?;
+                Ok((joined, leash))
+            };
+            lane.stage = Stage::Opening(opening.boxed(), mem::take(waiting));
+            self.silence = None;
         }
-        let Some(lane) = self.lanes.get_mut(address) else { return Ok(Vec::new()) };
-        if let Stage::Opening(opening, leash, waiting) = &mut lane.stage
+        if let Stage::Opening(opening, waiting) = &mut lane.stage
             && let Poll::Ready(opened) = opening.as_mut().poll(cx)
         {
             let what = "the document could not be opened";
-            let joined = opened.map_err(|code| Ending::Told(code, what))?;
-            let (Some(leash), waiting) = (leash.take(), mem::take(waiting)) else {
-                return Ok(Vec::new());
-            };
+            let (joined, leash) = opened.map_err(|code| Ending::Told(code, what))?;
+            let waiting = mem::take(waiting);
             let talk = Talk::new(lane.outlet.dialect.clone(), joined, leash);
             lane.stage = Stage::Open(Box::new(talk));
             self.note_unqueued(waiting.iter());
-            return Ok(waiting);
+            self.due.extend(waiting);
         }
-        Ok(Vec::new())
+        Ok(())
+    }
+
+    /// Hears what has waited, in order, up to what waits for somebody else again.
+    fn hear_due(&mut self, socket: &mut Socket) -> Result<(), Ending> {
+        while !self.is_held()
+            && let Some(payload) = self.due.pop_front()
+        {
+            let mut batch = Vec::new();
+            self.hear(socket, &payload, &mut batch)?;
+            self.submit(socket, &mut batch)?;
+        }
+        Ok(())
     }
 
     /// Follows the token that was shown last for an open document.
@@ -343,11 +361,7 @@ impl Lanes {
         let Some(Poll::Ready(asked)) = asked else { return Ok(()) };
         *again = None;
         match asked {
-            Ok(leash) => {
-                talk.take_leash(socket, leash);
-                talk.write_scope(socket);
-                Ok(())
-            }
+            Ok(leash) => talk.take_leash(socket, leash),
             Err(refusal) => self.deny(socket, address, refusal),
         }
     }
@@ -371,19 +385,14 @@ fn from_servers() -> Ending {
 
 impl Talks for Lanes {
     fn poll_changes(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        if self.silence.as_mut().is_some_and(|silence| silence.as_mut().poll(cx).is_ready()) {
-            let what = "nobody said who they are";
-            return Err(Ending::Told(Code::Timeout, what));
+        if is_over(&mut self.silence, cx) {
+            return Err(Ending::Told(Code::Timeout, "nobody said who they are"));
         }
         let on_their_way = self.lanes.iter().filter(|(_, lane)| !lane.is_settled());
         let on_their_way: Vec<Box<str>> =
             on_their_way.map(|(address, _)| address.clone()).collect();
         for address in on_their_way {
-            for payload in self.advance(socket, &address, cx)? {
-                let mut batch = Vec::new();
-                self.hear(socket, &payload, &mut batch)?;
-                self.submit(socket, &mut batch)?;
-            }
+            self.advance(socket, &address, cx)?;
         }
         let mut has_let_go = false;
         let mut denied = Vec::new();
@@ -399,6 +408,7 @@ impl Talks for Lanes {
         for (address, refusal) in denied {
             self.deny(socket, &address, refusal)?;
         }
+        self.hear_due(socket)?;
         Ok(has_let_go)
     }
 

@@ -18,7 +18,7 @@ use sheaf_protocol::ids::Principal;
 use sheaf_protocol::scan;
 
 use super::socket::Socket;
-use super::timing::{Timer, timer};
+use super::timing::{Timer, is_over};
 use super::{Batch, Ending, Talks};
 use crate::auth::{Grant, Leash};
 use crate::document::fanout::Piece;
@@ -96,13 +96,13 @@ pub(super) struct Talk<D: Dialect> {
     has_dropped: bool,
     is_denied_told: bool,
     /// When the document's readers are to be told who is where: this client saw to it first.
-    telling: Option<Box<Timer>>,
+    telling: Option<Timer>,
     /// What it shows itself by is known, and is as wide as Yjs 14 draws ids.
     is_wide: Option<bool>,
     /// Its own edits have not come: what it says before them is not yet acknowledged.
     is_awaited: bool,
     /// When it is to hear something, while an acknowledgement waits.
-    reassuring: Option<Box<Timer>>,
+    reassuring: Option<Timer>,
 }
 
 impl<D: Dialect> Talk<D> {
@@ -156,9 +156,7 @@ impl<D: Dialect> Talk<D> {
         let can_write = self.grant.can_write();
         self.document.set_can_write(self.reader, can_write);
         self.is_denied_told = false;
-        if can_write != could_write {
-            self.write_scope(socket);
-        }
+        self.dialect.write_scope(can_write, &mut socket.replies);
         if can_write && !could_write {
             // What was not taken meanwhile is in the answer; acknowledgements wait for that.
             self.has_dropped = false;
@@ -225,21 +223,21 @@ impl<D: Dialect> Talk<D> {
     /// Says something in a moment, should acknowledgements still wait then.
     fn reassure(&mut self, socket: &Socket) {
         if self.reassuring.is_none() {
-            self.reassuring = Some(Box::new(timer(&socket.relay.clock, REASSURED)));
+            self.reassuring = Some(Timer::new(&socket.relay.clock, REASSURED));
             socket.wake();
         }
     }
 
-    /// Another token was shown: follows what it may.
-    pub(super) fn take_leash(&mut self, socket: &mut Socket, leash: Leash) {
+    /// Another token was shown: follows what it may, and tells. The document knows this reader by
+    /// its principal, so for another one the client is to come again.
+    pub(super) fn take_leash(&mut self, socket: &mut Socket, leash: Leash) -> Result<(), Ending> {
         let grant = leash.grant();
+        if grant.principal != self.grant.principal {
+            return Err(Ending::Told(Code::TryLater, "another user's token: come again with it"));
+        }
         self.leash = leash;
         self.take_grant(socket, grant);
-    }
-
-    /// Tells what the client may do here.
-    pub(super) fn write_scope(&self, socket: &mut Socket) {
-        self.dialect.write_scope(self.grant.can_write(), &mut socket.replies);
+        Ok(())
     }
 
     /// Asks the client for what it has beyond the document's state vector.
@@ -264,25 +262,19 @@ fn said(socket: &Socket, kind: MessageKind) {
 impl<D: Dialect> Talks for Talk<D> {
     fn poll_changes(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Result<bool, Ending> {
         self.poll_leash(socket, cx)?;
-        let telling = self.telling.as_mut();
-        if telling.is_some_and(|telling| telling.as_mut().as_mut().poll(cx).is_ready()) {
-            self.telling = None;
+        if is_over(&mut self.telling, cx) {
             self.document.tell();
         }
-        let reassuring = self.reassuring.as_mut();
-        if reassuring.is_some_and(|reassuring| reassuring.as_mut().as_mut().poll(cx).is_ready()) {
-            self.reassuring = None;
-            if !self.acks.is_empty() {
-                self.dialect.write_keep_alive(&mut socket.replies);
-                self.reassure(socket);
-            }
+        if is_over(&mut self.reassuring, cx) && !self.acks.is_empty() {
+            self.dialect.write_keep_alive(&mut socket.replies);
+            self.reassure(socket);
         }
         let mut has_let_go = false;
         if std::mem::take(&mut self.is_answered) && self.held.is_some() {
             has_let_go |= self.submit_held(socket, false)?;
         }
         let held = self.held.as_mut();
-        if held.is_some_and(|held| held.deadline.as_mut().poll(cx).is_ready()) {
+        if held.is_some_and(|held| held.deadline.poll(cx).is_ready()) {
             has_let_go |= self.submit_held(socket, true)?;
         }
         Ok(has_let_go)

@@ -30,12 +30,27 @@ pub(super) const HELD: Duration = Duration::from_secs(5);
 /// How long a closed session waits for the client's own close.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// A wait with an end. It counts from its first poll.
-pub(super) type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A wait with an end. It counts from its first poll. One pointer wide: idle sessions have none.
+pub(super) struct Timer(Box<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
-pub(super) fn timer(clock: &Clock, time: Duration) -> Timer {
-    let clock = clock.clone();
-    Box::pin(async move { clock.sleep(time).await })
+impl Timer {
+    pub(super) fn new(clock: &Clock, time: Duration) -> Timer {
+        let clock = clock.clone();
+        Timer(Box::new(Box::pin(async move { clock.sleep(time).await })))
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().as_mut().poll(cx)
+    }
+}
+
+/// Whether the wait has come to its end, which it does once.
+pub(super) fn is_over(timer: &mut Option<Timer>, cx: &mut Context<'_>) -> bool {
+    let is_over = timer.as_mut().is_some_and(|timer| timer.poll(cx).is_ready());
+    if is_over {
+        *timer = None;
+    }
+    is_over
 }
 
 /// What a socket measures between ticks.
@@ -88,12 +103,12 @@ impl Timing {
     }
 
     pub(super) fn closing(&mut self, clock: &Clock) {
-        self.lingering = Some(timer(clock, LINGER));
+        self.lingering = Some(Timer::new(clock, LINGER));
     }
 
     pub(super) fn poll_lingered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.lingering {
-            Some(lingering) => lingering.as_mut().poll(cx),
+            Some(lingering) => lingering.poll(cx),
             None => Poll::Pending,
         }
     }

@@ -15,7 +15,7 @@ use crate::document::submission::{Receipt, Submission};
 use crate::metrics::{Direction, MessageKind};
 use crate::relay::dialect::{Acks, Dialect};
 use crate::relay::session::socket::{INLINE_BYTES_MAX, Socket};
-use crate::relay::session::timing::{HELD, timer};
+use crate::relay::session::timing::{HELD, Timer};
 use crate::relay::session::{Batch, Ending};
 use sheaf_ground::task;
 
@@ -71,7 +71,7 @@ impl<D: Dialect> Talk<D> {
                 let document = &self.document;
                 if let Some(at) = document.present(self.reader, &self.grant.principal, &frame) {
                     let clock = &socket.relay.clock;
-                    self.telling = Some(Box::new(timer(clock, at.since(clock.now()))));
+                    self.telling = Some(Timer::new(clock, at.since(clock.now())));
                     socket.wake();
                 }
                 if self.is_wide.is_none() && D::ACKS == Acks::OfEchoes {
@@ -196,7 +196,7 @@ impl<D: Dialect> Talk<D> {
         if let Some(owner) = &receipt.ask {
             self.document.ask(owner, self.reader);
             let asked = [asked, std::slice::from_ref(owner)].concat();
-            let deadline = timer(&socket.relay.clock, HELD);
+            let deadline = Timer::new(&socket.relay.clock, HELD);
             let held = Held { update: bytes.to_vec(), rest: Vec::new(), asked, deadline };
             self.held = Some(Box::new(held));
             self.is_answered = false;

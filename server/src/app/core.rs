@@ -15,17 +15,15 @@ use tracing::field::Empty;
 use crate::auth::SessionEvent;
 use crate::config::Config;
 use crate::document::awareness;
-use crate::document::handle::{Name, Shared};
+use crate::document::handle::Shared;
 use crate::document::ledger::Ledger;
 use crate::document::registry::{self, Registry};
 use crate::document::turns::Work;
 use crate::http;
 use crate::memory::Budget;
 use crate::metrics::Metrics;
-use crate::relay::dialect::family::Family;
 use crate::relay::pulse::Pulse;
-use crate::relay::session::{self, Limits, Relay};
-use crate::relay::upgrade::{About, Opened};
+use crate::relay::session::{self, Limits, Opened, Relay};
 use crate::vault::Vaults;
 use crate::webhook::{self, Webhooks};
 use sheaf_ground::task::{Group, SPAN, Shutdown};
@@ -168,21 +166,11 @@ impl Core {
 
     /// Takes an opened WebSocket and starts its session.
     pub(super) fn accept(&self, opened: Opened) {
-        let Opened { stream, greeting, leftover, vault, about, permit, .. } = opened;
-        let permit = Some(permit);
-        let (family, about) = match about {
-            About::Document { family, name: document, leash } => {
-                let name = Name { vault, document };
-                (family, session::About::Document { family, name, leash })
-            }
-            About::Many(caller) => (Family::Hocuspocus, session::About::Many { vault, caller }),
-        };
-        let opened = session::Opened { stream, greeting, leftover, about, permit };
         let relay = Arc::clone(&self.relay);
         let span = tracing::trace_span!(
             target: SPAN,
             "session",
-            dialect = family.name(),
+            dialect = opened.about.family().name(),
             close_code = Empty
         );
         session::accept(relay, opened, &self.sessions, span);

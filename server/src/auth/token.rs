@@ -15,12 +15,11 @@ use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+use sheaf_protocol::limits::TOKEN_BYTES_MAX;
 use subtle::ConstantTimeEq;
 
 /// Shorter ones can be tried out over the network.
 pub const BYTES_MIN: usize = 16;
-/// Longer ones are not even hashed. A JWT with a key's worth of claims has 1 to 2 KiB.
-const BYTES_MAX: usize = 8 * 1024;
 /// How a WebSocket subprotocol that is a token begins: ours, with base64url behind it.
 const PROTOCOL: &str = "sheaf.token.";
 /// As y-redis has it, the token itself behind it.
@@ -193,7 +192,7 @@ pub(super) enum Carried<'a> {
 impl<'a> Carried<'a> {
     /// A token as it came.
     pub(super) fn of(token: Cow<'a, str>) -> Carried<'a> {
-        if token.len() > BYTES_MAX { Carried::TooLong } else { Carried::Token(token) }
+        if token.len() > TOKEN_BYTES_MAX { Carried::TooLong } else { Carried::Token(token) }
     }
 
     /// Of the token; all that are too long are one.

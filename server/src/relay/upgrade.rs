@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -24,8 +23,10 @@ use super::caps::Permit;
 use super::dialect::family::Family;
 use super::listen::Peer;
 use super::patience::Patient;
+use super::session::{About, Opened};
 use super::stream::Stream;
-use crate::auth::{Caller, Leash, Role, token};
+use crate::auth::{Caller, Role, token};
+use crate::document::handle::Name;
 use sheaf_ground::task::Group;
 
 /// The only version RFC 6455 has.
@@ -34,41 +35,6 @@ const VERSION: &str = "13";
 const KEY_BYTES: usize = 16;
 /// Room for a 101 with a token's protocol.
 const HEAD_BYTES: usize = 384;
-
-/// A WebSocket that has just been opened.
-#[derive(Debug)]
-pub struct Opened {
-    /// The socket, nothing of HTTP left on it to be read.
-    pub stream: Stream,
-    /// The answer to the handshake, to be sent before anything else; empty if it is out.
-    pub greeting: Vec<u8>,
-    /// What the client sent right behind its request: bytes of frames, in most cases none.
-    pub leftover: Vec<u8>,
-    /// The vault of the path.
-    pub vault: VaultName,
-    /// Which of its documents.
-    pub about: About,
-    /// Whose socket it is, for caps and logs.
-    pub client: IpAddr,
-    /// The connection's place under the caps; to be held as long as the socket is open.
-    pub permit: Arc<Permit>,
-}
-
-/// What a socket is about.
-#[derive(Debug)]
-pub enum About {
-    /// One document.
-    Document {
-        /// Who speaks of it, by the path.
-        family: Family,
-        /// Its name, decoded, 1 to 1,024 bytes.
-        name: Arc<str>,
-        /// What the session may do, and its place in the list of those that live.
-        leash: Leash,
-    },
-    /// Those that its frames name, for whom they show a token of: Hocuspocus.
-    Many(Caller),
-}
 
 /// Takes an opened WebSocket. Called inside a task of the runtime; must not block.
 pub type Accept = Arc<dyn Fn(Opened) + Send + Sync>;
@@ -105,12 +71,15 @@ impl Upgrade {
     /// for a broken handshake, `TryLater` over the connection caps, and what the
     /// request's [`Caller`] is refused.
     pub async fn open<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {
-        let Target { vault, place } = target_of(request.uri().path())?;
+        let Target { vault, document } = target_of(request.uri().path())?;
         let caller: &Caller = request.extensions().get().ok_or(internal("no caller"))?;
         let caller = caller.clone();
-        let granted = match &place {
-            Place::Document(_, name) => Some(caller.grant(&vault, Some(name), Role::Read).await?),
-            Place::Many => None,
+        let document = match document {
+            Some((family, name)) => {
+                let grant = caller.grant(&vault, Some(&name), Role::Read).await?;
+                Some((family, name, grant))
+            }
+            None => None,
         };
         let peer: &Peer = request.extensions().get().ok_or(internal("no peer"))?;
         let full = Refusal { code: Code::TryLater, at: 0, what: "too many connections" };
@@ -129,16 +98,16 @@ impl Upgrade {
         if let Some(offer) = token::chosen_protocol(request.headers()) {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offer);
         }
-        let about = match (place, granted) {
-            (Place::Document(family, name), Some(grant)) => {
-                let name: Arc<str> = name.into();
-                let leash = caller.enter(&vault, Arc::clone(&name), family.name(), grant)?;
-                About::Document { family, name, leash }
+        let about = match document {
+            Some((family, name, grant)) => {
+                let document: Arc<str> = name.into();
+                let leash = caller.enter(&vault, Arc::clone(&document), family.name(), grant)?;
+                About::Document { family, name: Name { vault, document }, leash }
             }
-            _ => About::Many(caller),
+            None => About::Many { vault, caller },
         };
         let accept = Arc::clone(&self.accept);
-        Ok(Answer::Opens(Opening { response, accept, vault, about, client, permit }))
+        Ok(Answer::Opens(Opening { response, accept, about, permit }))
     }
 
     /// Answers one upgrade request that came through hyper, with 101 or, for another version of
@@ -179,15 +148,13 @@ pub struct Opening {
     /// The answer to the handshake.
     pub response: Response<()>,
     accept: Accept,
-    vault: VaultName,
     about: About,
-    client: IpAddr,
     permit: Arc<Permit>,
 }
 
 impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opening").field("vault", &self.vault).finish_non_exhaustive()
+        f.debug_struct("Opening").finish_non_exhaustive()
     }
 }
 
@@ -207,8 +174,8 @@ impl Opening {
     }
 
     fn accept(self, stream: Stream, greeting: Vec<u8>, leftover: Vec<u8>) {
-        let Opening { accept, vault, about, client, permit, .. } = self;
-        accept(Opened { stream, greeting, leftover, vault, about, client, permit });
+        let Opening { accept, about, permit, .. } = self;
+        accept(Opened { stream, greeting, leftover, about, permit: Some(permit) });
     }
 }
 
@@ -216,36 +183,26 @@ impl Opening {
 #[derive(Debug, PartialEq, Eq)]
 struct Target {
     vault: VaultName,
-    place: Place,
+    /// The document, and who asks for it in this way; none where frames name it.
+    document: Option<(Family, String)>,
 }
 
-/// Where in a vault.
-#[derive(Debug, PartialEq, Eq)]
-enum Place {
-    /// A document, and who asks for it in this way.
-    Document(Family, String),
-    /// Nowhere yet.
-    Many,
-}
-
-/// What a path names.
-///
 /// Exact patterns come first; every other path is a room of the vault `default`, slashes and all,
 /// because that is what stock clients send: server URL, slash, room name.
 fn target_of(path: &str) -> Result<Target, Refusal> {
     let path = path.strip_prefix('/').unwrap_or(path);
     if path.is_empty() {
-        return Ok(Target { vault: VaultName::default(), place: Place::Many });
+        return Ok(Target { vault: VaultName::default(), document: None });
     }
     if let Some(vault) = hocuspocus_vault(path) {
-        return Ok(Target { vault: vault?, place: Place::Many });
+        return Ok(Target { vault: vault?, document: None });
     }
     if let Some(id) = ysweet_id(path) {
-        let place = Place::Document(Family::YSweet, id?);
-        return Ok(Target { vault: VaultName::default(), place });
+        let document = Some((Family::YSweet, id?));
+        return Ok(Target { vault: VaultName::default(), document });
     }
     let (vault, document) = room(path)?;
-    Ok(Target { vault, place: Place::Document(Family::YWebsocket, document) })
+    Ok(Target { vault, document: Some((Family::YWebsocket, document)) })
 }
 
 /// The vault in `v1/vaults/<vault>/hocuspocus`; none for another path.

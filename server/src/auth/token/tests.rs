@@ -38,7 +38,7 @@ fn a_token_stands_in_a_header_the_query_or_a_subprotocol() {
 
 #[test]
 fn a_huge_token_is_not_even_hashed() {
-    let fits = "x".repeat(BYTES_MAX);
+    let fits = "x".repeat(TOKEN_BYTES_MAX);
     assert_eq!(carried(&format!("/?token={fits}"), &[]).as_deref(), Some(&*fits));
     assert_eq!(of_request(&parts(&format!("/?token=x{fits}"), &[])), Carried::TooLong);
 }

@@ -14,8 +14,8 @@ use warp::Reply;
 
 use super::*;
 use crate::auth::Caller;
-use crate::relay::upgrade::About;
-use crate::relay::upgrade::{self, Answer, Opened, Upgrade};
+use crate::relay::session::{About, Opened};
+use crate::relay::upgrade::{self, Answer, Upgrade};
 use crate::relay::websocket::{Assembler, Parsed, Received, parse, write_binary};
 use sheaf_ground::task::Shutdown;
 use sheaf_protocol::error::Refusal;
@@ -182,7 +182,7 @@ async fn what_an_upgrade_opens_is_named_by_its_path() {
     let socket = open(running.url("v1/vaults/team/docs/a%20b")).await;
     let opened = hear.recv().await.expect("accepted");
     let About::Document { name, leash, .. } = &opened.about else { panic!("it names one") };
-    assert_eq!((opened.vault.as_str(), &**name), ("team", "a b"));
+    assert_eq!((name.vault.as_str(), &*name.document), ("team", "a b"));
     assert_eq!(leash.grant().principal, Principal::Anonymous);
     let Stream::Tcp(tcp) = &opened.stream else { panic!("it came by TCP") };
     assert!(tcp.nodelay().expect("an open socket"));

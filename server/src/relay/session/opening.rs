@@ -100,6 +100,16 @@ pub enum About {
     },
 }
 
+impl About {
+    /// Who speaks.
+    pub fn family(&self) -> Family {
+        match self {
+            About::Document { family, .. } => *family,
+            About::Many { .. } => Family::Hocuspocus,
+        }
+    }
+}
+
 /// Starts a session as a task of `tasks`. Opening has a task of its own, whose memory is given back
 /// before the session is idle, unless the document is in memory already.
 pub fn accept(relay: Arc<Relay>, opened: Opened, tasks: &Group, span: Span) {
@@ -111,7 +121,7 @@ pub fn accept(relay: Arc<Relay>, opened: Opened, tasks: &Group, span: Span) {
     match about {
         About::Many { vault, caller } => {
             let talks = Lanes::new(&relay, vault, caller);
-            let socket = start.socket(relay, out);
+            let socket = Socket::new(relay, out, start);
             tasks.spawn("session", Session { socket, talks }.instrument(span));
         }
         About::Document { family, name, leash } => match family {
@@ -122,16 +132,13 @@ pub fn accept(relay: Arc<Relay>, opened: Opened, tasks: &Group, span: Span) {
 }
 
 /// What a socket begins with.
-struct Start {
-    permit: Option<Arc<caps::Permit>>,
-    greeting: Vec<u8>,
-    leftover: Vec<u8>,
-}
-
-impl Start {
-    fn socket(self, relay: Arc<Relay>, out: Arc<Outbound>) -> Socket {
-        Socket::new(relay, out, self.permit, (self.greeting, self.leftover))
-    }
+pub(super) struct Start {
+    /// Its place under the caps.
+    pub(super) permit: Option<Arc<caps::Permit>>,
+    /// To be sent before anything else.
+    pub(super) greeting: Vec<u8>,
+    /// Came behind the handshake.
+    pub(super) leftover: Vec<u8>,
 }
 
 fn accept_one<D: Dialect>(
@@ -143,7 +150,7 @@ fn accept_one<D: Dialect>(
 ) {
     let grant = leash.grant();
     let begin = move |relay: Arc<Relay>, joined: Joined, out: Arc<Outbound>, start: Start| {
-        let mut socket = start.socket(relay, out);
+        let mut socket = Socket::new(relay, out, start);
         let mut talks = Talk::new(dialect, joined, leash);
         talks.begin(&mut socket);
         Session { socket, talks }

@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::opening::Relay;
+use super::opening::{Relay, Start};
 use super::timing::Timing;
 use super::{Batch, Ending, READS_PER_TURN, Talks};
 use crate::document::fanout::Outlet;
@@ -76,13 +76,8 @@ impl Drop for Socket {
 }
 
 impl Socket {
-    /// `greeting` is to be sent before anything else, `leftover` came behind the handshake.
-    pub(super) fn new(
-        relay: Arc<Relay>,
-        out: Arc<Outbound>,
-        permit: Option<Arc<caps::Permit>>,
-        (greeting, leftover): (Vec<u8>, Vec<u8>),
-    ) -> Self {
+    pub(super) fn new(relay: Arc<Relay>, out: Arc<Outbound>, start: Start) -> Self {
+        let Start { permit, greeting, leftover } = start;
         Self {
             assembler: Assembler::new(relay.limits.message_bytes_max),
             timing: Timing::new(&relay.clock),

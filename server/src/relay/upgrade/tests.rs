@@ -1,5 +1,7 @@
 //! Paths and handshakes as tables; the socket itself is tested with `listen`.
 
+use std::net::IpAddr;
+
 use prometheus_client::metrics::counter::Counter;
 
 use super::*;
@@ -56,8 +58,8 @@ fn a_path_names_a_vault_and_a_document() {
         ("/v1/vaults/t%65am/docs/v1/x", "team", "v1/x"),
     ] {
         let found = target_of(path).expect(path);
-        let place = Place::Document(Family::YWebsocket, document.to_owned());
-        assert_eq!((found.vault.as_str(), found.place), (vault, place), "{path}");
+        let document = Some((Family::YWebsocket, document.to_owned()));
+        assert_eq!((found.vault.as_str(), found.document), (vault, document), "{path}");
     }
 }
 
@@ -93,8 +95,8 @@ fn a_path_that_is_no_document_is_refused() {
 #[test]
 fn the_paths_of_y_sweet_name_documents_of_the_default_vault() {
     for path in ["/d/a-B_1/ws/a-B_1", "/doc/ws/a-B_1", "/d/%61-B_1/ws/%61-B_1"] {
-        let place = Place::Document(Family::YSweet, "a-B_1".to_owned());
-        let wanted = Target { vault: VaultName::default(), place };
+        let document = Some((Family::YSweet, "a-B_1".to_owned()));
+        let wanted = Target { vault: VaultName::default(), document };
         assert_eq!(target_of(path), Ok(wanted), "{path}");
     }
 }
@@ -107,14 +109,14 @@ fn the_paths_of_hocuspocus_name_a_vault() {
         ("/v1/vaults/team/hocuspocus", "team"),
         ("/v1/vaults/t%65am/hocuspocus", "team"),
     ] {
-        let wanted = Target { vault: vault.parse().expect("a name"), place: Place::Many };
+        let wanted = Target { vault: vault.parse().expect("a name"), document: None };
         assert_eq!(target_of(path), Ok(wanted), "{path}");
     }
     for path in ["/v1/vaults/team/hocuspocus/", "/v1/vaults//hocuspocus", "/v1/vaults/hocuspocus"] {
         assert_eq!(target_of(path).expect_err(path).code, Code::NotFound, "{path}");
     }
     let room = target_of("/hocuspocus").expect("a room like any other");
-    assert_eq!(room.place, Place::Document(Family::YWebsocket, "hocuspocus".to_owned()));
+    assert_eq!(room.document, Some((Family::YWebsocket, "hocuspocus".to_owned())));
 }
 
 #[test]

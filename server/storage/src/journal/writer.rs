@@ -130,7 +130,7 @@ impl Writer {
             self.unsynced.push(std::mem::replace(&mut self.active, next.clone()));
             begun = Some(next);
         }
-        let offset = self.end - self.active.base + HEADER_BYTES;
+        let offset = self.offset();
         let error = loop {
             match self.active.file.write_at(bytes, offset) {
                 Ok(written) if written == bytes.len() => return Ok(begun),
@@ -147,9 +147,14 @@ impl Writer {
         Err(error)
     }
 
+    /// Where in the active segment's file the next record begins.
+    fn offset(&self) -> u64 {
+        self.end - self.active.base + HEADER_BYTES
+    }
+
     /// Gives back the room of the active segment that nothing stands in.
     pub(super) fn trim(&self) {
-        if let Err(error) = self.active.file.set_len(self.end - self.active.base + HEADER_BYTES) {
+        if let Err(error) = self.active.file.set_len(self.offset()) {
             tracing::warn!(%error, "the room behind a segment was not given back");
         }
     }

@@ -9,7 +9,7 @@ use hyper::http::{Method, header};
 use serde_json::Value;
 use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder, Schema};
+use utoipa::openapi::{ContentBuilder, Deprecated, Ref, RefOr, Required, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
 use warp::Reply;
 use warp::reply::with_header;
@@ -45,14 +45,39 @@ const ALWAYS: [(&str, &str); 6] = [
         changes::changes,
         sessions::all, sessions::of_vault, sessions::close, sessions::ticket,
         status::show,
-        ysweet::check_store, ysweet::check_store_before, ysweet::make, ysweet::admit,
-        ysweet::read, ysweet::read_before, ysweet::submit, ysweet::submit_before,
+        ysweet::check_store, ysweet::make, ysweet::admit, ysweet::read, ysweet::submit,
     ),
     components(schemas(super::error::Problem)),
-    modifiers(&Common),
+    modifiers(&Before, &Common),
     security((), ("token" = [])),
 )]
 struct Interface;
+
+/// Adds what older SDKs of Y-Sweet still ask, which is answered by what newer ones ask.
+struct Before;
+
+impl Modify for Before {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let paths = &mut document.paths.paths;
+        for (new, old) in [
+            ("/d/{doc}/as-update", "/doc/{doc}/as-update"),
+            ("/d/{doc}/update", "/doc/{doc}/update"),
+        ] {
+            let mut item = paths[new].clone();
+            [&mut item.get, &mut item.post].into_iter().flatten().for_each(|it| outdate(it, new));
+            paths.insert(old.to_owned(), item);
+        }
+        let store = paths.entry("/check_store".to_owned()).or_default();
+        store.get = store.post.clone();
+        store.get.iter_mut().for_each(|operation| outdate(operation, "POST"));
+    }
+}
+
+fn outdate(operation: &mut Operation, new: &str) {
+    operation.deprecated = Some(Deprecated::True);
+    operation.summary = Some(format!("As `{new}`, for older SDKs."));
+    operation.operation_id = operation.operation_id.take().map(|id| id + "Before");
+}
 
 /// Adds what is the same everywhere.
 struct Common;

@@ -153,19 +153,6 @@ async fn check_store(state: State, ask: Ask) -> Result<impl Reply, Error> {
     Ok(super::unstored(&StoreState { ok: error.is_none(), error }))
 }
 
-/// As `POST`, for older SDKs.
-#[utoipa::path(
-    get,
-    path = "/check_store",
-    tag = "y-sweet",
-    operation_id = "ysweetGetCheckStore",
-    params(("z" = Option<String>, Query, description = "Anything, against caches")),
-    responses((status = 200, description = "Whether they can", body = StoreState))
-)]
-#[deprecated]
-#[expect(dead_code, reason = "the handler is that of POST; this describes it")]
-fn check_store_before() {}
-
 /// Makes an empty document; one that is there already stays as it is.
 #[utoipa::path(
     post,
@@ -292,26 +279,6 @@ async fn read(state: State, ask: Ask) -> Result<Response, Error> {
     update::encoded(&state, &place, &Conditions::default(), None).await
 }
 
-/// As `/d/{doc}/as-update`, for older SDKs.
-#[utoipa::path(
-    get,
-    path = "/doc/{doc}/as-update",
-    tag = "y-sweet",
-    operation_id = "ysweetReadDocBefore",
-    params(
-        ("doc" = String, Path, description = "The document's id"),
-        ("z" = Option<String>, Query, description = "Anything, against caches"),
-    ),
-    responses(
-        (status = 200, description = "The update", body = Vec<u8>,
-            content_type = "application/octet-stream"),
-        (status = 404, description = "There is no such document", body = Problem),
-    )
-)]
-#[deprecated]
-#[expect(dead_code, reason = "the handler is that of the newer path; this describes it")]
-fn read_before() {}
-
 /// Brings a Yjs update, v1 encoding, into a document; makes the document if there is none.
 #[utoipa::path(
     post,
@@ -341,32 +308,6 @@ async fn submit(state: State, ask: Ask) -> Result<Response, Error> {
     update::taken(&state, &ask, &place, &Conditions::default(), Absent::Room).await?;
     Ok(StatusCode::OK.into_response())
 }
-
-/// As `/d/{doc}/update`, for older SDKs.
-#[utoipa::path(
-    post,
-    path = "/doc/{doc}/update",
-    tag = "y-sweet",
-    operation_id = "ysweetUpdateDocBefore",
-    params(
-        ("doc" = String, Path, description = "The document's id"),
-        ("z" = Option<String>, Query, description = "Anything, against caches"),
-    ),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses(
-        (status = 200, description = "It is in, durably"),
-        (status = 404, description = "There is no vault `default`", body = Problem),
-        (status = 408, description = "The body did not come in time", body = Problem),
-        (status = 409, description = "It stands on something that the document does not have",
-            body = Problem),
-        (status = 413, description = "The update is too large", body = Problem),
-        (status = 415, description = "It holds what this server does not store", body = Problem),
-        (status = 507, description = "A quota of the vault is used up", body = Problem),
-    )
-)]
-#[deprecated]
-#[expect(dead_code, reason = "the handler is that of the newer path; this describes it")]
-fn submit_before() {}
 
 /// The document in the path.
 fn place(ask: &Ask) -> Result<Place, Error> {

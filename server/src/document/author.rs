@@ -198,7 +198,8 @@ impl Handle {
         self.create(&mut core, by)
     }
 
-    /// Submits an update as it is: the whole of it is taken, or nothing. Blocks the thread.
+    /// Submits an update as it is: the whole of it is taken, or nothing. An empty one makes the
+    /// document known. Blocks the thread.
     ///
     /// # Errors
     /// See [`WriteError`]; nothing has changed then.
@@ -212,6 +213,9 @@ impl Handle {
         let update = scan::update(update)?;
         let mut core = self.core();
         self.check(&core, only_if)?;
+        if update.is_empty() {
+            return self.create(&mut core, by);
+        }
         // It may hold other people's blocks too, as an answer to a state vector does.
         let source = Source::Step2;
         let plan = core.state().plan(&update, source)?;

@@ -127,6 +127,8 @@ pub(super) async fn encoded(
     params(
         ("vault" = String, Path, description = "The vault's name"),
         ("path" = String, Path, description = "The file's path, with its slashes as they are"),
+        ("room" = Option<bool>, Query, description = "Whether a new one may have any name, as one \
+            that a session opens"),
         ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
         ("If-None-Match" = Option<String>, Header, description = "*: only if there is none yet"),
     ),
@@ -149,9 +151,10 @@ pub(super) async fn encoded(
 async fn submit(state: State, ask: Ask) -> Result<Response, Error> {
     let place = ask.place()?;
     ask.grant(&place, Role::Write).await?;
-    ask.query(&[])?;
+    let query = ask.query(&["room"])?;
+    let absent = if query.is_on("room")? { Absent::Room } else { Absent::Made };
     let conditions = Conditions::of(&ask)?;
-    let done = taken(&state, &ask, &place, &conditions, Absent::Made).await?;
+    let done = taken(&state, &ask, &place, &conditions, absent).await?;
     let Done { handle, written } = done;
     let now = condition::State { doc: handle.key().doc, n: written.n };
     let result = UpdateResult { n: now.n, etag: now.tag(), changed: written.has_changed };

@@ -245,3 +245,23 @@ async fn those_present_are_listed_and_can_be_sent_away() {
     eventually_async("she is gone", SOON, is_gone).await;
     assert_eq!(notes.send(kick).await.status, 404);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_makes_a_room_of_any_name_where_it_says_so_and_an_empty_one_an_empty_file() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    let post = |rest: &str| {
+        let target = format!("/v1/vaults/notes/update/{rest}");
+        notes.send(Request::new("POST", &target).body(b"\x00\x00".to_vec()))
+    };
+    assert_eq!(post("prj%3A42").await.code(), "invalid_path");
+    assert_eq!(post("prj%3A42?room=0").await.code(), "invalid_path");
+    let made = post("prj%3A42?room=1").await;
+    assert_eq!((made.status, &made.json()["changed"]), (201, &json!(true)), "{}", made.text());
+    let again = post("prj%3A42?room=1").await;
+    assert_eq!((again.status, &again.json()["changed"]), (200, &json!(false)));
+    assert_eq!(again.header("etag"), made.header("etag"));
+    assert_eq!(post("empty.md").await.status, 201);
+    assert_eq!(notes.get("empty.md?meta=1").await.json()["kind"], "empty");
+    assert_eq!(notes.get("empty.md").await.text(), "");
+}

@@ -90,6 +90,8 @@ fn crates_import_only_what_the_house_allows() {
     refuse(arrows::crates, "client-lib/Cargo.toml", "sheaf-server.workspace = true");
     refuse(arrows::crates, "loadtest/src/main.rs", "sheaf_server::run();");
     refuse(arrows::crates, "bindings/python/src/lib.rs", "use sheaf_storage::store;");
+    refuse(arrows::crates, "server/import/src/lib.rs", "use sheaf_server::document::state::State;");
+    refuse(arrows::crates, "server/import/Cargo.toml", "reqwest.workspace = true");
     refuse(arrows::crates, "protocol/src/frame.rs", "use tokio::net::TcpStream;");
     refuse(arrows::crates, "protocol/src/frame.rs", "use std::fs::File;");
     refuse(arrows::crates, "protocol/Cargo.toml", "yrs.workspace = true");

@@ -189,6 +189,10 @@ pub(super) fn crates(source: &Source) -> Vec<String> {
     if is_under("server/ground/") {
         forbid(&["sheaf_storage", "sheaf-storage", "sheaf_protocol", "sheaf-protocol"]);
     }
+    if is_under("server/import/") {
+        forbid(&["sheaf_server", "sheaf-server", "sheaf_storage", "sheaf-storage"]);
+        forbid(&["sheaf_ground", "sheaf-ground", "tokio", "yrs", "hyper", "reqwest"]);
+    }
     if is_under("protocol/") && !source.is_test() {
         forbid(&["sheaf_server", "sheaf-server", "sheaf_client", "sheaf-client"]);
         forbid(&["tokio", "yrs", "std::fs", "std::net", "std::io", "std::thread", "std::env"]);

@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod doc;
 mod dump;
+mod import;
 mod man;
 mod paint;
 mod place;
@@ -38,7 +39,8 @@ Exit codes:
   0    all is well
   1    it failed, or `status` found a server that cannot make writes durable
   2    wrong arguments or configuration
-  3    `verify` or `dump` found damage, or `doc` had to skip something and says what
+  3    `verify` or `dump` found damage, or `doc` or `import` had to skip something and
+       says what
   130  `serve` was ended by a second signal
 
 `sheaf COMMAND --help` tells more, with examples.";
@@ -48,7 +50,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Serve", &["serve", "config", "token", "status"]),
     ("Documents, on a server or in a data directory", &["doc"]),
     ("Data directory of a stopped server", &["verify", "dump", "repair"]),
-    ("In place of another server", &["ysweet"]),
+    ("In place of another server", &["import", "ysweet"]),
     ("Shell", &["completions", "man"]),
 ];
 
@@ -78,6 +80,8 @@ enum Command {
     Repair(repair::Arguments),
     /// Make a token for a user, or the hash of one
     Token(token::Arguments),
+    /// Bring what another server has stored into a vault: Hocuspocus, Y-Sweet, y-websocket
+    Import(import::Arguments),
     /// Serve by the flags of a Y-Sweet server, and make its keys
     Ysweet(ysweet::Arguments),
     /// Print a script that completes command lines in a shell
@@ -105,6 +109,7 @@ pub fn run() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Repair(arguments) => repair::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Ysweet(arguments) => ysweet::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, command()),
         Command::Man(arguments) => man::run(&arguments, Arguments::command()),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -157,10 +157,26 @@ pub(super) struct Ask {
     /// Behind the question mark.
     pub(super) query: Vec<(&'static str, String)>,
     pub(super) headers: HeaderMap,
-    /// Sent as plain text.
-    pub(super) text: Option<String>,
+    pub(super) body: Option<Body>,
     /// Whether to ask again when the server has no time: for work that is worth waiting for.
     pub(super) is_patient: bool,
+}
+
+/// What a request carries.
+#[derive(Clone)]
+pub(super) enum Body {
+    Text(String),
+    Bytes(bytes::Bytes),
+}
+
+impl Body {
+    fn put(self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        let (kind, body): (_, reqwest::Body) = match self {
+            Body::Text(text) => ("text/plain; charset=utf-8", text.into()),
+            Body::Bytes(bytes) => ("application/octet-stream", bytes.into()),
+        };
+        request.header(reqwest::header::CONTENT_TYPE, kind).body(body)
+    }
 }
 
 impl Client {
@@ -191,9 +207,8 @@ impl Client {
             if let Some(token) = &self.token {
                 request = request.bearer_auth(token);
             }
-            if let Some(text) = &ask.text {
-                let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-                request = request.header(reqwest::header::CONTENT_TYPE, kind).body(text.clone());
+            if let Some(body) = &ask.body {
+                request = body.clone().put(request);
             }
             let response = request.send().await.map_err(|error| self.unreachable(&error))?;
             let status = response.status();

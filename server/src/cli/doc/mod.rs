@@ -272,7 +272,7 @@ async fn remove(
 }
 
 /// A path on one line and without power over the terminal.
-fn shown(path: &str) -> String {
+pub(super) fn shown(path: &str) -> String {
     // Control characters, and those that turn the direction of text.
     let is_wild = |char: char| {
         let turns = ['\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];

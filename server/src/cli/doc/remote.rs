@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_
 use serde::Deserialize;
 use sheaf_protocol::ids::VaultName;
 
-use super::super::server::{Ask, Client, Error};
+use super::super::server::{Ask, Body, Client, Error};
 use super::documents::{Condition, Entry, Failure, Read, Written};
 
 /// Documents on a page: as many as the server gives at once.
@@ -114,7 +114,7 @@ impl Remote {
             // Without it the client sends no length, and a PUT that announces no body is refused.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        let ask = Ask { headers, text: Some(text), ..Ask::default() };
+        let ask = Ask { headers, body: Some(Body::Text(text)), ..Ask::default() };
         let response = self.ask(Method::PUT, path, ask).await?;
         let answer: Answer = response.json().await.map_err(|error| self.unreadable(&error))?;
         let etag = answer.etag;

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { until } from './until.mjs'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const BINARY =
+export const BINARY =
   process.env.BIN_SHEAF ?? resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target', 'debug/sheaf')
 const START_MS_MAX = 20_000
 const STOP_MS_MAX = 15_000

@@ -453,7 +453,7 @@ fn append(journal: &Journal, number: u64, n: u64, (kind, payload): (Kind, &[u8])
     journal.append(&[record]).expect("a healthy journal takes it");
 }
 
-fn read_image(dir: &Path) -> Image {
+pub(super) fn read_image(dir: &Path) -> Image {
     let mut image = Image::new();
     let mut open = vec![dir.to_owned()];
     while let Some(at) = open.pop() {

@@ -7,11 +7,12 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use sheaf_protocol::ids::{DocKey, VaultNo};
-use sheaf_storage::journal::{Config, Journal};
+use sheaf_storage::journal::payload::Retired;
+use sheaf_storage::journal::{Config, Journal, Kind, Record};
 use sheaf_storage::store::Store;
 use sheaf_storage::store::migrate::FORMAT;
 
-use crate::damage::{DOCUMENTS, Image, checksum, image, name, write_image};
+use crate::damage::{DOCUMENTS, Image, checksum, image, name, read_image, write_image};
 
 fn fixture(format: u32, suffix: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -86,14 +87,39 @@ fn read(image: &Image) -> String {
             lines += &format!("{doc} {item:?}\n");
         }
     }
+    // Formats 1 and 2 had none.
+    for retired in store.retired(VaultNo(1), BEFORE).expect("they are read") {
+        lines += &format!("{BEFORE} was {} of {:?}\n", retired.doc, retired.clients);
+    }
     journal.close().expect("a healthy journal closes");
     lines
+}
+
+/// A name that the first document had before.
+const BEFORE: &str = "before";
+
+/// The same directory, and a name is free whose document has a history.
+fn with_retired(image: &Image) -> Image {
+    let dir = tempfile::tempdir().expect("a directory");
+    write_image(image, dir.path());
+    let store = Store::open(dir.path()).expect("the store opens");
+    let config = Config::new(dir.path().join("journal"));
+    let (journal, _) = Journal::open(config, store.clone()).expect("the journal opens");
+    let doc = store.find(VaultNo(1), &name(0)).expect("it is read").expect("it is there");
+    let mut payload = Vec::new();
+    Retired { name: BEFORE.to_owned(), clients: vec![7, 1 << 52] }.encode(&mut payload);
+    let (doc, kind, stamp) = (DocKey { vault: VaultNo(1), doc }, Kind::Retired, doc.0);
+    let record = Record { doc, n: 0, kind, stamp, author: None, payload: &payload };
+    journal.append(&[record]).expect("a healthy journal takes it");
+    journal.close().expect("a healthy journal closes");
+    drop((journal, store));
+    read_image(dir.path())
 }
 
 #[test]
 fn every_stored_format_is_read_by_this_build() {
     if std::env::var_os("SHEAF_WRITE_FIXTURE").is_some() && !fixture(FORMAT, "gz").exists() {
-        let (image, _) = image(true);
+        let image = with_retired(&image(true).0);
         std::fs::write(fixture(FORMAT, "txt"), read(&image)).expect("it is written");
         std::fs::write(fixture(FORMAT, "gz"), pack(&image)).expect("it is written");
     }

@@ -231,6 +231,7 @@ fn kind(kind: Kind) -> &'static str {
         Kind::Moved => "moved",
         Kind::VaultCreated => "vault_created",
         Kind::VaultDropped => "vault_dropped",
+        Kind::Retired => "retired",
     }
 }
 

@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering;
 use parking_lot::{Condvar, Mutex};
 use sheaf_protocol::ids::DocKey;
 
-use super::payload::{Claim, Created, Presence, Renamed, Settled, VaultCreated, VaultDropped};
+use super::payload::{
+    Claim, Created, Presence, Renamed, Retired, Settled, VaultCreated, VaultDropped,
+};
 use super::reader::Reader;
 use super::record::{Kind, Placed};
 use super::segment::{self, Segment};
@@ -199,6 +201,10 @@ fn take(store: &Store, window: &mut Window, placed: &Placed<'_>) -> Result<(), E
         Kind::VaultDropped => {
             let VaultDropped { name } = VaultDropped::decode(record.payload).ok_or_else(bad)?;
             window.vault_dropped(store, doc.vault, (position, &name))?;
+        }
+        Kind::Retired => {
+            let Retired { name, clients } = Retired::decode(record.payload).ok_or_else(bad)?;
+            window.retired(doc, position, (&name, &clients))?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 use sheaf_protocol::ids::VaultName;
 
 use crate::store::codec::{Reader, put_text};
-use crate::store::keys::owners;
+use crate::store::keys::{owners, retired};
 use crate::store::{Item, Owner};
 
 /// Payload of `Kind::Created`.
@@ -115,7 +115,7 @@ impl Settled {
 /// Payload of `Kind::Deleted` and `Kind::Moved`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renamed {
-    /// The name that is free from now on.
+    /// The name that is free from now on; that of the item where nothing gets free.
     pub from: String,
     /// The document's epoch.
     pub epoch: u64,
@@ -138,6 +138,32 @@ impl Renamed {
         let from = reader.text()?.to_owned();
         let epoch = reader.u64()?;
         Some(Self { from, epoch, settled: Settled::decode(reader.rest())? })
+    }
+}
+
+/// Payload of `Kind::Retired`. It follows the record that frees the name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retired {
+    /// The name.
+    pub name: String,
+    /// Client ids of the document's history; of more than `retired::CLIENTS_MAX` those that wrote
+    /// most. None where they are to be read from its log.
+    pub clients: Vec<u64>,
+}
+
+impl Retired {
+    /// name text, then as the store's `retired` values.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_text(out, &self.name);
+        retired::encode(out, &self.clients);
+    }
+
+    /// The inverse of `encode`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let name = reader.text()?.to_owned();
+        Some(Self { name, clients: retired::decode(reader.rest())? })
     }
 }
 

@@ -42,12 +42,15 @@ pub enum Kind {
     Settled = 7,
     /// A document was deleted; payload: `payload::Renamed`.
     Deleted = 8,
-    /// A document got another name; payload: `payload::Renamed`.
+    /// A document got another name, or is back under one after its deletion; payload:
+    /// `payload::Renamed`.
     Moved = 9,
     /// A vault was created, or given facts; document nil, payload: `payload::VaultCreated`.
     VaultCreated = 10,
     /// A vault was deleted with all that is in it; document nil, payload: `payload::VaultDropped`.
     VaultDropped = 11,
+    /// A name is free whose document has a history; payload: `payload::Retired`.
+    Retired = 12,
 }
 
 impl Kind {
@@ -64,6 +67,7 @@ impl Kind {
             9 => Self::Moved,
             10 => Self::VaultCreated,
             11 => Self::VaultDropped,
+            12 => Self::Retired,
             _ => return None,
         })
     }

@@ -7,16 +7,16 @@ use sheaf_protocol::stamp::Stamp;
 
 use super::keys::meta::{self, Facts};
 use super::keys::{self, Key, vaults};
-use super::{Error, value};
+use super::{Error, Head, value};
 
 /// The format this build writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// A step turns a store of its version into one of the next, as one batch.
 type Step = fn(&dyn Engine, &mut Batch) -> Result<(), Error>;
 
 /// `STEPS[v - 1]` leads from version `v` to `v + 1`.
-const STEPS: [Step; FORMAT as usize - 1] = [vaults_get_facts];
+const STEPS: [Step; FORMAT as usize - 1] = [vaults_get_facts, deleted_names_are_kept];
 
 /// Format 2 has items, feeds and facts of each vault. Items come when bodies settle at the start
 /// after; the facts are made here: a vault is as old as its first document.
@@ -32,6 +32,23 @@ fn vaults_get_facts(engine: &dyn Engine, batch: &mut Batch) -> Result<(), Error>
         let epoch = created.ms() << 16 | u64::from(created.counter());
         let facts = Facts { name, epoch, created, seq: 0 };
         value::put_one(batch, &meta::facts_key(number), &facts.encode())?;
+    }
+    Ok(())
+}
+
+/// Format 3 knows by name what was deleted. The client ids of the histories are in their logs.
+fn deleted_names_are_kept(engine: &dyn Engine, batch: &mut Batch) -> Result<(), Error> {
+    for (key, _) in engine.scan(&vaults::prefix(), None, usize::MAX)? {
+        let number = value::get_one(engine, &key)?.and_then(|bytes| vaults::decode(&bytes));
+        let number = number.ok_or_else(|| Error::corrupt(&key, "vault"))?;
+        for (key, _) in engine.scan(&keys::vault_prefix(number, Key::Heads), None, usize::MAX)? {
+            // A head that is damaged is found when its document is loaded.
+            let Ok(Some(bytes)) = value::get_one(engine, &key) else { continue };
+            let head = Head::decode(&bytes).filter(|head| head.is_deleted);
+            if let (Some(head), Some(doc)) = (head, keys::doc_of(&key)) {
+                super::retired::put(batch, (doc, &head.name), &[])?;
+            }
+        }
     }
     Ok(())
 }

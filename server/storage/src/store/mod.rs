@@ -19,6 +19,7 @@ mod log;
 pub mod memory;
 pub mod migrate;
 mod repair;
+mod retired;
 pub mod sled;
 pub mod value;
 pub mod verify;
@@ -43,6 +44,7 @@ pub use load::{Checkpoint, Loaded};
 
 pub use feed::{Feed, ItemChange, Renamed};
 pub use repair::Loss;
+pub use retired::Retired;
 pub use window::{Stray, Window};
 
 use disk::{Disk, Files};

@@ -44,6 +44,17 @@ fn what_changes_an_item_is_the_golden_bytes() {
 }
 
 #[test]
+fn a_retired_history_is_the_golden_bytes() {
+    let retired = Retired { name: "o".into(), clients: vec![7, 300] };
+    let (text, bytes) = hex(|out| retired.encode(out));
+    assert_eq!(text, "01006f0207ac02");
+    assert_eq!(Retired::decode(&bytes), Some(retired));
+    for len in 0..bytes.len() {
+        assert_eq!(Retired::decode(&bytes[..len]), None, "{len} bytes");
+    }
+}
+
+#[test]
 fn the_life_of_a_vault_is_the_golden_bytes() {
     let created = VaultCreated { name: "v".parse().unwrap(), epoch: 2, seq: 3 };
     let (text, bytes) = hex(|out| created.encode(out));

@@ -105,9 +105,10 @@ fn kinds_keep_their_numbers() {
         Kind::Moved,
         Kind::VaultCreated,
         Kind::VaultDropped,
+        Kind::Retired,
     ];
     for (number, kind) in (1..).zip(kinds) {
         assert_eq!((kind as u8, Kind::of(number)), (number, Some(kind)));
     }
-    assert_eq!((Kind::of(0), Kind::of(12)), (None, None));
+    assert_eq!((Kind::of(0), Kind::of(13)), (None, None));
 }

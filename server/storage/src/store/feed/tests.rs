@@ -7,10 +7,11 @@ use sheaf_protocol::stamp::Stamp;
 use super::*;
 use crate::store::engine::Engine;
 use crate::store::keys::items::Body;
+use crate::store::keys::retired;
 use crate::store::memory::Memory;
 use crate::store::verify::Checked;
 use crate::store::witness::Witness;
-use crate::store::{Folded, Place};
+use crate::store::{Folded, Place, Retired};
 
 const VAULT: VaultNo = VaultNo(3);
 
@@ -110,6 +111,39 @@ fn a_move_and_a_deletion_free_the_name_and_keep_one_row() {
     assert_eq!(rows, [(1, doc(1).doc), (4, doc(2).doc)]);
     assert_eq!((feed.seq, feed.facts.unwrap().epoch, feed.damaged), (4, 9, 0));
     assert_eq!(bench.verify().findings, []);
+}
+
+#[test]
+fn a_deleted_document_is_known_by_the_name_it_had_and_by_its_client_ids() {
+    let mut bench = Bench::new();
+    let retired = |bench: &Bench, name| bench.store.retired(VAULT, name).unwrap();
+    let row = |number, clients: &[u64]| Retired { doc: doc(number).doc, clients: clients.to_vec() };
+    bench.rename("moved", &item(4, "moved", true), 3);
+    assert_eq!(retired(&bench, "moved"), [row(2, &[])], "they are in its log");
+    bench.fold(|_, window, at| window.retired(doc(2), at, ("moved", &[7, 5])).unwrap());
+    assert_eq!(retired(&bench, "moved"), [row(2, &[7, 5])]);
+    assert_eq!((retired(&bench, "file 2"), retired(&bench, "move")), (vec![], vec![]));
+    assert_eq!(bench.verify().findings, []);
+    // One that is damaged is reported, and counts as one without ids.
+    let key = retired::key(doc(2), "moved");
+    let mut value = bench.engine.get(&key).unwrap().unwrap();
+    *value.last_mut().unwrap() ^= 1;
+    let mut batch = Batch::default();
+    batch.put(key, value);
+    bench.engine.apply(&batch).unwrap();
+    assert_eq!(retired(&bench, "moved"), [row(2, &[])]);
+    assert_eq!(bench.verify().findings.len(), 1);
+}
+
+#[test]
+fn of_many_documents_of_a_name_the_latest_are_remembered() {
+    let mut bench = Bench::new();
+    bench.fold(|_, window, at| {
+        (10..610).for_each(|number| window.retired(doc(number), at, ("a", &[number])).unwrap());
+    });
+    let found = bench.store.retired(VAULT, "a").unwrap();
+    let clients: Vec<u64> = found.into_iter().flat_map(|row| row.clients).collect();
+    assert_eq!(clients, Vec::from_iter(546..610));
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod lost;
 pub mod meta;
 pub mod owners;
 pub mod paths;
+pub mod retired;
 pub mod vaults;
 
 use sheaf_protocol::ids::{DocId, DocKey, VaultNo};
@@ -51,13 +52,15 @@ pub enum Key {
     Items = 0x18,
     /// What changed when, by seq.
     Feed = 0x19,
+    /// Documents that had a name before, with the client ids of their histories.
+    Retired = 0x1a,
     /// What webhooks have told and still have to tell.
     Hooks = 0x30,
 }
 
 impl Key {
     /// All kinds.
-    pub const ALL: [Key; 13] = [
+    pub const ALL: [Key; 14] = [
         Key::Meta,
         Key::Vaults,
         Key::Heads,
@@ -70,6 +73,7 @@ impl Key {
         Key::Lost,
         Key::Items,
         Key::Feed,
+        Key::Retired,
         Key::Hooks,
     ];
 
@@ -118,6 +122,9 @@ pub fn doc_number(doc: DocKey, kind: Key, number: u64) -> Vec<u8> {
 /// The document of a key of any kind that has one.
 #[must_use]
 pub fn doc_of(key: &[u8]) -> Option<DocKey> {
+    if Key::of(key) == Some(Key::Retired) {
+        return retired::doc(key);
+    }
     let has_none =
         matches!(Key::of(key)?, Key::Meta | Key::Vaults | Key::Paths | Key::Feed | Key::Hooks);
     if has_none {

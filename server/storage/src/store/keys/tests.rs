@@ -44,6 +44,7 @@ fn keys_are_the_golden_bytes() {
         (aside::key(doc(), 0x105), format!("0102030415{STAMP}{n}")),
         (floors::key(doc()), format!("0102030416{STAMP}")),
         (lost::key(doc(), 0x105), format!("0102030417{STAMP}{n}")),
+        (retired::key(doc(), "a/b"), format!("010203041a{}ff{STAMP}", hex(b"a/b"))),
         (hooks::key(HOOK, &What::Begun), format!("0000000030{}00", "ab".repeat(16))),
         (
             hooks::key(HOOK, &What::Event(stamp())),
@@ -65,6 +66,7 @@ fn keys_give_back_what_they_were_made_of() {
     assert_eq!((without_chunk(&key), chunk_number(&key)), (Some(&log::key(doc(), 0x105)[..]), 3));
     assert_eq!(vaults::name(&vaults::key(&"v".parse().unwrap())), "v".parse().ok());
     assert_eq!(paths::name(&paths::key(VaultNo(1), "x y")), Some("x y"));
+    assert_eq!(doc_of(&retired::key(doc(), "a\u{ff}b")), Some(doc()));
     assert_eq!((doc_of(&meta::key("format")), doc_of(b"\0"), Key::of(b"")), (None, None, None));
 }
 
@@ -106,6 +108,22 @@ fn claims_are_the_golden_bytes() {
         assert_eq!(owners::decode(&bytes[..len]), None, "{len} bytes");
     }
     assert_eq!(owners::decode(&[0xff; 9]), None, "a count far beyond the bytes");
+}
+
+#[test]
+fn client_ids_of_a_retired_document_are_the_golden_bytes() {
+    let mut bytes = Vec::new();
+    retired::encode(&mut bytes, &[7, 300, (1 << 53) - 1]);
+    assert_eq!(hex(&bytes), "0307ac02ffffffffffffff0f");
+    assert_eq!(retired::decode(&bytes), Some(vec![7, 300, (1 << 53) - 1]));
+    for len in 0..bytes.len() {
+        assert_eq!(retired::decode(&bytes[..len]), None, "{len} bytes");
+    }
+    assert_eq!(retired::decode(&[0]), Some(vec![]));
+    assert_eq!(retired::decode(&[0xff; 9]), None, "a count far beyond the bytes");
+    let mut largest = Vec::new();
+    retired::encode(&mut largest, &[(1 << 53) - 1; retired::CLIENTS_MAX]);
+    assert!(largest.len() <= crate::store::value::CHUNK_BYTES_MAX);
 }
 
 const HOOK: HookId = HookId([0xab; 16]);
@@ -204,7 +222,7 @@ proptest::proptest! {
     #[test]
     fn no_bytes_make_a_decoder_panic(bytes in proptest::collection::vec(0u8.., 0..200)) {
         let _ = log::decode(bytes.clone(), &mut Vec::new());
-        let _ = owners::decode(&bytes);
+        let _ = (owners::decode(&bytes), retired::decode(&bytes), retired::doc(&bytes));
         let _ = Head::decode(&bytes);
         let _ = (Item::decode(&bytes), Facts::decode(&bytes), feed::seq(&bytes));
         let _ = Aside::decode(0, &bytes);

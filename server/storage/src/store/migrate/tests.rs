@@ -1,9 +1,16 @@
 //! The chain of steps, driven with steps of its own.
 
-use super::{FORMAT, Step, run, run_steps};
-use crate::store::Error;
+use std::sync::Arc;
+
+use sheaf_protocol::ids::{DocId, DocKey, VaultNo};
+use sheaf_protocol::stamp::Stamp;
+
+use super::{FORMAT, STEPS, Step, run, run_steps};
 use crate::store::engine::{Batch, Engine};
+use crate::store::keys::{heads, vaults};
 use crate::store::memory::Memory;
+use crate::store::witness::Witness;
+use crate::store::{Error, Head, Retired, Store, value};
 
 fn first(_: &dyn Engine, batch: &mut Batch) -> Result<(), Error> {
     batch.put("step", "first");
@@ -60,4 +67,24 @@ fn content_without_a_version_is_refused() {
     batch.put("key", "value");
     engine.apply(&batch).unwrap();
     assert!(matches!(run(&engine), Err(Error::Corrupt { .. })));
+}
+
+#[test]
+fn format_3_knows_deleted_documents_by_name() {
+    let engine = Arc::new(Memory::new());
+    run_steps(&*engine, &STEPS[..1]).unwrap();
+    let mut batch = Batch::default();
+    let vault = VaultNo(5);
+    let doc = |ms| DocKey { vault, doc: DocId(Stamp::new(ms, 0, 7)) };
+    let key = vaults::key(&"home".parse().unwrap());
+    value::put_one(&mut batch, &key, &vaults::encode(vault)).unwrap();
+    for (ms, is_deleted) in [(1, true), (2, false)] {
+        let head = Head { name: "a.md".into(), epoch: ms, created: doc(ms).doc.0, is_deleted };
+        value::put_one(&mut batch, &heads::key(doc(ms)), &head.encode()).unwrap();
+    }
+    engine.apply(&batch).unwrap();
+    assert_eq!(run(&*engine).unwrap(), Some(2));
+    let store = Store::new(engine, Witness::in_memory()).unwrap();
+    let due = Retired { doc: doc(1).doc, clients: vec![] };
+    assert_eq!(store.retired(vault, "a.md").unwrap(), [due]);
 }

@@ -39,6 +39,8 @@ pub enum Code {
     ForeignId,
     /// The client was asked for what its updates stand on and did not give it.
     GapLeftOpen,
+    /// What the client has is of a document that had this name before and was deleted.
+    EpochChanged,
     /// Over one of the bounds of `limits`.
     TooLarge,
     /// Well formed, but something this server does not store (YXmlHook, the v2 encoding).
@@ -76,7 +78,7 @@ pub struct Row {
 
 impl Code {
     /// Every code, in the order of the table in `docs/protocol.md`.
-    pub const ALL: [Code; 24] = [
+    pub const ALL: [Code; 25] = [
         Code::Malformed,
         Code::Unauthorised,
         Code::Forbidden,
@@ -91,6 +93,7 @@ impl Code {
         Code::QuotaExceeded,
         Code::ForeignId,
         Code::GapLeftOpen,
+        Code::EpochChanged,
         Code::TooLarge,
         Code::Unsupported,
         Code::Damaged,
@@ -120,6 +123,7 @@ impl Code {
             Code::QuotaExceeded => permanent("quota_exceeded", 507, 4427),
             Code::ForeignId => permanent("foreign_id", 409, 4409),
             Code::GapLeftOpen => permanent("gap_left_open", 409, 4410),
+            Code::EpochChanged => permanent("epoch_changed", 409, 4414),
             Code::TooLarge => permanent("too_large", 413, 4413),
             Code::Unsupported => permanent("unsupported", 415, 4415),
             Code::Damaged => permanent("damaged", 500, 4450),

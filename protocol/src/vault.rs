@@ -3,9 +3,19 @@
 //! Called by whoever creates, moves or mirrors a file. A plain room needs none of this: it may have
 //! any name and has no file on a disk.
 
+use std::ops::Range;
+
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
+use crate::ids::DocId;
 use crate::limits::{DOCUMENT_NAME_BYTES_MAX, PATH_PART_BYTES_MAX};
+
+/// What of a document's id tells two documents apart that had one name: of the ten characters of
+/// its moment those that change within 400 days.
+const MOMENT: Range<usize> = 3..10;
+
+/// What is longer behind the last dot is no extension.
+const EXTENSION_BYTES_MAX: usize = 16;
 
 /// Why a path is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -102,6 +112,23 @@ pub fn alias_of(path: &str) -> String {
     let once = fold(path);
     // Composing may give a character that folds on.
     fold(&once)
+}
+
+/// The name by which a document is found whose own is another's: `notes (conflict 7EBTG37).md`,
+/// with characters of the moment in its id; `is_whole`: with all of its id, which no other has.
+/// Derived alike wherever both are known, so nobody renames against anybody.
+#[must_use]
+pub fn conflict_of(path: &str, doc: DocId, is_whole: bool) -> String {
+    let id = doc.to_string();
+    let mark = format!(" (conflict {})", if is_whole { &id } else { &id[MOMENT] });
+    let part = path.rfind('/').map_or(0, |slash| slash + 1);
+    let extension = path[part..].rfind('.').filter(|dot| *dot > 0).map(|dot| part + dot);
+    let extension = extension.filter(|dot| path.len() - dot <= EXTENSION_BYTES_MAX);
+    let (stem, extension) = path.split_at(extension.unwrap_or(path.len()));
+    let added = mark.len() + extension.len();
+    let room = (DOCUMENT_NAME_BYTES_MAX - added).min(part + PATH_PART_BYTES_MAX - added);
+    let end = (0..=stem.len().min(room)).rev().find(|end| stem.is_char_boundary(*end));
+    format!("{}{mark}{extension}", &stem[..end.unwrap_or(0)])
 }
 
 #[cfg(test)]

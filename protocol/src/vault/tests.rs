@@ -215,3 +215,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_conflict_name_is_derived_from_path_and_id() {
+    let doc: DocId = "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().expect("an id");
+    let of = |path: &str| conflict_of(path, doc, false);
+    assert_eq!(of("a/notes.md"), "a/notes (conflict RZ3NDEK).md");
+    assert_eq!(of("room"), "room (conflict RZ3NDEK)");
+    assert_eq!(of("a.b/.profile"), "a.b/.profile (conflict RZ3NDEK)");
+    assert_eq!(of("x. and so on, for long"), "x. and so on, for long (conflict RZ3NDEK)");
+    let whole = "notes (conflict 01ARZ3NDEKTSV4RRFFQ69G5FAV).md";
+    assert_eq!(conflict_of("notes.md", doc, true), whole);
+    let long = "ü".repeat(127);
+    let path = of(&format!("{}{long}.md", "d/".repeat(10)));
+    assert_eq!(check_path(&path), Ok(()));
+    assert!(path.ends_with("ü (conflict RZ3NDEK).md"));
+    let room = of(&"r".repeat(DOCUMENT_NAME_BYTES_MAX));
+    assert!(room.len() <= DOCUMENT_NAME_BYTES_MAX && room.ends_with("RZ3NDEK)"));
+}

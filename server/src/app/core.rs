@@ -115,6 +115,7 @@ impl Core {
         settling.spawn("settling", vaults.clone().run(settling.stopping().clone()));
         let relay = Arc::new(Relay {
             registry,
+            vaults: vaults.clone(),
             budget: Budget::new(config.limits.pending_bytes_max),
             limits: Limits {
                 message_bytes_max: config.limits.message_bytes_max,

@@ -342,6 +342,10 @@ impl Handle {
         if let Some(refusal) = receipt.refusal {
             return Err(refusal.into());
         }
+        if receipt.past.is_some() {
+            let what = "the update is of a document that had this name before";
+            return Err(Refusal { code: Code::EpochChanged, at: 0, what }.into());
+        }
         let n = core.n();
         let is_created = !was_created && core.is_created();
         Ok(Written { n, end: self.end(), has_changed: n > before, is_created })

@@ -68,15 +68,16 @@ impl Handle {
         }
     }
 
-    /// Lets `commit` write the document's last record, and ends the handle. False: it had ended
-    /// before, or there is no document.
+    /// Lets `commit` write the document's last record, and ends the handle. `commit` is told where
+    /// the log is and the client ids of the history. False: it had ended before, or there is no
+    /// document.
     ///
     /// # Errors
     /// Those of `commit`; the document goes on then.
     pub fn end_as<E>(
         &self,
         why: Failure,
-        commit: impl FnOnce(&Mark) -> Result<Appended, E>,
+        commit: impl FnOnce(&Mark, &[u64]) -> Result<Appended, E>,
     ) -> Result<bool, E> {
         // The next load is under another name and cannot wait for a checkpoint of this handle.
         let _alone = self.checkpointing();
@@ -84,7 +85,7 @@ impl Handle {
         if self.is_dropped() || !self.is_created() {
             return Ok(false);
         }
-        let appended = commit(&core.mark())?;
+        let appended = commit(&core.mark(), &core.clients())?;
         self.end.store(appended.end, Ordering::Release);
         let why = match why {
             Failure::Deleted => DELETED,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use sheaf_protocol::ids::Principal;
-use sheaf_protocol::ids::{DocKey, VaultName};
+use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 use sheaf_protocol::join::join;
 use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
@@ -95,6 +95,8 @@ pub struct Handle {
     pub(super) account: Arc<Account>,
     pub(super) is_created: AtomicBool,
     pub(super) is_file: AtomicBool,
+    /// Others had its name before: what clients bring may be of them.
+    has_past: bool,
     /// Its log moved and `vault` has not looked yet.
     pub(super) is_queued: AtomicBool,
     pub(super) changed_ms: AtomicU64,
@@ -123,7 +125,7 @@ impl Handle {
         let live_bytes = core.state().live_bytes();
         let readers = Mutex::new(Readers::new(Arc::clone(&shared.awareness)));
         let used_ms = AtomicU64::new(shared.clock.now_ms());
-        let (is_created, n) = (core.is_created(), core.n());
+        let (is_created, has_past, n) = (core.is_created(), core.has_past(), core.n());
         if is_created {
             account.charge(key.doc, core.stored_bytes(), 0);
         }
@@ -142,6 +144,7 @@ impl Handle {
             account,
             is_created: AtomicBool::new(is_created),
             is_file: AtomicBool::new(false),
+            has_past,
             is_queued: AtomicBool::new(false),
             changed_ms: AtomicU64::new(0),
             added: AtomicU64::new(0),
@@ -332,12 +335,18 @@ impl Handle {
         self.core().would_change(submission)
     }
 
+    /// The document that a replica with this state vector holds, if it had the name before and is
+    /// no more: this one's content would double the text there.
+    pub fn past_of(&self, known: &scan::StateVector<'_>) -> Option<DocId> {
+        if self.has_past { self.core().past_of(known) } else { None }
+    }
+
     /// Counts what came of updates that were submitted.
     pub(super) fn count(&self, submitted: usize, changed: usize, receipt: &Receipt) {
         let metrics = &self.shared.metrics.document;
         metrics.updates(Outcome::Changed).inc_by(changed as u64);
-        let Receipt { has_gap, refusal, ask, .. } = receipt;
-        if refusal.is_some() {
+        let Receipt { has_gap, refusal, ask, past, .. } = receipt;
+        if refusal.is_some() || past.is_some() {
             metrics.updates(Outcome::Refused).inc();
         } else if !has_gap && ask.is_none() {
             let nothing_new = submitted.saturating_sub(changed);

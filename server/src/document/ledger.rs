@@ -336,12 +336,18 @@ impl Account {
         if is_file && names.conflict(path, None).is_some() {
             return Err(Failure::PathTaken);
         }
+        self.check_count(&names)?;
+        names.insert(doc, Arc::clone(path));
+        Ok(())
+    }
+
+    /// Whether there may be one more document.
+    fn check_count(&self, names: &Names) -> Result<(), Failure> {
         let max = self.quota.vault_documents_max;
         if max > 0 && names.paths.len() as u64 >= max {
             self.note_refused(Failure::Quota);
             return Err(Failure::Quota);
         }
-        names.insert(doc, Arc::clone(path));
         Ok(())
     }
 
@@ -372,6 +378,27 @@ impl Account {
         names.forget(path);
         let charged = names.documents.remove(&doc).map_or(0, |(_, charged)| charged);
         self.bytes.fetch_add((bytes + TOMBSTONE_BYTES).wrapping_sub(charged), Ordering::Relaxed);
+    }
+
+    /// Gives a deleted document a name while `commit` succeeds; it is charged as a live one of so
+    /// many bytes. `Err(Ok(path))`: that one is in the way.
+    pub fn unbury<T>(
+        &self,
+        (doc, path, bytes): (DocId, &Arc<str>, u64),
+        commit: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Result<Arc<str>, Failure>> {
+        let mut names = self.names.lock();
+        if let Some(taken) = names.conflict(path, None) {
+            return Err(Ok(taken));
+        }
+        self.check_count(&names).map_err(Err)?;
+        let done = commit().map_err(Err)?;
+        names.insert(doc, Arc::clone(path));
+        if let Some((_, charged)) = names.documents.get_mut(&doc) {
+            *charged = bytes;
+        }
+        self.bytes.fetch_sub(TOMBSTONE_BYTES, Ordering::Relaxed);
+        Ok(done)
     }
 
     /// Charges what is kept of a document that was deleted before.

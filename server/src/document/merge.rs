@@ -21,6 +21,7 @@ use super::checkpoint::Draft;
 use super::ending::Mark;
 use super::handle::Name;
 use super::owners::{Carried, Live, Owners, Submitter, Verdict};
+use super::past::Past;
 use super::state::State;
 use super::submission::{Receipt, Submission};
 use super::tail::Firsts;
@@ -66,6 +67,8 @@ impl Taken<'_> {
 pub(super) struct Core {
     pub(super) state: State,
     owners: Owners,
+    /// Who had the name before.
+    pub(super) past: Past,
     epoch: u64,
     /// The store or the journal knows the document.
     is_created: bool,
@@ -126,6 +129,7 @@ impl Core {
         Self {
             state: parts.state,
             owners: parts.owners,
+            past: Past::default(),
             epoch: parts.epoch,
             is_created: parts.is_created,
             n: parts.n,
@@ -173,9 +177,11 @@ impl Core {
         self.state.clocks().get(&client).copied().unwrap_or(0)
     }
 
-    /// True if anybody wrote with a client id, or it belongs to somebody.
+    /// True if anybody wrote with a client id, or it belongs to somebody, or is of the past.
     pub(super) fn knows(&self, client: u64) -> bool {
-        self.state.clocks().contains_key(&client) || self.owners.owner(client).is_some()
+        self.state.clocks().contains_key(&client)
+            || self.owners.owner(client).is_some()
+            || self.past.has(client)
     }
 
     pub(super) fn stamp(&mut self, now_ms: u64) -> Stamp {
@@ -202,6 +208,12 @@ impl Core {
                 continue;
             }
             taken.at = at;
+            if self.is_past(submission, by, &mut taken.receipt) {
+                if taken.receipt.has_stopped() {
+                    return;
+                }
+                continue;
+            }
             if let Some(plan) = self.admit(submission, by, taken, &live) {
                 self.accept(plan, text, taken);
                 self.run_by = text.is_some().then(|| by.principal.clone());

@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod load;
 mod merge;
 pub mod owners;
+mod past;
 pub mod readers;
 pub mod registry;
 mod showing;

@@ -68,6 +68,11 @@ pub struct Submitter<'a> {
 }
 
 impl Submitter<'_> {
+    /// Somebody is there to be asked and told.
+    pub(super) fn is_session(&self) -> bool {
+        self.asked.is_some()
+    }
+
     fn has_asked(&self, owner: &Principal) -> bool {
         self.asked.is_none_or(|asked| asked.contains(owner))
     }

@@ -6,6 +6,7 @@
 
 mod closing;
 mod housekeeping;
+mod recalling;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -264,10 +265,11 @@ impl Registry {
         inner.shared.journal.wait_folded(end).map_err(|_| OpenError::Failed)?;
         let account = self.account(&name.vault)?;
         let vault = account.number();
-        let (key, core) = match self.find(&account, &name.document)? {
+        let (key, mut core) = match self.find(&account, &name.document)? {
             Some(doc) => self.load_known(DocKey { vault, doc }, is_suspect)?,
             None => self.create(vault),
         };
+        core.set_past(self.past(key, &name.document)?);
         let handle = Handle::new(key, name.clone(), core, (inner.shared.clone(), account));
         let metrics = &inner.shared.metrics.document;
         metrics.loads.inc();

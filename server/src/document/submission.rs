@@ -4,7 +4,7 @@
 //! and by `merge`. Never holds a document.
 
 use sheaf_protocol::error::{Code, Refusal};
-use sheaf_protocol::ids::Principal;
+use sheaf_protocol::ids::{DocId, Principal};
 use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
 
@@ -28,6 +28,8 @@ pub struct Receipt {
     pub refusal: Option<Refusal>,
     /// The last update waits for an answer of this principal's live session.
     pub ask: Option<Principal>,
+    /// The last update is of this document, which had the name before, and is not merged.
+    pub past: Option<DocId>,
     /// The sender brought other content for clocks that came via someone else; his copy is kept.
     pub has_kept_copy: bool,
 }
@@ -35,7 +37,7 @@ pub struct Receipt {
 impl Receipt {
     /// True if the batch was not gone through to its end.
     pub(super) fn has_stopped(&self) -> bool {
-        self.refusal.is_some() || self.ask.is_some()
+        self.refusal.is_some() || self.ask.is_some() || self.past.is_some()
     }
 }
 

@@ -141,7 +141,7 @@ pub(super) async fn encoded(
         (status = 404, description = "There is no such vault", body = Problem),
         (status = 408, description = "The body did not come in time", body = Problem),
         (status = 409, description = "It stands on something that the document does not have, \
-            or the path is taken", body = Problem),
+            the path is taken, or it is of a document that was deleted here", body = Problem),
         (status = 412, description = "It is at another state", body = Problem),
         (status = 413, description = "The update is too large", body = Problem),
         (status = 415, description = "It holds what this server does not store", body = Problem),

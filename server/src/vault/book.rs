@@ -18,7 +18,7 @@ use super::file::{Change, Changes, Cursor, File, Vault};
 use crate::document::ledger::Account;
 use crate::document::registry::{Registry, epoch};
 use crate::document::submission::Failure;
-use sheaf_storage::journal::payload::{Renamed, Settled, VaultCreated, VaultDropped};
+use sheaf_storage::journal::payload::{Renamed, Retired, Settled, VaultCreated, VaultDropped};
 use sheaf_storage::journal::{Appended, Kind, Record};
 use sheaf_storage::store::{Body, Feed, Item};
 
@@ -62,6 +62,8 @@ pub(super) struct Entry<'a> {
     pub item: Item,
     /// The name that gets free, and the document's epoch.
     pub renamed: Option<(&'a str, u64)>,
+    /// The client ids of the document's history, where the name is another document's next.
+    pub retired: Option<&'a [u64]>,
     pub by: Option<&'a str>,
 }
 
@@ -174,7 +176,7 @@ impl Book {
         if state.is_gone {
             return Err(Failure::VaultDeleted);
         }
-        let Entry { kind, doc, mut item, renamed, by } = entry;
+        let Entry { kind, doc, mut item, renamed, retired, by } = entry;
         let before = state.current(doc).map(|item| item.seq);
         let prev_seq = before.or_else(|| state.stray_rows.get(&doc).copied()).unwrap_or(0);
         item.seq = state.last + 1;
@@ -197,7 +199,14 @@ impl Book {
         let (n, stamp) = (settled.item.n, registry.stamp());
         let doc_key = DocKey { vault: nil.vault, doc };
         let record = Record { doc: doc_key, n, kind, stamp, author: by, payload: &payload };
-        let records: Vec<Record<'_>> = created.into_iter().chain([record]).collect();
+        let retired = renamed.zip(retired).map(|((name, _), clients)| {
+            let mut payload = Vec::new();
+            Retired { name: name.to_owned(), clients: clients.to_vec() }.encode(&mut payload);
+            payload
+        });
+        let kind = Kind::Retired;
+        let retired = retired.as_ref().map(|payload| Record { kind, payload, ..record });
+        let records: Vec<_> = created.into_iter().chain([record]).chain(retired).collect();
         let appended = append(registry, &records)?;
         state.is_recorded = true;
         state.last += 1;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sheaf_protocol::error::Code;
+use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::DocId;
 use sheaf_protocol::vault::BadPath;
 
@@ -50,6 +50,9 @@ pub enum Error {
     /// There are as many vaults as this server can have.
     #[error("the server takes no more vaults")]
     Full,
+    /// What was brought is refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The document could not be opened.
     #[error(transparent)]
     Open(OpenError),
@@ -77,6 +80,7 @@ impl Error {
             Error::BadPath(_) => Code::InvalidPath,
             Error::Stale { .. } => Code::PreconditionFailed,
             Error::CursorExpired { .. } => Code::CursorExpired,
+            Error::Refused(refusal) => refusal.code,
             Error::Full => Code::TryLater,
             Error::Open(error) => error.code(),
             Error::Failed(failure) => failure.code(),

@@ -7,6 +7,7 @@
 mod book;
 mod error;
 mod file;
+mod past;
 mod settle;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 
 pub use error::Error;
 pub use file::{Change, Changes, Cursor, File, Kind, NotACursor, Page, Vault};
+pub use past::Kept;
 
 use crate::document::ending::Mark;
 use crate::document::handle::{Handle, Name, Shared};
@@ -305,22 +307,34 @@ impl Vaults {
         by: &Principal,
         only_if: Option<(DocId, u64)>,
     ) -> Result<u64, Error> {
+        self.bury((name, path), by, only_if, Failure::Deleted).await
+    }
+
+    /// Deletes a file and tells its sessions `why`.
+    async fn bury(
+        &self,
+        (name, path): (&VaultName, &str),
+        by: &Principal,
+        only_if: Option<(DocId, u64)>,
+        why: Failure,
+    ) -> Result<u64, Error> {
         let book = self.live(name)?;
         let name = address(name, path);
-        let commit = |doc: DocKey, mark: &Mark| {
+        let commit = |doc: DocKey, mark: &Mark, clients: &[u64]| {
             check(doc.doc, mark, only_if)?;
             let mut state = book.state();
             let mut item = tombstone(state.current(doc.doc), (Arc::clone(&name.document), doc.doc));
             (item.n, item.bytes) = (mark.n, mark.bytes);
             self.sign(&mut item, by);
             let (kind, renamed) = (journal::Kind::Deleted, Some((path, mark.epoch)));
-            let entry = Entry { kind, doc: doc.doc, item, renamed, by: by.name() };
+            let (retired, by) = ((mark.n > 0).then_some(clients), by.name());
+            let entry = Entry { kind, doc: doc.doc, item, renamed, retired, by };
             let committed = book.commit(&mut state, self.registry(), entry)?;
             book.account().raise_fence(committed.1.end);
             book.account().bury(doc.doc, path, mark.bytes);
             Ok(committed)
         };
-        let seq = self.end_document(&book, (&name, Failure::Deleted), commit).await?;
+        let seq = self.end_document(&book, (&name, why), commit).await?;
         tracing::debug!(vault = %name.vault, seq, "file deleted");
         Ok(seq)
     }
@@ -352,14 +366,15 @@ impl Vaults {
         }
         // What was written before the move is in its item: it gets no other change.
         self.settle_now(&name).await?;
-        let commit = |doc: DocKey, mark: &Mark| {
+        let commit = |doc: DocKey, mark: &Mark, _: &[u64]| {
             check(doc.doc, mark, only_if)?;
             let mut state = book.state();
             let mut item = state.current(doc.doc).cloned().ok_or(Error::NoFile)?;
             item.path = Arc::clone(&target.document);
             self.sign(&mut item, by);
             let (kind, renamed) = (journal::Kind::Moved, Some((from, mark.epoch)));
-            let entry = Entry { kind, doc: doc.doc, item, renamed, by: by.name() };
+            let (retired, by) = (None, by.name());
+            let entry = Entry { kind, doc: doc.doc, item, renamed, retired, by };
             let names = (doc.doc, from, &target.document);
             let renamed = book.account().rename(names, || {
                 let committed = book.commit(&mut state, self.registry(), entry)?;
@@ -386,15 +401,15 @@ impl Vaults {
         &self,
         book: &Book,
         (name, why): (&Name, Failure),
-        commit: impl Fn(DocKey, &Mark) -> Result<(u64, Appended), Error>,
+        commit: impl Fn(DocKey, &Mark, &[u64]) -> Result<(u64, Appended), Error>,
     ) -> Result<u64, Error> {
         for _ in 0..OPEN_ATTEMPTS {
             let handle = self.open_existing(name).await?;
             let mut committed = 0;
             let work = self.shared().work.begin().await;
             let is_ended = task::block(|| {
-                handle.end_as(why, |mark| {
-                    let (seq, appended) = commit(handle.key(), mark)?;
+                handle.end_as(why, |mark, clients| {
+                    let (seq, appended) = commit(handle.key(), mark, clients)?;
                     committed = seq;
                     Ok::<_, Error>(appended)
                 })

@@ -266,7 +266,7 @@ impl Vaults {
         let (seq, is_deleted) = (0, false);
         let item = Item { seq, n, body, is_deleted, size, bytes, hash, updated, author, path };
         let (kind, renamed) = (Kind::Settled, None);
-        let entry = Entry { kind, doc, item, renamed, by: by.as_deref() };
+        let entry = Entry { kind, doc, item, renamed, retired: None, by: by.as_deref() };
         match book.commit(&mut state, self.registry(), entry) {
             Ok((seq, appended)) => Ok(Settled::Done { seq, end: appended.end }),
             Err(Failure::VaultDeleted) => Ok(Settled::Gone),
@@ -285,7 +285,7 @@ impl Vaults {
         let item = tombstone(state.current(doc.doc), (head.name.into(), doc.doc));
         let (kind, renamed) = (Kind::Settled, None);
         let bytes = item.bytes;
-        let entry = Entry { kind, doc: doc.doc, item, renamed, by: None };
+        let entry = Entry { kind, doc: doc.doc, item, renamed, retired: None, by: None };
         let (_, appended) = book.commit(&mut state, self.registry(), entry)?;
         if !is_right {
             book.account().charge_buried(bytes);

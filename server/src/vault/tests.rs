@@ -24,37 +24,37 @@ use sheaf_storage::store::Store;
 
 const NOBODY: Principal = Principal::Anonymous;
 
-struct World {
-    ground: Ground,
-    vaults: Vaults,
-    dir: TempDir,
+pub(super) struct World {
+    pub(super) ground: Ground,
+    pub(super) vaults: Vaults,
+    pub(super) dir: TempDir,
     clients: u64,
 }
 
-fn home() -> VaultName {
+pub(super) fn home() -> VaultName {
     "home".parse().unwrap()
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with_quota(Quota::default())
     }
 
-    fn with_quota(quota: Quota) -> Self {
+    pub(super) fn with_quota(quota: Quota) -> Self {
         let dir = TempDir::new().unwrap();
         let (ground, vaults) = open(dir.path(), quota);
         Self { ground, vaults, dir, clients: 0 }
     }
 
     /// As after `kill -9`: nothing more is synced or folded.
-    fn crash(self) -> Self {
+    pub(super) fn crash(self) -> Self {
         let Self { ground, vaults, dir, clients } = self;
         drop((ground, vaults));
         let (ground, vaults) = open(dir.path(), Quota::default());
         Self { ground, vaults, dir, clients }
     }
 
-    fn restart(self) -> Self {
+    pub(super) fn restart(self) -> Self {
         self.ground.shared.journal.close().unwrap();
         self.crash()
     }
@@ -63,7 +63,7 @@ impl World {
         self.ground.shared.journal.fold_now().unwrap();
     }
 
-    async fn handle(&self, path: &str) -> Arc<Handle> {
+    pub(super) async fn handle(&self, path: &str) -> Arc<Handle> {
         let name = Name { vault: home(), document: path.into() };
         self.ground.registry.open(&name).await.unwrap()
     }
@@ -79,6 +79,12 @@ impl World {
         self.vaults.settle(&home(), path).await.unwrap()
     }
 
+    /// Writes as a certain client, and settles.
+    pub(super) async fn settled_by(&mut self, path: &str, client: u64, text: &str) -> u64 {
+        write(&*self.handle(path).await, client, text).unwrap();
+        self.vaults.settle(&home(), path).await.unwrap()
+    }
+
     fn changes(&self, since: u64) -> Changes {
         let epoch = self.vaults.get(&home()).unwrap().epoch;
         let since = if since == 0 { Cursor::default() } else { Cursor { epoch, seq: since } };
@@ -86,28 +92,28 @@ impl World {
     }
 
     /// Seq, path and whether it is deleted.
-    fn feed(&self, since: u64) -> Vec<(u64, String, bool)> {
+    pub(super) fn feed(&self, since: u64) -> Vec<(u64, String, bool)> {
         let line = |file: File| (file.seq, file.path.to_string(), file.is_deleted);
         self.changes(since).items.into_iter().map(|change| line(change.file)).collect()
     }
 
-    fn paths(&self) -> Vec<String> {
+    pub(super) fn paths(&self) -> Vec<String> {
         let page = self.vaults.files(&home(), "", None, 1_000).unwrap();
         page.items.into_iter().map(|file| file.path.to_string()).collect()
     }
 
-    async fn text(&self, path: &str) -> Option<String> {
+    pub(super) async fn text(&self, path: &str) -> Option<String> {
         self.handle(path).await.text("content")
     }
 
     /// Settles what is to be settled at a start.
-    async fn catch_up(&self) {
+    pub(super) async fn catch_up(&self) {
         let stopping = CancellationToken::new();
         stopping.cancel();
         self.vaults.clone().run(stopping).await;
     }
 
-    fn id(&self, path: &str) -> DocId {
+    pub(super) fn id(&self, path: &str) -> DocId {
         self.vaults.file(&home(), path).unwrap().id
     }
 }
@@ -128,7 +134,7 @@ fn write(handle: &Handle, client: u64, text: &str) -> Result<(), Failure> {
 }
 
 /// Nothing is wrong with a directory whose server is gone.
-fn check(dir: &Path) {
+pub(super) fn check(dir: &Path) {
     let report = verify::verify(dir, &mut |_| (), &mut |_, _| Ok(())).unwrap();
     assert!(report.is_clean(), "{report:?}");
 }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::hocuspocus as wire;
 use sheaf_protocol::hocuspocus::Scope;
 
@@ -89,8 +90,18 @@ impl Dialect for Hocuspocus {
     }
 }
 
+/// Whether a client is told by a refusal of one address, and keeps its socket for the others.
+pub fn is_denial(code: Code) -> bool {
+    matches!(code, Code::Unauthorised | Code::Forbidden | Code::EpochChanged)
+}
+
 /// Refuses an address; the client may try it again with another token.
-pub fn write_auth_denied(address: &str, reason: &str, out: &mut Vec<u8>) {
+pub fn write_auth_denied(address: &str, refusal: Refusal, out: &mut Vec<u8>) {
+    // Programs look for the words of Hocuspocus; who may not is told no more than that.
+    let reason = match refusal.code {
+        Code::EpochChanged => refusal.what,
+        _ => "permission-denied",
+    };
     let len = address.len() + reason.len();
     message(out, len, |out| wire::write_auth_denied(out, address, reason));
 }

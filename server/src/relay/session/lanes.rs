@@ -30,7 +30,7 @@ use crate::document::fanout::{Outlet, Piece};
 use crate::document::handle::Name;
 use crate::relay::dialect::Dialect as _;
 use crate::relay::dialect::family::Family;
-use crate::relay::dialect::hocuspocus::{Hocuspocus, write_auth_denied};
+use crate::relay::dialect::hocuspocus::{Hocuspocus, is_denial, write_auth_denied};
 use crate::relay::outbound::{Filling, Outbound};
 
 /// Documents of one socket, open or on their way: an editor with a few panes has ten.
@@ -373,7 +373,7 @@ impl Lanes {
             return Err(Ending::Told(Code::TooMany, "too many refusals on one socket"));
         }
         socket.relay.metrics.relay.refuse(refusal.code);
-        write_auth_denied(address, "permission-denied", &mut socket.replies);
+        write_auth_denied(address, refusal, &mut socket.replies);
         self.forget(address);
         Ok(())
     }
@@ -399,7 +399,7 @@ impl Talks for Lanes {
         for (address, lane) in &mut self.lanes {
             let Stage::Open(talk) = &mut lane.stage else { continue };
             match talk.poll_changes(socket, cx) {
-                Err(Ending::Told(code @ (Code::Unauthorised | Code::Forbidden), what)) => {
+                Err(Ending::Told(code, what)) if is_denial(code) => {
                     denied.push((address.clone(), Refusal { code, at: 0, what }));
                 }
                 other => has_let_go |= other?,

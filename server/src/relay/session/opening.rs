@@ -35,6 +35,7 @@ use crate::relay::outbound::Outbound;
 use crate::relay::pulse::Pulse;
 use crate::relay::stream::Stream;
 use crate::relay::websocket::write_close;
+use crate::vault::Vaults;
 
 /// Attempts to join a document that leaves memory in the very moment it was opened.
 const JOIN_ATTEMPTS: usize = 8;
@@ -54,6 +55,8 @@ pub struct Limits {
 pub struct Relay {
     /// Documents.
     pub registry: Registry,
+    /// Keeps what is brought for documents that are deleted.
+    pub vaults: Vaults,
     /// Memory for large incoming messages.
     pub budget: Budget,
     /// Bounds.

@@ -5,6 +5,7 @@
 //! socket itself, never acknowledges what is not durable, never outlives its grant.
 
 mod hearing;
+mod past;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -17,6 +18,7 @@ use sheaf_protocol::error::Code;
 use sheaf_protocol::ids::Principal;
 use sheaf_protocol::scan;
 
+use self::past::Past;
 use super::socket::Socket;
 use super::timing::{Timer, is_over};
 use super::{Batch, Ending, Talks};
@@ -87,9 +89,11 @@ pub(super) struct Talk<D: Dialect> {
     leash: Leash,
     gap: Gap,
     /// The client's latest state vector that is not answered: asking often costs no more.
-    question: Option<Vec<u8>>,
+    question: Option<Box<[u8]>>,
     acks: VecDeque<Ack>,
     held: Option<Box<Held>>,
+    /// The client has a document that had this name before: it is sent nothing of this one.
+    past: Option<Box<Past>>,
     /// The owner has answered what is held.
     is_answered: bool,
     /// Something of this client was not taken: nothing is acknowledged any more.
@@ -121,6 +125,7 @@ impl<D: Dialect> Talk<D> {
             question: None,
             acks: VecDeque::new(),
             held: None,
+            past: None,
             is_answered: false,
             has_dropped: false,
             is_denied_told: false,
@@ -262,6 +267,7 @@ fn said(socket: &Socket, kind: MessageKind) {
 impl<D: Dialect> Talks for Talk<D> {
     fn poll_changes(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Result<bool, Ending> {
         self.poll_leash(socket, cx)?;
+        self.poll_past(socket, cx)?;
         if is_over(&mut self.telling, cx) {
             self.document.tell();
         }
@@ -296,6 +302,10 @@ impl<D: Dialect> Talks for Talk<D> {
     }
 
     fn fill(&mut self, socket: &mut Socket, filling: &mut Filling<'_>) -> Result<(), Ending> {
+        if self.past.is_some() {
+            socket.fill(0, filling);
+            return Ok(());
+        }
         let mut sent = match self.question.take() {
             Some(question) => self.answer(socket, &question, filling)?,
             None => 0,
@@ -336,7 +346,7 @@ impl<D: Dialect> Talks for Talk<D> {
     }
 
     fn is_held(&self) -> bool {
-        self.held.is_some()
+        self.held.is_some() || self.past.as_ref().is_some_and(|past| past.is_held())
     }
 
     fn has_many_acks(&self) -> bool {

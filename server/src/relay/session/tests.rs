@@ -28,6 +28,7 @@ use crate::memory::Budget;
 use crate::relay::dialect::family::Family;
 use crate::relay::dialect::ywebsocket::YWebsocket;
 use crate::relay::outbound::Outbound;
+use crate::vault::Vaults;
 use sheaf_ground::task::Group;
 use sheaf_ground::time::Clock;
 use sheaf_storage::journal::Journal;
@@ -50,8 +51,10 @@ impl Rig {
         let dir = TempDir::new().expect("a directory");
         let clock = Clock::system();
         let Ground { shared, registry, .. } = Ground::open(dir.path(), &clock, 1 << 30);
+        let vaults = Vaults::new(registry.clone()).expect("items are read");
         let relay = Relay {
             registry,
+            vaults,
             budget: Budget::new(64 << 20),
             limits: Limits {
                 message_bytes_max: 16 << 20,
@@ -283,6 +286,109 @@ fn a_read_only_session_changes_nothing_and_is_told_once() {
         a.send(|out| frame::write_step1(out, &[0])).await;
         a.expect(Got::Step2).await;
         assert_eq!(rig.read("d").await, "");
+    });
+}
+
+/// A document that was written by `old`, deleted, and made again with the same text.
+async fn made_again(rig: &Rig, old: &mut Client, has_next: bool) {
+    old.sync().await;
+    old.type_in("text").await;
+    old.durable(b"1").await;
+    let (vault, vaults) = (VaultName::default(), &rig.relay.vaults);
+    vaults.delete_file(&vault, "d", &Principal::Anonymous, None).await.expect("deleted");
+    old.until(Got::Closed(4404)).await;
+    if has_next {
+        let mut next = rig.connect("d", "", Role::Write).await.with_id(2);
+        next.sync().await;
+        next.type_in("text").await;
+        next.durable(b"1").await;
+    }
+}
+
+#[test]
+fn a_client_of_a_deleted_document_is_sent_nothing_of_the_next_and_told_where_its_copy_is() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut old = rig.connect("d", "", Role::Write).await.with_id(1);
+        made_again(&rig, &mut old, true).await;
+        let mut back = rig.connect("d", "", Role::Write).await;
+        back.doc = old.doc;
+        back.type_offline(", and more");
+        back.expect(Got::Step1).await;
+        let vector = back.doc.transact().state_vector().encode_v1();
+        back.send(|out| frame::write_step1(out, &vector)).await;
+        // What others type now would stand in its text, too.
+        let mut other = rig.connect("d", "", Role::Write).await.with_id(3);
+        other.sync().await;
+        other.type_in("!").await;
+        other.durable(b"1").await;
+        back.send(|out| frame::write_echo(out, b"1")).await;
+        back.answer_step1().await;
+        back.expect(Got::Denied).await;
+        back.expect(Got::Closed(4414)).await;
+        assert_eq!(back.text(), "text, and more");
+        assert_eq!(rig.read("d").await, "text!");
+        let files = rig.relay.vaults.files(&VaultName::default(), "d (conflict ", None, 9);
+        let copy = files.expect("listed").items.remove(0).path;
+        assert_eq!(rig.read(&copy).await, "text, and more");
+    });
+}
+
+#[test]
+fn a_reader_of_a_deleted_document_is_told_and_sent_nothing_of_the_next() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut old = rig.connect("d", "", Role::Write).await.with_id(1);
+        made_again(&rig, &mut old, true).await;
+        let mut back = rig.connect("d", "reader", Role::Read).await;
+        back.doc = old.doc;
+        let vector = back.doc.transact().state_vector().encode_v1();
+        back.send(|out| frame::write_step1(out, &vector)).await;
+        back.expect(Got::Closed(4414)).await;
+        assert_eq!(rig.read("d").await, "text");
+    });
+}
+
+#[test]
+fn a_history_that_comes_late_as_an_update_is_asked_for_whole_and_kept() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut old = rig.connect("d", "", Role::Write).await.with_id(1);
+        made_again(&rig, &mut old, true).await;
+        // Its copy is loaded when it has the new document already.
+        let mut back = rig.connect("d", "", Role::Write).await.with_id(9);
+        back.sync().await;
+        let whole = old.doc.transact().encode_diff_v1(&yrs::StateVector::default());
+        back.apply(&whole);
+        back.type_offline(", and more");
+        let whole = back.doc.transact().encode_diff_v1(&yrs::StateVector::default());
+        back.send(|out| frame::write_update(out, &whole)).await;
+        back.until(Got::Step1).await;
+        back.answer_step1().await;
+        back.until(Got::Denied).await;
+        back.expect(Got::Closed(4414)).await;
+        assert_eq!(rig.read("d").await, "text");
+    });
+}
+
+#[test]
+fn an_edit_of_a_deleted_document_brings_it_back_and_its_client_comes_again() {
+    multi(async {
+        let rig = Rig::new().await;
+        let mut old = rig.connect("d", "", Role::Write).await.with_id(1);
+        made_again(&rig, &mut old, false).await;
+        let mut idle = rig.connect("d", "", Role::Write).await.with_id(5);
+        idle.sync().await;
+        let mut back = rig.connect("d", "", Role::Write).await;
+        back.doc = old.doc;
+        back.type_offline(", and more");
+        back.expect(Got::Step1).await;
+        let vector = back.doc.transact().state_vector().encode_v1();
+        back.send(|out| frame::write_step1(out, &vector)).await;
+        back.answer_step1().await;
+        back.expect(Got::Closed(1012)).await;
+        idle.until(Got::Closed(4500)).await;
+        assert_eq!(rig.read("d").await, "text, and more");
     });
 }
 

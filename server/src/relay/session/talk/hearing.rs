@@ -52,6 +52,9 @@ impl<D: Dialect> Talk<D> {
         message: Message<'a>,
         batch: &mut Batch<'a>,
     ) -> Result<(), Ending> {
+        if self.past.is_some() {
+            return self.hear_past(socket, message);
+        }
         match message {
             Message::Update(bytes) => {
                 heard(socket, MessageKind::Update);
@@ -99,8 +102,12 @@ impl<D: Dialect> Talk<D> {
         match message {
             Message::Step1(bytes) => {
                 heard(socket, MessageKind::Step1);
-                scan::state_vector(bytes)?;
-                self.question = Some(bytes.to_vec());
+                let known = scan::state_vector(bytes)?;
+                if let Some(doc) = self.document.past_of(&known) {
+                    self.meet_past(socket, doc);
+                    return Ok(());
+                }
+                self.question = Some(bytes.into());
                 if D::ACKS == Acks::OfUpdates {
                     self.gap.with_ack |= 1u32.checked_shl(self.gap.outstanding).unwrap_or(0);
                     self.ask(socket);
@@ -193,6 +200,11 @@ impl<D: Dialect> Talk<D> {
             return Ok(());
         }
         let receipt = self.submit_to_document(socket, &[submission], asked)?;
+        if let Some(doc) = receipt.past {
+            self.meet_past(socket, doc);
+            self.keep_past(socket, doc, bytes);
+            return Ok(());
+        }
         if let Some(owner) = &receipt.ask {
             self.document.ask(owner, self.reader);
             let asked = [asked, std::slice::from_ref(owner)].concat();

@@ -1,0 +1,163 @@
+//! What clients bring for documents that are deleted.
+//!
+//! Job: keep an edit of such a document where it belongs: in the document itself, brought back by
+//! it. Called by sessions, whose own document it must not enter. Never brings one back that the
+//! edit would not change, and never under a name that another has.
+
+use std::sync::Arc;
+
+use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::ids::{DocId, VaultName};
+use sheaf_protocol::plan::Source;
+use sheaf_protocol::scan;
+use sheaf_protocol::vault::conflict_of;
+
+use super::book::{Book, Entry};
+use super::{Error, OPEN_ATTEMPTS, Vaults, address};
+use crate::document::author::Author;
+use crate::document::owners::Submitter;
+use crate::document::submission::{Failure, Receipt, Submission};
+use sheaf_ground::task;
+use sheaf_storage::journal::Kind;
+
+/// Where an edit of a deleted document is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// In the document, which has its name again.
+    Back,
+    /// In the document, which has this name now.
+    At(Arc<str>),
+    /// Nowhere: it brings nothing that the document did not have, or that has been moved since.
+    Nothing,
+}
+
+impl Vaults {
+    /// Takes in what a client brings for a document that had the name `path` before; durable when
+    /// it returns. A deleted document that it changes is back, under its name if that is free, else
+    /// under one derived from it.
+    ///
+    /// # Errors
+    /// `NoVault`; `Refused`; `Open`; `Failed`, and then nothing of it is taken.
+    pub async fn keep_past(
+        &self,
+        (name, path): (&VaultName, &str),
+        doc: DocId,
+        update: &[u8],
+        by: Author<'_>,
+    ) -> Result<Kept, Error> {
+        let book = self.live(name)?;
+        let submission = Submission { source: Source::Step2, update: scan::update(update)? };
+        for _ in 0..OPEN_ATTEMPTS {
+            match book.account().path_of(doc) {
+                Some(now) if is_derived(&now, path, doc) => {
+                    if let Some(end) = self.enter(name, &now, doc, (&submission, by)).await? {
+                        self.durable(end).await?;
+                        return Ok(if *now == *path { Kept::Back } else { Kept::At(now) });
+                    }
+                }
+                Some(_) => return Ok(Kept::Nothing),
+                None => {
+                    let news = {
+                        let _work = self.shared().work.begin().await;
+                        let news = || self.registry().has_news(book.account(), doc, &submission);
+                        task::block(news)?
+                    };
+                    let Some(epoch) = news else { return Ok(Kept::Nothing) };
+                    self.clear(&book, path, by).await?;
+                    let now = self.revive(&book, path, (doc, epoch), by)?;
+                    tracing::info!(vault = %name, %doc, "an edit brought a deleted document back");
+                    self.registry().expel(&address(name, &now));
+                }
+            }
+        }
+        Err(Failure::Dropped.into())
+    }
+
+    /// Submits to a live document. `None`: the name has another by now, or it left memory.
+    async fn enter(
+        &self,
+        name: &VaultName,
+        path: &str,
+        doc: DocId,
+        (submission, by): (&Submission<'_>, Author<'_>),
+    ) -> Result<Option<u64>, Error> {
+        let found = self.registry().open_existing(&address(name, path)).await?;
+        let Some(handle) = found.filter(|handle| handle.key().doc == doc) else { return Ok(None) };
+        let Author { principal, may_relay } = by;
+        let by = Submitter { principal, may_relay, asked: None };
+        let _work = self.shared().work.begin().await;
+        match task::block(|| handle.submit(None, by, std::slice::from_ref(submission))) {
+            Err(Failure::Dropped | Failure::Deleted | Failure::Moved) => Ok(None),
+            Err(failure) => Err(failure.into()),
+            Ok(Receipt { refusal: Some(refusal), .. }) => Err(refusal.into()),
+            // Of yet another one, too: nobody can tell them apart again.
+            Ok(Receipt { past: Some(_), .. }) => {
+                let what = "the update is of two documents that had this name before";
+                Err(Refusal { code: Code::EpochChanged, at: 0, what }.into())
+            }
+            Ok(_) => Ok(Some(handle.end())),
+        }
+    }
+
+    /// Frees a name whose document nobody has written in: Y-Sweet's programs make one whenever they
+    /// let somebody in. Its sessions come again.
+    async fn clear(&self, book: &Book, path: &str, by: Author<'_>) -> Result<(), Error> {
+        let Some((_, doc)) = book.account().find(path) else { return Ok(()) };
+        let (name, unwritten) = (book.account().name(), Some((doc, 0)));
+        match self.bury((name, path), by.principal, unwritten, Failure::Moved).await {
+            Ok(_) | Err(Error::Stale { .. } | Error::NoFile) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives a deleted document a name again; which one.
+    fn revive(
+        &self,
+        book: &Book,
+        path: &str,
+        (doc, epoch): (DocId, u64),
+        by: Author<'_>,
+    ) -> Result<Arc<str>, Error> {
+        let mut state = book.state();
+        let tombstone = state.current(doc).filter(|item| item.is_deleted).cloned();
+        let tombstone = tombstone.ok_or(Failure::Dropped)?;
+        let mut taken = Arc::from(path);
+        for name in names(path, doc) {
+            let name: Arc<str> = name.into();
+            let mut item = tombstone.clone();
+            (item.path, item.is_deleted) = (Arc::clone(&name), false);
+            // Of no entry yet: its body settles anew, also after a crash.
+            item.n = 0;
+            self.sign(&mut item, by.principal);
+            let bytes = item.bytes;
+            // A move from nowhere: no name gets free.
+            let (kind, renamed, retired) = (Kind::Moved, Some((&*name, epoch)), None);
+            let by = by.principal.name();
+            let entry = Entry { kind, doc, item, renamed, retired, by };
+            let revived = book.account().unbury((doc, &name, bytes), || {
+                let (_, appended) = book.commit(&mut state, self.registry(), entry)?;
+                book.account().raise_fence(appended.end);
+                Ok(())
+            });
+            match revived {
+                Ok(()) => return Ok(name),
+                Err(Ok(other)) => taken = other,
+                Err(Err(failure)) => return Err(failure.into()),
+            }
+        }
+        Err(Error::PathTaken { path: taken })
+    }
+}
+
+/// The names a document may come back under, the best first.
+fn names(path: &str, doc: DocId) -> [String; 3] {
+    [path.to_owned(), conflict_of(path, doc, false), conflict_of(path, doc, true)]
+}
+
+/// False for a document that somebody has moved: who could write where it was may not where it is.
+fn is_derived(now: &str, path: &str, doc: DocId) -> bool {
+    names(path, doc).iter().any(|name| name == now)
+}
+
+#[cfg(test)]
+mod tests;

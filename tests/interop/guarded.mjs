@@ -21,8 +21,11 @@ export const users = (...roles) =>
     )
     .join('')
 
-/** A server with a configuration file that `configure` replaces, as an editor does. */
-export async function guarded(t) {
+/**
+ * A server with a configuration file that `configure` replaces, as an editor does. `env` is added to
+ * its environment.
+ */
+export async function guarded(t, env) {
   const dir = await mkdtemp(join(tmpdir(), 'sheaf-access-'))
   t.after(() => rm(dir, { recursive: true, force: true }))
   const file = join(dir, 'sheaf.toml')
@@ -31,7 +34,7 @@ export async function guarded(t) {
     await rename(`${file}.new`, file)
   }
   await configure(users('read', 'write', 'admin'))
-  const server = await Server.for(t, { args: ['--config', file] })
+  const server = await Server.for(t, { args: ['--config', file], env })
   return { server, configure }
 }
 

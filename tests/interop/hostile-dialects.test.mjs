@@ -16,6 +16,8 @@ const MALFORMED = [4400]
 const OVER = [4413, 4529]
 /** The client is to come back. */
 const AGAIN = [1013]
+/** Too slow. */
+const LATE = [4504]
 const DOCUMENTS = 1000
 const FLOOD = 20_000
 const EDIT = (() => {
@@ -108,6 +110,31 @@ test("a document's session never changes hands: another user's token ends the so
   raw.send(hocuspocus.token(room, TOKENS.admin))
   await endsWith(raw, AGAIN)
   assert.equal(scopes(), 2)
+  await unhurt()
+})
+
+test('who has not shown a good token in time is closed, whatever else it says', async (t) => {
+  const { server } = await guarded(t, { SHEAF_LIMITS__AUTH_TIMEOUT_S: '2' })
+  const room = newRoom()
+  const { unhurt } = await bystanders(t, server, room, { token: TOKENS.write })
+  const [early, silent, ...talking] = await Promise.all(
+    Array.from({ length: 5 }, () => Raw.open(t, server.ws))
+  )
+  early.send(hocuspocus.token(newRoom(), TOKENS.read))
+  const [denials, edits, pongs] = talking
+  const said = setInterval(() => {
+    denials.send(hocuspocus.awareness(room, frame(0)))
+    edits.send(hocuspocus.update(room, EDIT))
+    pongs.send(Uint8Array.of(10))
+  }, 100)
+  t.after(() => clearInterval(said))
+  denials.send(hocuspocus.token(room, 'worthless'))
+  await Promise.all([silent, ...talking].map((raw) => endsWith(raw, LATE)))
+  assert.ok(denials.heard.some(denied(room)))
+  for (const raw of [silent, edits, pongs]) assert.deepEqual(raw.heard, [])
+  // One document that it was let into is enough.
+  early.send(hocuspocus.token(room, TOKENS.read), hocuspocus.step1(room))
+  await early.hears('the sync', synced(room))
   await unhurt()
 })
 
@@ -267,6 +294,26 @@ test('a ticket for one document opens no other, and none when its maker is gone'
   await unhurt()
 })
 
+test('a ticket that is over is worth nothing, however often it was good', async (t) => {
+  const { server } = await guarded(t)
+  const [room, own] = [newRoom(), newRoom('own')]
+  const { unhurt } = await bystanders(t, server, room, { token: TOKENS.write })
+  const brief = await ticket(server, own, 1)
+  const show = async () => {
+    const raw = await Raw.open(t, server.ws)
+    raw.send(hocuspocus.token(own, brief), hocuspocus.step1(own), hocuspocus.update(own, EDIT))
+    await until(() => raw.heard.some(letIn(own)) || raw.heard.some(denied(own)), 'an answer')
+    return raw
+  }
+  const first = await show()
+  assert.ok(first.heard.some(letIn(own)))
+  // Its live session ends with it.
+  await until(() => first.closed || first.heard.some(denied(own)), 'the end of what it opened')
+  const replay = await show()
+  assert.ok(!replay.heard.some(letIn(own)) && !replay.heard.some(synced(own)))
+  await unhurt()
+})
+
 test('a Y-Sweet token opens its document, as long as it is valid, and no other', async (t) => {
   const { server } = await guarded(t)
   const [room, own] = [newRoom('secret'), newRoom('own')]
@@ -339,4 +386,52 @@ test('names and calls that Y-Sweet does not know are refused with its statuses',
   assert.equal(await call(`/doc/${room}/auth`, { authorization: 'everything' }), 400)
   assert.equal(await call('/doc/new', { docId: newRoom() }, 'worthless'), 401)
   assert.equal(await call(`/doc/${room}/auth`, {}, 'worthless'), 401)
+})
+
+test('malformed frames end the Y-Sweet socket that sent them', async (t) => {
+  const { server } = await guarded(t)
+  const room = newRoom()
+  const options = { serverToken: serverToken(server) }
+  const [ann, ben] = await Promise.all(
+    ['Ann', 'Ben'].map(() => YSweet.for(t, server.ws, room, options))
+  )
+  ann.append('unhurt')
+  await ben.has('unhurt')
+  const { url, token } = await managerFor(server.ws, serverToken(server)).getClientToken(room)
+  const open = async () => {
+    const raw = await Raw.open(t, `${url}/${room}?token=${token}`)
+    await raw.hears('the first question', (bytes) => bytes[0] === 0 && bytes[1] === 0)
+    return raw
+  }
+  const update = (bytes) => frame(0, 2, bytes)
+  const bad = {
+    'an unknown type': [frame(99)],
+    'a message of Hocuspocus': [hocuspocus.update(room, EDIT)],
+    'an unknown sync message': [frame(0, 7)],
+    'an update cut short': [update(EDIT).slice(0, -1)],
+    'an update of garbage': [update(Uint8Array.of(255, 255, 255, 255, 15, 1))],
+    'a vector of garbage': [frame(0, 0, Uint8Array.of(255, 255, 255, 255, 15))],
+    'presence of garbage': [frame(1, Uint8Array.of(9, 9, 9))],
+    'a version cut short': [Uint8Array.of(0x66, 4, 1)],
+    'a text frame': ['text']
+  }
+  for (const [name, frames] of Object.entries(bad)) {
+    const raw = await open()
+    raw.send(...frames)
+    await endsWith(raw, MALFORMED).catch((error) => assert.fail(`${name}: ${error.message}`))
+  }
+  const wide = await open()
+  wide.send(frame(0x66, new Uint8Array(65)))
+  await endsWith(wide, OVER)
+  const large = await open()
+  large.send(update(new Uint8Array(17 * 2 ** 20)))
+  await endsWith(large, OVER)
+  // What comes before it in one frame counts, and the client is told so by nobody.
+  const half = await open()
+  half.send(Uint8Array.of(...frame(1, frame(1, 4711, 1, '{"user":{"name":"Mallory"}}')), 99))
+  await endsWith(half, MALFORMED)
+  ben.append('!')
+  await ann.has('unhurt!')
+  await Promise.all([ann.saved(), ben.saved()])
+  assert.deepEqual([...ann.closes, ...ben.closes], [])
 })

@@ -119,6 +119,7 @@ impl Core {
             budget: Budget::new(config.limits.pending_bytes_max),
             limits: Limits {
                 message_bytes_max: config.limits.message_bytes_max,
+                auth_time_max: Duration::from_secs(config.limits.auth_timeout_s),
                 ping_idle: Duration::from_secs(config.limits.ping_idle_s),
                 session_idle: Duration::from_secs(config.limits.session_idle_s),
             },

@@ -5,6 +5,7 @@
 
 pub mod data;
 pub mod keys;
+pub mod limits;
 pub mod risks;
 pub mod watch;
 
@@ -21,8 +22,8 @@ use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
 
+use self::limits::Limits;
 use crate::app::telemetry;
 use crate::auth::base::Base;
 use crate::auth::callback::CallbackConfig;
@@ -133,76 +134,9 @@ pub enum LogFormat {
     Json,
 }
 
-/// Bounds that depend on the machine and its users; those of the wire are in `protocol::limits`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Connections in all. An idle session costs a few KiB; file descriptors run out first.
-    pub connections_max: usize,
-    /// Connections from one address (IPv6: one /64), not applied on loopback. A class or an office
-    /// behind one address fits, with a few tabs each.
-    pub connections_per_address_max: usize,
-    /// Live sessions of one user; those without a token are not counted.
-    pub sessions_per_user_max: usize,
-    /// Live sessions in one vault.
-    pub sessions_per_vault_max: usize,
-    /// Live sessions from one address, not applied on loopback.
-    pub sessions_per_address_max: usize,
-    /// Requests a second from one address, not applied on loopback; ten seconds' worth may come at
-    /// once. 0: without limit.
-    pub rate_requests_per_address_per_s: u64,
-    /// Requests a second of one user; ten seconds' worth may come at once. 0: without limit.
-    pub rate_requests_per_user_per_s: u64,
-    /// New sessions a second in one vault; ten seconds' worth may come at once. 0: without limit.
-    pub rate_sessions_per_vault_per_s: u64,
-    /// Wrong tokens a minute from one address, not applied on loopback; ten minutes' worth may
-    /// come at once. 0: without limit.
-    pub rate_failures_per_address_per_min: u64,
-    /// One message. At most the bound of the wire, 16 MiB.
-    pub message_bytes_max: usize,
-    /// Bytes of messages read and not yet applied, and of large bodies over HTTP, all together.
-    pub pending_bytes_max: usize,
-    /// Time for a request's head to arrive.
-    pub header_timeout_s: u64,
-    /// A session that is silent this long is asked whether it is there.
-    pub ping_idle_s: u64,
-    /// A session that is silent this long, although asked, is ended.
-    pub session_idle_s: u64,
-    /// Memory for all documents together; idle ones leave earlier when it is short.
-    pub documents_bytes_max: u64,
-    /// A document that nobody has open leaves memory after this long.
-    pub unload_idle_s: u64,
-    /// How long a stop may take.
-    pub stop_timeout_s: u64,
-}
-
 impl Default for Log {
     fn default() -> Log {
         Log { format: LogFormat::Text, level: "info".to_owned() }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            connections_max: 10_000,
-            connections_per_address_max: 256,
-            sessions_per_user_max: 1_000,
-            sessions_per_vault_max: 10_000,
-            sessions_per_address_max: 256,
-            rate_requests_per_address_per_s: 200,
-            rate_requests_per_user_per_s: 500,
-            rate_sessions_per_vault_per_s: 500,
-            rate_failures_per_address_per_min: 30,
-            message_bytes_max: MESSAGE_BYTES_MAX,
-            pending_bytes_max: 256 << 20,
-            header_timeout_s: 5,
-            ping_idle_s: 20,
-            session_idle_s: 40,
-            documents_bytes_max: 512 << 20,
-            unload_idle_s: 60,
-            stop_timeout_s: 10,
-        }
     }
 }
 
@@ -383,35 +317,6 @@ impl Config {
     }
 }
 
-impl Limits {
-    fn check(&self) -> Result<(), Error> {
-        let at_least_1 = [
-            ("connections_max", self.connections_max as u64),
-            ("connections_per_address_max", self.connections_per_address_max as u64),
-            ("sessions_per_user_max", self.sessions_per_user_max as u64),
-            ("sessions_per_vault_max", self.sessions_per_vault_max as u64),
-            ("sessions_per_address_max", self.sessions_per_address_max as u64),
-            ("header_timeout_s", self.header_timeout_s),
-            ("ping_idle_s", self.ping_idle_s),
-            ("unload_idle_s", self.unload_idle_s),
-            ("stop_timeout_s", self.stop_timeout_s),
-        ];
-        for (key, value) in at_least_1 {
-            check(key, value, value >= 1, "at least 1")?;
-        }
-        let message = self.message_bytes_max;
-        let fits = (1024..=MESSAGE_BYTES_MAX).contains(&message);
-        check("message_bytes_max", message as u64, fits, "from 1024 to 16777216")?;
-        let pending = self.pending_bytes_max;
-        let holds_one = pending >= message;
-        check("pending_bytes_max", pending as u64, holds_one, "at least message_bytes_max")?;
-        let is_asked_first = self.session_idle_s > self.ping_idle_s;
-        check("session_idle_s", self.session_idle_s, is_asked_first, "more than ping_idle_s")?;
-        let documents = self.documents_bytes_max;
-        check("documents_bytes_max", documents, documents >= 1 << 20, "at least 1048576 (1 MiB)")
-    }
-}
-
 /// Refuses a file that shows a secret to others than its owner.
 fn check_secret(path: &Path) -> Result<(), Error> {
     let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
@@ -425,10 +330,6 @@ fn check_secret(path: &Path) -> Result<(), Error> {
         return Err(Error::Exposed { path: path.to_owned() });
     }
     Ok(())
-}
-
-fn check(key: &'static str, value: u64, holds: bool, wanted: &'static str) -> Result<(), Error> {
-    if holds { Ok(()) } else { Err(Error::OutOfRange { key, value, wanted }) }
 }
 
 /// All mistakes at once, with key and source. Values under `users` may be secrets and are left out.

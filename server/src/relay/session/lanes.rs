@@ -11,7 +11,6 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -47,9 +46,6 @@ const WAITING_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// Tokens of one socket that were good for nothing, before it is closed: a program that asks its
 /// user again and again is told as often.
 const DENIED_MAX: u32 = 32;
-
-/// A socket on which nobody has said who it is for so long is closed.
-const SILENT: Duration = Duration::from_secs(30);
 
 /// What many documents of one socket need.
 pub(super) struct Lanes {
@@ -149,7 +145,7 @@ impl Lanes {
             waiting: (0, 0),
             due: VecDeque::new(),
             denied: 0,
-            silence: Some(Timer::new(&relay.clock, SILENT)),
+            silence: Some(Timer::new(&relay.clock, relay.limits.auth_time_max)),
         }
     }
 

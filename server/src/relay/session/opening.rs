@@ -45,6 +45,8 @@ const JOIN_ATTEMPTS: usize = 8;
 pub struct Limits {
     /// One message of a client, in bytes.
     pub message_bytes_max: usize,
+    /// A socket on which nobody has said who it is for so long is closed.
+    pub auth_time_max: Duration,
     /// A client that is silent this long is pinged.
     pub ping_idle: Duration,
     /// A client that is silent this long, although pinged, is given up.

@@ -58,6 +58,7 @@ impl Rig {
             budget: Budget::new(64 << 20),
             limits: Limits {
                 message_bytes_max: 16 << 20,
+                auth_time_max: Duration::from_secs(30),
                 ping_idle: Duration::from_secs(20),
                 session_idle: Duration::from_secs(40),
             },

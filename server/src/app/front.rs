@@ -95,7 +95,13 @@ impl Front {
         let (parts, body) = request.into_parts();
         let peer = parts.extensions.get::<Peer>();
         let address = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.client);
-        let caller = self.auth.admit(&parts, address)?;
+        let is_public = peer.is_none_or(|peer| peer.listener == Kind::Public);
+        let shows_later = is_public && self.upgrade.shows_later(&parts);
+        let caller = if shows_later {
+            self.auth.admit_showing_later(&parts, address)?
+        } else {
+            self.auth.admit(&parts, address)?
+        };
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(caller);
         Ok(request)

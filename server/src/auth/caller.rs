@@ -11,12 +11,12 @@ use std::sync::Arc;
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::{Principal, VaultName};
 
-use super::callback::Said;
-use super::reach::{self, Prefix, Rule, Vaults, What};
+use super::credential::{Credential, Standing};
+use super::reach::{self, Prefix, What};
 use super::role::{Grant, Role};
 use super::roster::{Leash, SessionFacts};
-use super::token::{Carried, Digest, Secret};
-use super::{Auth, Rules, jwt, ticket};
+use super::token::{Carried, Digest};
+use super::{Auth, TOO_WRONG, rate, ticket};
 
 /// A principal's name, in bytes. It is kept with every document it wrote in, and shown in lists.
 const NAME_BYTES_MAX: usize = 128;
@@ -33,25 +33,6 @@ pub struct Caller {
     address: IpAddr,
 }
 
-/// What a request showed of itself.
-#[derive(Debug)]
-pub(super) enum Credential {
-    /// No token.
-    Absent,
-    /// A token that nobody here knows.
-    Unknown,
-    /// A token that could be ours, but is not right; why, for people.
-    Bad(&'static str),
-    /// A token of the configuration.
-    User { name: Arc<str>, digest: Digest },
-    /// A token that one of the keys has signed.
-    Jwt(jwt::Proved),
-    /// A ticket that is ours.
-    Ticket(ticket::Content),
-    /// A token that the callback is to be asked about.
-    Asked(Secret),
-}
-
 /// What a live session may do, and until when that is known.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
@@ -60,15 +41,6 @@ pub(super) struct Known {
     pub(super) expires_ms: Option<u64>,
     /// To be looked at again.
     pub(super) again_ms: Option<u64>,
-}
-
-/// What a credential is worth now, before a vault is named.
-#[derive(Clone, Debug)]
-pub(super) struct Standing {
-    pub(super) principal: Principal,
-    pub(super) rules: Arc<[Rule]>,
-    /// Worth nothing from then on, in milliseconds since 1970.
-    pub(super) expires_ms: Option<u64>,
 }
 
 impl fmt::Debug for Caller {
@@ -115,12 +87,33 @@ impl Caller {
         self.auth.enter(self, SessionFacts { vault, document, address, dialect, grant })
     }
 
-    /// This caller with the token that a message has shown; with an empty one as it is.
+    /// This caller with the token that a message has shown; with an empty one as it is. A wrong one
+    /// counts as one in a request.
     ///
     /// # Errors
     /// `TooMany` after too many wrong ones.
     pub fn showing(&self, token: &str) -> Result<Caller, Refusal> {
-        self.auth.showing(self, token)
+        if token.is_empty() {
+            return Ok(self.clone());
+        }
+        let (rules, address) = (self.auth.rules(), self.address);
+        let carried = Carried::of(Cow::Borrowed(token));
+        let key = self.auth.0.ticket_key.get_or_init(ticket::Key::fresh);
+        let credential = match rules.credential_of(&carried, key) {
+            // Else it would be taken for nobody, who may not come from where this one does.
+            Credential::Unknown if matches!(*self.credential, Credential::Elsewhere) => {
+                Credential::Elsewhere
+            }
+            other => other,
+        };
+        if let Credential::Asked(_) = &credential {
+            let asking = self.auth.check_asking(&rules, &credential, rate::network(address));
+            asking.map_err(|denied| denied.refusal)?;
+        } else if rules.standing(&credential, self.auth.now_ms()).is_err() {
+            let too_many = Refusal { code: Code::TooMany, at: 0, what: TOO_WRONG };
+            self.auth.failed(address, carried.digest()).map_err(|_| too_many)?;
+        }
+        Ok(Caller::new(self.auth.clone(), credential, address))
     }
 
     /// The client's address, behind configured proxies too; loopback for a unix socket.
@@ -313,7 +306,7 @@ impl Caller {
             Credential::Absent | Credential::Unknown if rules.is_open_on_loopback => {
                 Ok((ticket::Maker::Anyone, u64::MAX))
             }
-            Credential::Absent | Credential::Unknown => Err(needs_token()),
+            Credential::Absent | Credential::Elsewhere | Credential::Unknown => Err(needs_token()),
             Credential::Bad(_) => Err(not_valid()),
             Credential::User { name, digest } => {
                 Ok((ticket::Maker::User(name.to_string(), digest.print()), u64::MAX))
@@ -337,7 +330,7 @@ impl Caller {
     /// Who has no token may try with one; who has one, though perhaps no name, may not.
     fn refused(&self) -> Refusal {
         match &*self.credential {
-            Credential::Absent | Credential::Unknown => needs_token(),
+            Credential::Absent | Credential::Elsewhere | Credential::Unknown => needs_token(),
             _ => FORBIDDEN,
         }
     }
@@ -352,132 +345,9 @@ impl Known {
     }
 }
 
-impl Standing {
-    fn of(said: &Said, vault: &VaultName) -> Standing {
-        // It was asked about this very place.
-        let vaults = Vaults::These(Arc::from([vault.clone()]));
-        Standing {
-            principal: Principal::Named(said.user.clone()),
-            rules: Arc::from([Rule { vaults, paths: None, role: said.role }]),
-            expires_ms: said.expires_ms,
-        }
-    }
-}
-
 /// What a session is about: a document, or the vault where none is named.
 fn what_of(document: &str) -> What<'_> {
     if document.is_empty() { What::Vault } else { What::Path(Cow::Borrowed(document)) }
-}
-
-impl Rules {
-    /// What a credential is worth by these rules.
-    pub(super) fn standing(
-        &self,
-        credential: &Credential,
-        now_ms: u64,
-    ) -> Result<Standing, Refusal> {
-        let unauthorised = |what| Refusal { code: Code::Unauthorised, at: 0, what };
-        match credential {
-            Credential::Absent => self.anonymous().ok_or_else(needs_token),
-            Credential::Unknown => self.anonymous().ok_or_else(not_valid),
-            Credential::Bad(what) => Err(unauthorised(what)),
-            Credential::User { name, digest } => self.user(name, |it| it == digest),
-            Credential::Jwt(proved) => {
-                let keys = self.jwt.as_ref().ok_or_else(not_valid)?;
-                keys.standing(proved, now_ms).map_err(unauthorised)
-            }
-            Credential::Ticket(content) => self.ticket(content, now_ms).map_err(unauthorised),
-            Credential::Asked(_) => Err(not_valid()),
-        }
-    }
-
-    fn user(&self, name: &str, has: impl Fn(&Digest) -> bool) -> Result<Standing, Refusal> {
-        let user = self.users.iter().find(|user| *user.name == *name);
-        let user = user.filter(|user| user.tokens.iter().any(has)).ok_or_else(not_valid)?;
-        Ok(Standing {
-            principal: Principal::Named(user.name.clone()),
-            rules: Arc::clone(&user.rules),
-            expires_ms: None,
-        })
-    }
-
-    /// A ticket is worth what it says, as long as who made it may still do that.
-    fn ticket(&self, ticket: &ticket::Content, now_ms: u64) -> Result<Standing, &'static str> {
-        if now_ms >= ticket.expires_ms {
-            return Err("this ticket has expired");
-        }
-        const VOID: &str = "this ticket is no longer valid";
-        let what = What::of(ticket.path.as_deref());
-        let may = |rules: &[Rule]| {
-            reach::role_in(rules, &ticket.vault, &what).is_some_and(|role| role >= ticket.role)
-        };
-        let is_backed = match &ticket.maker {
-            ticket::Maker::Anyone => self.is_open_on_loopback,
-            ticket::Maker::User(name, print) => {
-                self.user(name, |it| it.print() == *print).is_ok_and(|maker| may(&maker.rules))
-            }
-            // What it said does not change, and the ticket ends before it.
-            ticket::Maker::Jwt(backing) => {
-                self.jwt.as_ref().is_some_and(|keys| keys.backs(backing))
-            }
-        };
-        let user = ticket.user.as_deref().map(Arc::from);
-        let standing = Standing {
-            principal: user.map_or(Principal::Anonymous, Principal::Named),
-            rules: Arc::from([ticket.rule()]),
-            expires_ms: Some(ticket.expires_ms),
-        };
-        is_backed.then_some(standing).ok_or(VOID)
-    }
-
-    fn anonymous(&self) -> Option<Standing> {
-        let role = if self.is_open_on_loopback {
-            Role::Admin
-        } else if self.allow_anonymous {
-            Role::Write
-        } else {
-            return None;
-        };
-        let rules = Arc::from([Rule { vaults: Vaults::All, paths: None, role }]);
-        Some(Standing { principal: Principal::Anonymous, rules, expires_ms: None })
-    }
-
-    /// What a request shows of itself. `key` is the one of tickets.
-    pub(super) fn credential_of(&self, carried: &Carried<'_>, key: &ticket::Key) -> Credential {
-        let token = match carried {
-            Carried::None => return Credential::Absent,
-            Carried::TooLong => return Credential::Bad("this token is too long"),
-            Carried::Token(token) => token,
-        };
-        let digest = Digest::of(token.as_bytes());
-        // All are compared, so the time tells nothing about which one matched.
-        let mut found = None;
-        for user in &self.users {
-            for known in &user.tokens {
-                if *known == digest {
-                    found = Some(&user.name);
-                }
-            }
-        }
-        if let Some(name) = found {
-            return Credential::User { name: name.clone(), digest };
-        }
-        if ticket::is_ticket(token) {
-            let bad = Credential::Bad("this ticket is not valid here");
-            return key.open(token).map_or(bad, Credential::Ticket);
-        }
-        if let Some(proved) = self.jwt.as_ref().and_then(|keys| keys.prove(token)) {
-            return Credential::Jwt(proved);
-        }
-        match (&self.callback, &self.jwt) {
-            (Some(_), _) => Credential::Asked(Secret::new(token)),
-            // Somebody wanted to be known by it: not to be taken for nobody.
-            (None, Some(_)) if token.matches('.').count() == 2 => {
-                Credential::Bad("this token is not valid here")
-            }
-            _ => Credential::Unknown,
-        }
-    }
 }
 
 pub(super) fn needs_token() -> Refusal {

@@ -16,7 +16,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use sheaf_protocol::ids::Principal;
 
-use super::caller::{Standing, is_good_name};
+use super::caller::is_good_name;
+use super::credential::Standing;
 use super::reach::{Prefix, Rule, Vaults};
 use super::role::Role;
 use super::token::Token;

@@ -6,6 +6,7 @@
 pub mod base;
 pub mod callback;
 pub mod caller;
+mod credential;
 mod error;
 pub mod forwarded;
 pub mod jwt;
@@ -18,7 +19,6 @@ pub mod ticket;
 pub mod token;
 pub mod users;
 
-use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -33,7 +33,7 @@ use tokio::sync::broadcast;
 
 use self::callback::{Callback, CallbackConfig};
 pub use self::caller::Caller;
-use self::caller::{Credential, Standing};
+use self::credential::{Credential, Standing};
 pub use self::error::Error;
 use self::jwt::JwtConfig;
 use self::rate::{Meter, Once, Rate};
@@ -163,6 +163,11 @@ impl Rules {
             caps: config.caps,
             limits: Limits::new(&config.rates),
         })
+    }
+
+    /// Whether anybody has a token that is good for something.
+    fn takes_tokens(&self) -> bool {
+        !self.users.is_empty() || self.jwt.is_some() || self.callback.is_some()
     }
 }
 
@@ -362,25 +367,6 @@ impl Auth {
             shared.by_user.take(name, rules.limits.user).map_err(too_fast)?;
         }
         Ok(Caller::new(self.clone(), credential, address.to_canonical()))
-    }
-
-    /// The caller with the token that a message has shown. A wrong one counts as one in a request.
-    fn showing(&self, caller: &Caller, token: &str) -> Result<Caller, Refusal> {
-        if token.is_empty() {
-            return Ok(caller.clone());
-        }
-        let (rules, address) = (self.rules(), caller.address());
-        let carried = Carried::of(Cow::Borrowed(token));
-        let key = self.0.ticket_key.get_or_init(ticket::Key::fresh);
-        let credential = rules.credential_of(&carried, key);
-        if let Credential::Asked(_) = &credential {
-            let asking = self.check_asking(&rules, &credential, rate::network(address));
-            asking.map_err(|denied| denied.refusal)?;
-        } else if rules.standing(&credential, self.now_ms()).is_err() {
-            let too_many = Refusal { code: Code::TooMany, at: 0, what: TOO_WRONG };
-            self.failed(address, carried.digest()).map_err(|_| too_many)?;
-        }
-        Ok(Caller::new(self.clone(), credential, address))
     }
 
     /// After too many wrong tokens from an address, the callback is asked about those alone that it

@@ -10,8 +10,9 @@ use hyper::http::request::Parts;
 use hyper::http::{Extensions, HeaderMap, HeaderName, header};
 use sheaf_protocol::error::{Code, Refusal};
 
+use super::credential::Credential;
 use super::forwarded::Forwarded;
-use super::{Config, Error, token};
+use super::{Auth, Caller, Config, Denied, Error, token};
 
 /// The names and origins that are ours.
 #[derive(Debug)]
@@ -82,6 +83,32 @@ impl Site {
             Ok(())
         } else {
             Err(forbidden("pages of this origin may not connect: add it to `origins`"))
+        }
+    }
+}
+
+impl Auth {
+    /// As [`Auth::admit`], for a socket on which tokens are shown in messages. Where a request with
+    /// a good token may come, one that shows none yet gets its socket, and on it nothing before it
+    /// has shown one: what a page must know is no authority that a browser lends it. A server that
+    /// takes no tokens has nothing to wait for.
+    ///
+    /// # Errors
+    /// As [`Auth::admit`].
+    pub fn admit_showing_later(&self, request: &Parts, address: IpAddr) -> Result<Caller, Denied> {
+        let denied = match self.admit(request, address) {
+            Err(denied) if denied.refusal.code == Code::Forbidden => denied,
+            other => return other,
+        };
+        let rules = self.rules();
+        let may_show = rules.takes_tokens()
+            && token::of_request(request) == token::Carried::None
+            && rules.site.check_with_token(request).is_ok();
+        if may_show {
+            tracing::debug!(denied.refusal.what, "nothing without a token on this socket");
+            Ok(Caller::new(self.clone(), Credential::Elsewhere, address.to_canonical()))
+        } else {
+            Err(denied)
         }
     }
 }

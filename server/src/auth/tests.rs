@@ -368,3 +368,39 @@ fn a_server_that_is_set_up_for_a_proxy_does_not_start_open() {
         assert!(start(&Config { users: with_ada().users, ..published }).is_ok());
     }
 }
+
+#[test]
+fn a_page_from_elsewhere_is_nobody_until_it_shows_a_token() {
+    let everybody = Config { allow_anonymous: true, ..with_ada() };
+    let elsewhere = [("host", "notes.example.org"), ("origin", "https://evil.example")];
+    let later = |config: &Config, headers: &[_]| {
+        auth(config).admit_showing_later(&request("/", headers), LOCAL)
+    };
+    let worth = |caller: Result<Caller, Refusal>| {
+        let vault = VaultName::default();
+        let grant = caller.and_then(|caller| {
+            futures::executor::block_on(caller.grant(&vault, Some("plan"), Role::Read))
+        });
+        grant.map(|grant| grant.principal).map_err(|refusal| refusal.code)
+    };
+    for config in [with_ada(), everybody.clone()] {
+        let nobody = later(&config, &elsewhere).expect("a socket");
+        for token in ["", "worthless", "0123456789abcdee"] {
+            assert_eq!(worth(nobody.showing(token)), Err(Code::Unauthorised), "{token:?}");
+        }
+        let again = nobody.showing("worthless").and_then(|caller| caller.showing("other"));
+        assert_eq!(worth(again), Err(Code::Unauthorised), "worthless twice");
+        let ada = Principal::Named("ada".into());
+        assert_eq!(worth(nobody.showing(SECRET)), Ok(ada));
+        assert!(auth(&config).admit(&request("/room", &elsewhere), LOCAL).is_err());
+    }
+    let here = later(&everybody, &[("host", "localhost")]).expect("as ever");
+    assert_eq!(worth(here.showing("worthless")), Ok(Principal::Anonymous));
+    let listed = Config { origins: vec!["https://app.example".to_owned()], ..with_ada() };
+    for config in [listed, on_loopback(), anyone()] {
+        let denied = later(&config, &elsewhere).expect_err("no token would help");
+        assert_eq!(denied.refusal.code, Code::Forbidden);
+    }
+    let bad = [elsewhere[0], elsewhere[1], ("authorization", "Bearer 0123456789abcdee")];
+    assert!(later(&with_ada(), &bad).is_err(), "a wrong token is no lack of one");
+}

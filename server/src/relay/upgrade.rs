@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hyper::http::request::Parts;
 use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, Response};
@@ -62,6 +63,13 @@ impl Upgrade {
     #[must_use]
     pub fn new(accept: Accept, tasks: Group) -> Upgrade {
         Upgrade { accept, tasks }
+    }
+
+    /// Whether a request opens a socket on which tokens are shown in messages.
+    #[must_use]
+    pub fn shows_later(&self, request: &Parts) -> bool {
+        is_wanted(&request.headers)
+            && target_of(request.uri.path()).is_ok_and(|target| target.document.is_none())
     }
 
     /// Decides on one upgrade request.

@@ -1,0 +1,70 @@
+// Where clients come in whose token is in no header: from pages of which origin.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { newRoom } from './families/replica.mjs'
+import { guarded, TOKENS, users } from './guarded.mjs'
+import { hocuspocus, Raw } from './raw.mjs'
+import { Server } from './server.mjs'
+import { until } from './until.mjs'
+
+const LISTED = 'https://app.example'
+const ELSEWHERE = 'https://elsewhere.example'
+const ALL = users('read', 'write', 'admin')
+
+/** Puts `text` in the place of the configuration, and waits until it is in force. */
+const reconfigured = async ({ server, configure }, text) => {
+  server.log.length = 0
+  await configure(text)
+  await until(() => server.log.some((line) => line.includes('read again')), 'it was read again')
+}
+
+/** Opens a document on a socket of a page of `origin`, with a token in a frame: what it is told. */
+const shows = async (t, server, token, { origin = ELSEWHERE, host } = {}) => {
+  const room = newRoom()
+  const headers = host && { host }
+  const raw = await Raw.open(t, server.ws, { origin, headers })
+  if (raw.isRefused) return raw.status
+  const types = () => raw.heard.map((bytes) => hocuspocus.read(bytes)).filter(({ type }) => type === 2)
+  // Version 2 has no frame for a token where it has none.
+  if (token !== null) raw.send(hocuspocus.token(room, token))
+  raw.send(hocuspocus.step1(room))
+  await until(
+    () => types().length > 0,
+    () => `an answer to ${origin}: ${JSON.stringify(raw.closed)}`
+  )
+  return types()[0].payload[0] === 2 ? 'let in' : 'denied'
+}
+
+test('a page from elsewhere may do what the token in its frame may, and nothing without', async (t) => {
+  const door = await guarded(t)
+  const { server } = door
+  const at = (token, options) => shows(t, server, token, options)
+  for (const options of [{}, { host: 'notes.example' }, { origin: 'null' }]) {
+    assert.equal(await at(TOKENS.write, options), 'let in', JSON.stringify(options))
+    for (const token of ['', 'worthless', null]) {
+      assert.equal(await at(token, options), 'denied', JSON.stringify([token, options]))
+    }
+  }
+  // Every other socket shows its token when it opens.
+  const room = await Raw.open(t, `${server.ws}/${newRoom()}`, { origin: ELSEWHERE })
+  assert.equal(room.status, 403)
+
+  // Where everybody may write, that is not for pages from elsewhere.
+  await reconfigured(door, `allow_anonymous = true\n${ALL}`)
+  const local = { origin: 'http://localhost:5173' }
+  for (const token of ['', 'worthless', null]) assert.equal(await at(token, local), 'let in', token)
+  for (const token of ['', 'worthless', null]) assert.equal(await at(token), 'denied', token)
+  assert.equal(await at(TOKENS.read), 'let in')
+
+  await reconfigured(door, `origins = ["${LISTED}"]\n${ALL}`)
+  assert.equal(await at(TOKENS.write), 403)
+  assert.equal(await at(TOKENS.write, { origin: LISTED }), 'let in')
+  assert.equal(await at('', { origin: LISTED }), 'denied')
+})
+
+test('where no token is good for anything, a page from elsewhere gets no socket', async (t) => {
+  const server = await Server.for(t)
+  assert.equal(await shows(t, server, ''), 403)
+  assert.equal(await shows(t, server, 'worthless'), 403)
+  assert.equal(await shows(t, server, '', { origin: 'http://localhost:5173' }), 'let in')
+})

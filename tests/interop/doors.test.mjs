@@ -1,7 +1,8 @@
-// Where clients come in whose token is in no header: from pages of which origin.
+// Where the clients of Hocuspocus and Y-Sweet come in: from pages of which origin.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { newRoom } from './families/replica.mjs'
+import { managerFor } from './families/ysweet.mjs'
 import { guarded, TOKENS, users } from './guarded.mjs'
 import { hocuspocus, Raw } from './raw.mjs'
 import { Server } from './server.mjs'
@@ -67,4 +68,41 @@ test('where no token is good for anything, a page from elsewhere gets no socket'
   assert.equal(await shows(t, server, ''), 403)
   assert.equal(await shows(t, server, 'worthless'), 403)
   assert.equal(await shows(t, server, '', { origin: 'http://localhost:5173' }), 'let in')
+})
+
+test("pages that Y-Sweet's client token lets in may use its addresses from elsewhere", async (t) => {
+  const door = await guarded(t)
+  const { server } = door
+  const room = newRoom()
+  const manager = managerFor(server.ws, TOKENS.admin)
+  const { baseUrl, token } = await manager.getOrCreateDocAndToken(room)
+  const old = `${server.http}/doc/${room}`
+  const preflight = async (url, origin, method = 'POST') => {
+    const asked = 'authorization,content-type'
+    const headers = {
+      Origin: origin,
+      'Access-Control-Request-Method': method,
+      'Access-Control-Request-Headers': asked
+    }
+    const answer = await fetch(url, { method: 'OPTIONS', headers })
+    return [answer.status, answer.headers.get('access-control-allow-origin')]
+  }
+  const read = async (url, origin, shown = token) => {
+    const headers = { Origin: origin, ...(shown && { Authorization: `Bearer ${shown}` }) }
+    const answer = await fetch(url, { headers })
+    return [answer.status, answer.headers.get('access-control-allow-origin')]
+  }
+  for (const url of [baseUrl, old]) {
+    assert.deepEqual(await preflight(`${url}/update`, ELSEWHERE), [204, ELSEWHERE])
+    assert.deepEqual(await read(`${url}/as-update`, ELSEWHERE), [200, ELSEWHERE])
+    assert.deepEqual(await read(`${url}/as-update`, ELSEWHERE, null), [403, null])
+    assert.deepEqual(await read(`${url}/as-update`, ELSEWHERE, 'worthless'), [403, null])
+  }
+  await reconfigured(door, `origins = ["${LISTED}"]\n${ALL}`)
+  assert.deepEqual(await preflight(`${baseUrl}/update`, ELSEWHERE), [403, null])
+  for (const url of [baseUrl, old]) {
+    assert.deepEqual(await preflight(`${url}/update`, LISTED), [204, LISTED])
+    assert.deepEqual(await read(`${url}/as-update`, LISTED), [200, LISTED])
+    assert.deepEqual(await read(`${url}/as-update`, ELSEWHERE), [403, null])
+  }
 })

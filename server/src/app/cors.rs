@@ -1,4 +1,4 @@
-//! What browsers ask before a page may call `/v1` from elsewhere, and what such a page may see.
+//! What browsers ask before a page may call us from elsewhere, and what such a page may see.
 //!
 //! Called by `front`. Never decides who may come: that is the rule for `Host` and `Origin` in
 //! `auth::site`. Never lets a browser send credentials of its own accord: tokens are sent by pages.
@@ -71,8 +71,9 @@ pub(super) fn expose(path: &str, origin: Option<HeaderValue>, response: &mut Res
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
 }
 
+/// Pages call `/v1`, and with a client token of Y-Sweet what stands at its `baseUrl`.
 fn is_covered(path: &str) -> bool {
-    path.starts_with("/v1/")
+    ["/v1/", "/d/", "/doc/"].iter().any(|covered| path.starts_with(covered))
 }
 
 /// Of the headers that are asked for, those that may be sent.

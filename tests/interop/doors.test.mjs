@@ -1,8 +1,11 @@
-// Where the clients of Hocuspocus and Y-Sweet come in: from pages of which origin.
+// Where the clients of Hocuspocus and Y-Sweet come in: from pages of which origin, and at which
+// paths.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Client } from './families/hocuspocus.mjs'
 import { newRoom } from './families/replica.mjs'
 import { managerFor } from './families/ysweet.mjs'
+import { Client as YWebsocket } from './families/ywebsocket.mjs'
 import { guarded, TOKENS, users } from './guarded.mjs'
 import { hocuspocus, Raw } from './raw.mjs'
 import { Server } from './server.mjs'
@@ -25,18 +28,16 @@ const shows = async (t, server, token, { origin = ELSEWHERE, host } = {}) => {
   const headers = host && { host }
   const raw = await Raw.open(t, server.ws, { origin, headers })
   if (raw.isRefused) return raw.status
-  const types = () => raw.heard.map((bytes) => hocuspocus.read(bytes)).filter(({ type }) => type === 2)
+  const isAnswer = ({ type }) => type === 2
+  const answer = () => raw.heard.map((bytes) => hocuspocus.read(bytes)).find(isAnswer)
   // Version 2 has no frame for a token where it has none.
   if (token !== null) raw.send(hocuspocus.token(room, token))
   raw.send(hocuspocus.step1(room))
-  await until(
-    () => types().length > 0,
-    () => `an answer to ${origin}: ${JSON.stringify(raw.closed)}`
-  )
-  return types()[0].payload[0] === 2 ? 'let in' : 'denied'
+  const told = await until(answer, () => `an answer to ${origin}: ${JSON.stringify(raw.closed)}`)
+  return told.payload[0] === 2 ? 'let in' : 'denied'
 }
 
-test('a page from elsewhere may do what the token in its frame may, and nothing without', async (t) => {
+test('a page from elsewhere may do what the token in its frame may, and no more', async (t) => {
   const door = await guarded(t)
   const { server } = door
   const at = (token, options) => shows(t, server, token, options)
@@ -105,4 +106,25 @@ test("pages that Y-Sweet's client token lets in may use its addresses from elsew
     assert.deepEqual(await read(`${url}/as-update`, LISTED), [200, LISTED])
     assert.deepEqual(await read(`${url}/as-update`, ELSEWHERE), [403, null])
   }
+})
+
+test('Hocuspocus is found at configured paths too, and rooms everywhere else', async (t) => {
+  const env = { SHEAF_HOCUSPOCUS_PATHS: '/collaboration,/app/sync' }
+  const server = await Server.for(t, { env })
+  const room = newRoom()
+  const ann = await Client.for(t, `${server.ws}/collaboration`, room)
+  ann.append('found')
+  for (const path of ['', '/app/sync', '/app/sync/']) {
+    // Version 4 takes the slash away unless it is told.
+    const raw = await Raw.open(t, `${server.ws}${path}`)
+    raw.send(hocuspocus.token(room, ''), hocuspocus.step1(room))
+    await raw.hears('the sync', (bytes) => hocuspocus.read(bytes)?.address === room)
+  }
+  const ben = await Client.for(t, `${server.ws}/app/sync`, room, { version: '2.15.3' })
+  await ben.has('found')
+  const inRoom = await YWebsocket.for(t, server.ws, room)
+  await inRoom.has('found')
+  const besides = await YWebsocket.for(t, `${server.ws}/collaboration`, room)
+  assert.equal(besides.string, '')
+  await ann.saved()
 })

@@ -133,7 +133,8 @@ impl App {
             let core = Arc::clone(&core);
             move |opened| core.accept(opened)
         };
-        let upgrade = Upgrade::new(Arc::new(accept), edges.clone());
+        let hocuspocus = config.hocuspocus_paths.clone();
+        let upgrade = Upgrade::new(Arc::new(accept), edges.clone(), hocuspocus);
         let about = About::new(&clock, &data_dir, config.limits.documents_bytes_max);
         let state = http::State {
             metrics: Arc::clone(&metrics),

@@ -32,6 +32,7 @@ use crate::auth::users::UserConfig;
 use crate::auth::{self, Caps, Rates};
 use crate::document;
 use crate::relay::address::{Address, Proxy, UnixMode};
+use crate::relay::upgrade::OtherPath;
 use crate::relay::{listen, tls};
 use crate::vault;
 use crate::webhook::config::HookConfig;
@@ -87,6 +88,12 @@ pub struct Config {
     /// How clients reach the server: `https://notes.example.org`, with the beginning of a path if
     /// a proxy takes one away. Absent: as each request is addressed.
     pub public_url: Option<Base>,
+    /// Paths, besides `/`, at which providers of Hocuspocus find the vault `default`:
+    /// `["/collaboration"]`. The room of that name is then reached at
+    /// `/v1/vaults/default/docs/collaboration` alone. In the environment one text with commas.
+    #[serde(deserialize_with = "many")]
+    #[schemars(with = "Vec<String>")]
+    pub hocuspocus_paths: Vec<OtherPath>,
     /// Whether requests without a token may read and write.
     pub allow_anonymous: bool,
     /// Who has a token: a table for each.

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -16,6 +17,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::{VaultName, check_document_name, check_url_name};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -44,6 +46,7 @@ pub type Accept = Arc<dyn Fn(Opened) + Send + Sync>;
 pub struct Upgrade {
     accept: Accept,
     tasks: Group,
+    hocuspocus: Vec<OtherPath>,
 }
 
 impl fmt::Debug for Upgrade {
@@ -59,17 +62,18 @@ pub fn is_wanted(headers: &HeaderMap) -> bool {
 }
 
 impl Upgrade {
-    /// Opened sockets go to `accept`, from tasks of `tasks`.
+    /// Opened sockets go to `accept`, from tasks of `tasks`. Providers of Hocuspocus come to the
+    /// paths of `hocuspocus` too.
     #[must_use]
-    pub fn new(accept: Accept, tasks: Group) -> Upgrade {
-        Upgrade { accept, tasks }
+    pub fn new(accept: Accept, tasks: Group, hocuspocus: Vec<OtherPath>) -> Upgrade {
+        Upgrade { accept, tasks, hocuspocus }
     }
 
     /// Whether a request opens a socket on which tokens are shown in messages.
     #[must_use]
     pub fn shows_later(&self, request: &Parts) -> bool {
-        is_wanted(&request.headers)
-            && target_of(request.uri.path()).is_ok_and(|target| target.document.is_none())
+        let target = target_of(request.uri.path(), &self.hocuspocus);
+        is_wanted(&request.headers) && target.is_ok_and(|target| target.document.is_none())
     }
 
     /// Decides on one upgrade request.
@@ -79,7 +83,8 @@ impl Upgrade {
     /// for a broken handshake, `TryLater` over the connection caps, and what the
     /// request's [`Caller`] is refused.
     pub async fn open<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {
-        let Target { vault, document } = target_of(request.uri().path())?;
+        let path = request.uri().path();
+        let Target { vault, document } = target_of(path, &self.hocuspocus)?;
         let caller: &Caller = request.extensions().get().ok_or(internal("no caller"))?;
         let caller = caller.clone();
         let document = match document {
@@ -195,9 +200,50 @@ struct Target {
     document: Option<(Family, String)>,
 }
 
+/// A path of the configuration, at which rooms would be, decoded and without the slashes around it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OtherPath(String);
+
+/// Text that is no path, or that of something else.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no path for Hocuspocus; write it as /collaboration, and not as one in use")]
+pub struct BadPath(String);
+
+impl FromStr for OtherPath {
+    type Err = BadPath;
+
+    fn from_str(text: &str) -> Result<OtherPath, BadPath> {
+        let path = text.strip_prefix('/').map(|path| path.strip_suffix('/').unwrap_or(path));
+        let is_path = |path: &&str| !path.starts_with("v1/") && !path.contains(['?', '#']);
+        let path = path.filter(is_path).ok_or_else(|| BadPath(text.to_owned()))?;
+        match target_of(path, &[]) {
+            Ok(Target { document: Some((Family::YWebsocket, room)), .. }) => Ok(OtherPath(room)),
+            _ => Err(BadPath(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for OtherPath {
+    type Error = BadPath;
+
+    fn try_from(text: String) -> Result<OtherPath, BadPath> {
+        text.parse()
+    }
+}
+
+impl From<OtherPath> for String {
+    fn from(path: OtherPath) -> String {
+        format!("/{}", path.0)
+    }
+}
+
+/// What a path names.
+///
 /// Exact patterns come first; every other path is a room of the vault `default`, slashes and all,
-/// because that is what stock clients send: server URL, slash, room name.
-fn target_of(path: &str) -> Result<Target, Refusal> {
+/// because that is what stock clients send: server URL, slash, room name. Unless it is one of the
+/// paths `hocuspocus`: then the room of that name is reached by its vault.
+fn target_of(path: &str, hocuspocus: &[OtherPath]) -> Result<Target, Refusal> {
     let path = path.strip_prefix('/').unwrap_or(path);
     if path.is_empty() {
         return Ok(Target { vault: VaultName::default(), document: None });
@@ -210,7 +256,10 @@ fn target_of(path: &str) -> Result<Target, Refusal> {
         return Ok(Target { vault: VaultName::default(), document });
     }
     let (vault, document) = room(path)?;
-    Ok(Target { vault, document: Some((Family::YWebsocket, document)) })
+    let is_other = |other: &OtherPath| document.strip_suffix('/').unwrap_or(&document) == other.0;
+    let is_hocuspocus = !path.starts_with("v1/") && hocuspocus.iter().any(is_other);
+    let document = (!is_hocuspocus).then_some((Family::YWebsocket, document));
+    Ok(Target { vault, document })
 }
 
 /// The vault in `v1/vaults/<vault>/hocuspocus`; none for another path.

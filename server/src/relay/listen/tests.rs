@@ -107,7 +107,7 @@ fn start(config: Config, accept: impl Fn(Opened) + Send + Sync + 'static) -> Run
     let metrics = Arc::new(Metrics::new());
     let tasks = Group::new(Counter::default());
     let clock = Clock::system();
-    let upgrade = Upgrade::new(Arc::new(accept), tasks.clone());
+    let upgrade = Upgrade::new(Arc::new(accept), tasks.clone(), Vec::new());
     let service = Arc::new(Plain { upgrade });
     let listener = Listener::bind(config).expect("loopback has free ports");
     let address = tcp(&listener);

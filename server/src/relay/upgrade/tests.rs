@@ -11,6 +11,11 @@ use crate::relay::listen::Kind;
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ANSWER: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
+/// Without other paths for Hocuspocus.
+fn target_of(path: &str) -> Result<Target, Refusal> {
+    super::target_of(path, &[])
+}
+
 fn handshake_request(changes: &[(&str, Option<&str>)]) -> Request<()> {
     let mut request = Request::get("/room").body(()).expect("a legal request");
     let usual = [
@@ -120,6 +125,46 @@ fn the_paths_of_hocuspocus_name_a_vault() {
 }
 
 #[test]
+fn a_configured_path_is_of_hocuspocus_and_the_room_of_its_name_elsewhere() {
+    let others = ["/collaboration", "/sync/hp/"].map(|path| path.parse().expect("a path"));
+    let found = |path| super::target_of(path, &others).expect(path);
+    for path in ["/collaboration", "/collaboration/", "/coll%61boration", "/sync/hp", "/sync/hp/"] {
+        let wanted = Target { vault: VaultName::default(), document: None };
+        assert_eq!(found(path), wanted, "{path}");
+    }
+    for (path, room) in [
+        ("/v1/vaults/default/docs/collaboration", "collaboration"),
+        ("/collaboration/plan", "collaboration/plan"),
+        ("/collaborations", "collaborations"),
+        ("/sync", "sync"),
+    ] {
+        let document = Some((Family::YWebsocket, room.to_owned()));
+        assert_eq!(found(path).document, document, "{path}");
+    }
+    assert_eq!(String::from(others[1].clone()), "/sync/hp");
+}
+
+#[test]
+fn a_path_in_use_is_none_to_configure() {
+    for path in [
+        "",
+        "/",
+        "//",
+        "collaboration",
+        "ws://host/collaboration",
+        "/v1/vaults/team/hocuspocus",
+        "/v1/vaults/team/docs/plan",
+        "/d/plan/ws/plan",
+        "/d/plan/ws/other",
+        "/doc/ws/plan",
+        "/a?b",
+        "/%FF",
+    ] {
+        assert!(path.parse::<OtherPath>().is_err(), "{path}");
+    }
+}
+
+#[test]
 fn the_handshake_of_the_rfc_is_answered() {
     let response = handshake(&handshake_request(&[])).expect("legal").expect("version 13");
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
@@ -172,7 +217,7 @@ fn the_first_subprotocol_is_taken_and_none_without_an_offer() {
 #[tokio::test]
 async fn a_connection_over_the_caps_gets_no_session() {
     let accept: Accept = Arc::new(|_| panic!("nothing may be accepted"));
-    let upgrade = Upgrade::new(accept, Group::new(Counter::default()));
+    let upgrade = Upgrade::new(accept, Group::new(Counter::default()), Vec::new());
     let mut request = handshake_request(&[]);
     request.extensions_mut().insert(Peer {
         address: None,

@@ -15,6 +15,7 @@ DEMO_PACKAGES := web-demo/node_modules/.package-lock.json
 INTEROP_PACKAGES := tests/interop/node_modules/.package-lock.json
 PEERS := $(addprefix $(TARGET_DIR)/peers/,packages y-sweet yrs-warp)
 VENV := tests/.venv/installed
+VENV_YSWEET := tests/interop/python/y-sweet/.venv/installed
 
 .PHONY: help
 help: ## list these commands
@@ -26,7 +27,7 @@ run: tools $(DEMO) ## build everything and serve it on this machine (ARGS="--lis
 	exec "$(TARGET_DIR)/release/sheaf" serve $(ARGS)
 
 .PHONY: test
-test: tools test-tools $(INTEROP_PACKAGES) $(VENV) build ## install what tests need and run all
+test: tools test-tools $(INTEROP_PACKAGES) $(VENV) $(VENV_YSWEET) build ## install what tests need and run all
 	tests/run-all
 
 .PHONY: build
@@ -111,6 +112,8 @@ $(TARGET_DIR)/peers/yrs-warp: $(wildcard loadtest/peers/yrs-warp/src/*.rs) loadt
 	rm -rf "$@.build"
 
 $(VENV): tests/interop/python/requirements.txt tests/schema/requirements.txt
-	python3 -m venv --clear tests/.venv
-	tests/.venv/bin/pip install --quiet --disable-pip-version-check $(addprefix --requirement=,$^)
+$(VENV_YSWEET): tests/interop/python/y-sweet/requirements.txt
+$(VENV) $(VENV_YSWEET):
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check $(addprefix --requirement=,$^)
 	touch $@

@@ -17,9 +17,13 @@ STOP_S_MAX = 15
 
 
 class Sheaf:
-    """A server with a data directory of its own; it keeps its port over a restart."""
+    """A server with a data directory of its own; it keeps its port over a restart.
 
-    def __init__(self) -> None:
+    `env` is added to its environment.
+    """
+
+    def __init__(self, env: dict[str, str] | None = None) -> None:
+        self.env = env or {}
         self.data = tempfile.mkdtemp(prefix="sheaf-python-")
         self.port = 0
         self.process: subprocess.Popen | None = None
@@ -27,7 +31,8 @@ class Sheaf:
 
     def start(self) -> None:
         """Starts the process and waits for the line that names its address."""
-        env = {name: value for name, value in os.environ.items() if not name.startswith("SHEAF_")}
+        own = {name: value for name, value in os.environ.items() if not name.startswith("SHEAF_")}
+        env = own | self.env
         LOG.parent.mkdir(exist_ok=True)
         with LOG.open("a") as log:
             self.process = subprocess.Popen(

@@ -67,7 +67,8 @@ const quill = async () => {
   const { default: Quill } = await import('quill')
   const { default: QuillCursors } = await import('quill-cursors')
   const { QuillBinding } = await import('y-quill')
-  Quill.register('modules/cursors', QuillCursors)
+  // Again for each family.
+  Quill.register('modules/cursors', QuillCursors, true)
   return (doc, awareness) => {
     const editor = new Quill(place(), { modules: { cursors: true } })
     const binding = new QuillBinding(doc.getText('quill'), editor, awareness)

@@ -1,27 +1,34 @@
-// The editors that people bind to Yjs, each with two replicas through the server: what is typed at
-// one end stands at the other, both typing at once ends in one text, and a late one sees it.
+// The editors that people bind to Yjs, each over each family of clients, with two replicas through
+// the server: what is typed at one end stands at the other, both typing at once ends in one text,
+// and a late one sees it.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EDITORS } from './editors.mjs'
+import * as hocuspocus from './families/hocuspocus.mjs'
 import { newRoom } from './families/replica.mjs'
-import { Client } from './families/ywebsocket.mjs'
+import * as ysweet from './families/ysweet.mjs'
+import * as ywebsocket from './families/ywebsocket.mjs'
 import { Server } from './server.mjs'
 import { until } from './until.mjs'
 
-for (const [name, load] of Object.entries(EDITORS)) {
-  test(`${name}: two editors converge`, async (t) => {
+const FAMILIES = [ywebsocket, hocuspocus, ysweet]
+const PAIRS = Object.entries(EDITORS).flatMap(([name, load]) =>
+  FAMILIES.map((family) => ({ name, load, ...family }))
+)
+
+for (const { name, load, FAMILY, Client } of PAIRS) {
+  test(`${name} over ${FAMILY}: two editors converge`, async (t) => {
     const bind = await load()
     const server = await Server.for(t)
     const room = newRoom()
     const open = async () => {
-      const client = new Client(server.ws, room, { connect: false })
+      const client = new Client(server.ws, room)
       const editor = bind(client.doc, client.awareness, client.provider)
       // In this order: a binding that hears of the client's end draws once more.
       t.after(() => {
         editor.destroy()
         client.destroy()
       })
-      client.provider.connect()
       await client.synced()
       return editor
     }

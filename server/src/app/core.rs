@@ -13,7 +13,7 @@ use tokio::sync::broadcast;
 use tracing::field::Empty;
 
 use crate::auth::SessionEvent;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::document::awareness;
 use crate::document::handle::Shared;
 use crate::document::ledger::Ledger;
@@ -117,12 +117,7 @@ impl Core {
             registry,
             vaults: vaults.clone(),
             budget: Budget::new(config.limits.pending_bytes_max),
-            limits: Limits {
-                message_bytes_max: config.limits.message_bytes_max,
-                auth_time_max: Duration::from_secs(config.limits.auth_timeout_s),
-                ping_idle: Duration::from_secs(config.limits.ping_idle_s),
-                session_idle: Duration::from_secs(config.limits.session_idle_s),
-            },
+            limits: bounds(&config.limits),
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
             pulse: Pulse::start(clock, &background, sessions.stopping()),
@@ -234,6 +229,16 @@ impl http::Health for Core {
         if let Some(webhooks) = &self.webhooks {
             webhooks.refresh(metrics);
         }
+    }
+}
+
+/// The bounds of sessions.
+fn bounds(limits: &config::limits::Limits) -> Limits {
+    Limits {
+        message_bytes_max: limits.message_bytes_max,
+        auth_time_max: Duration::from_secs(limits.auth_timeout_s),
+        ping_idle: Duration::from_secs(limits.ping_idle_s),
+        session_idle: Duration::from_secs(limits.session_idle_s),
     }
 }
 

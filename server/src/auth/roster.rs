@@ -99,8 +99,8 @@ type Change = Result<Grant, Refusal>;
 struct Told {
     /// As last said; the role of the [`Session`] is that of its beginning.
     role: Role,
-    /// Not yet heard.
-    change: Option<Change>,
+    /// Not yet heard. Few ever are: an entry is part of what an idle session costs.
+    change: Option<Box<Change>>,
     /// It was told to end: nothing after that counts.
     is_over: bool,
 }
@@ -160,7 +160,7 @@ impl Told {
             Ok(grant) => self.role = grant.role,
             Err(_) => self.is_over = true,
         }
-        self.change = Some(change);
+        self.change = Some(Box::new(change));
         waker.wake();
     }
 }
@@ -433,9 +433,8 @@ impl Leash {
                 }
             }
         }
-        let change = entry.told.lock().change.take();
-        match change {
-            Some(change) => Poll::Ready(change),
+        match entry.told.lock().change.take() {
+            Some(change) => Poll::Ready(*change),
             None => Poll::Pending,
         }
     }

@@ -97,6 +97,9 @@ const join = async (server, version) => {
   return joined
 }
 
+const shown = ({ label, text, isConnected, isSynced, closes }) =>
+  `${label} has ${text.length} units, connected ${isConnected}, synced ${isSynced}, closed ${closes}`
+
 const verdict = (text, expected) => {
   if (text === expected) return 'equal'
   const at = [...expected].findIndex((letter, index) => letter !== text[index])
@@ -138,7 +141,7 @@ const run = async () => {
     const typedMs = performance.now() - scene.start
     await until(
       () => clients.every(({ text }) => text.length === clients[0].text.length),
-      'one length everywhere',
+      () => `one length everywhere: ${clients.map(shown).join('; ')}`,
       ARRIVAL_MS_MAX
     )
     const isEqual = () => clients.every(({ string }) => string === trace.endContent)

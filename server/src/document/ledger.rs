@@ -306,7 +306,7 @@ impl Account {
     }
 
     /// Whether so many bytes more would go over the quota.
-    pub(super) fn is_over(&self, bytes: usize) -> bool {
+    pub fn is_over(&self, bytes: usize) -> bool {
         let max = self.quota.vault_bytes_max;
         max > 0 && self.bytes() + bytes as u64 > max
     }

@@ -376,11 +376,22 @@ impl Core {
 
     /// True if an update would change something. Looks at the whole document.
     pub(super) fn would_change(&mut self, submission: &Submission<'_>) -> bool {
+        !matches!(self.news(submission), Ok(Some((false, _))))
+    }
+
+    /// Whether an update would change the document, and whether some of it stands on what is
+    /// missing; `None`: all of it does.
+    ///
+    /// # Errors
+    /// The update is refused.
+    pub(super) fn news(
+        &mut self,
+        submission: &Submission<'_>,
+    ) -> Result<Option<(bool, bool)>, Refusal> {
         let Submission { source, update } = submission;
-        match self.state.plan(update, *source) {
-            Ok(Some(plan)) => !plan.spans.is_empty() || self.state.lacks_deletes(update),
-            Ok(None) | Err(_) => true,
-        }
+        let Some(plan) = self.state.plan(update, *source)? else { return Ok(None) };
+        let (has_spans, has_gap) = (!plan.spans.is_empty(), plan.has_gap);
+        Ok(Some((has_spans || self.state.lacks_deletes(update), has_gap)))
     }
 
     /// The records of a commit in their order: the document itself, its owners, its updates.

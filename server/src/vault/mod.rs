@@ -31,6 +31,7 @@ use crate::document::ledger::Account;
 use crate::document::registry::Registry;
 use crate::document::submission::Failure;
 use book::{Book, Entry};
+use past::Copies;
 use settle::{Pending, tombstone};
 use sheaf_ground::task;
 use sheaf_storage::journal::{self, Appended};
@@ -67,6 +68,7 @@ struct Inner {
     registry: Registry,
     books: RwLock<HashMap<VaultNo, Arc<Book>>>,
     pending: Mutex<Pending>,
+    copies: Mutex<Copies>,
 }
 
 impl Vaults {
@@ -75,14 +77,14 @@ impl Vaults {
     /// # Errors
     /// The store cannot be read.
     pub fn new(registry: Registry) -> Result<Self, store::Error> {
-        let (books, pending) = (RwLock::default(), Mutex::default());
-        let vaults = Self { inner: Arc::new(Inner { registry, books, pending }) };
+        let (books, pending, copies) = Default::default();
+        let vaults = Self { inner: Arc::new(Inner { registry, books, pending, copies }) };
         vaults.load()?;
         Ok(vaults)
     }
 
     fn load(&self) -> Result<(), store::Error> {
-        let Inner { registry, books, pending } = &*self.inner;
+        let Inner { registry, books, pending, .. } = &*self.inner;
         let (store, ledger) = (registry.store(), registry.ledger());
         let (mut books, mut pending) = (books.write(), pending.lock());
         for account in ledger.all() {

@@ -4,10 +4,12 @@
 //! it. Called by sessions, whose own document it must not enter. Never brings one back that the
 //! edit would not change, and never under a name that another has.
 
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use sheaf_protocol::error::{Code, Refusal};
-use sheaf_protocol::ids::{DocId, VaultName};
+use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
 use sheaf_protocol::vault::conflict_of;
@@ -20,15 +22,41 @@ use crate::document::submission::{Failure, Receipt, Submission};
 use sheaf_ground::task;
 use sheaf_storage::journal::Kind;
 
+/// Copies that are remembered to bring nothing: as many clients may come again and again.
+const COPIES_MAX: usize = 1_024;
+
 /// Where an edit of a deleted document is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// In the document, which has its name again.
     Back,
-    /// In the document, which has this name now.
-    At(Arc<str>),
+    /// In the document, beside what has its name now.
+    At {
+        /// Its name.
+        path: Arc<str>,
+        /// False: without what stands on edits that the document does not have.
+        is_whole: bool,
+    },
     /// Nowhere: it brings nothing that the document did not have, or that has been moved since.
     Nothing,
+}
+
+/// Copies of deleted documents that brought nothing when they came. What such a document has only
+/// grows, so they never will.
+#[derive(Debug, Default)]
+pub(super) struct Copies {
+    /// Hashes of document and copy, the latest at the end.
+    stale: VecDeque<u64>,
+    hash: RandomState,
+}
+
+impl Copies {
+    fn note(&mut self, copy: u64) {
+        if self.stale.len() >= COPIES_MAX {
+            self.stale.pop_front();
+        }
+        self.stale.push_back(copy);
+    }
 }
 
 impl Vaults {
@@ -48,29 +76,59 @@ impl Vaults {
         let book = self.live(name)?;
         let submission = Submission { source: Source::Step2, update: scan::update(update)? };
         for _ in 0..OPEN_ATTEMPTS {
-            match book.account().path_of(doc) {
-                Some(now) if is_derived(&now, path, doc) => {
-                    if let Some(end) = self.enter(name, &now, doc, (&submission, by)).await? {
-                        self.durable(end).await?;
-                        return Ok(if *now == *path { Kept::Back } else { Kept::At(now) });
-                    }
-                }
-                Some(_) => return Ok(Kept::Nothing),
-                None => {
-                    let news = {
-                        let _work = self.shared().work.begin().await;
-                        let news = || self.registry().has_news(book.account(), doc, &submission);
-                        task::block(news)?
-                    };
-                    let Some(epoch) = news else { return Ok(Kept::Nothing) };
-                    self.clear(&book, path, by).await?;
-                    let now = self.revive(&book, path, (doc, epoch), by)?;
+            let Some(now) = book.account().path_of(doc) else {
+                let Some(epoch) = self.news(&book, path, doc, &submission).await? else {
+                    return Ok(Kept::Nothing);
+                };
+                self.clear(&book, path, by).await?;
+                if let Some(now) = self.revive(&book, path, (doc, epoch), by)? {
                     tracing::info!(vault = %name, %doc, "an edit brought a deleted document back");
                     self.registry().expel(&address(name, &now));
                 }
+                continue;
+            };
+            if !is_derived(&now, path, doc) {
+                return Ok(Kept::Nothing);
+            }
+            let entered = self.enter(name, &now, doc, (&submission, by)).await?;
+            if let Some((end, is_whole)) = entered {
+                self.durable(end).await?;
+                self.publish(&book);
+                let is_back = *now == *path;
+                return Ok(if is_back { Kept::Back } else { Kept::At { path: now, is_whole } });
             }
         }
         Err(Failure::Dropped.into())
+    }
+
+    /// The epoch of a deleted document that this would change. Answered from memory where the same
+    /// copy brought nothing before: some clients come again ten times a second.
+    async fn news(
+        &self,
+        book: &Book,
+        path: &str,
+        doc: DocId,
+        submission: &Submission<'_>,
+    ) -> Result<Option<u64>, Error> {
+        let last_path = book.state().current(doc).map(|item| Arc::clone(&item.path));
+        if last_path.is_none_or(|last| !is_derived(&last, path, doc)) {
+            return Ok(None);
+        }
+        let copies = &self.inner.copies;
+        let copy = copies.lock().hash.hash_one((doc, submission.update.bytes()));
+        if copies.lock().stale.contains(&copy) {
+            return Ok(None);
+        }
+        let news = {
+            let _work = self.shared().work.begin().await;
+            task::block(|| self.registry().recall(book.account(), doc))?.news(submission)?
+        };
+        if news.is_none() {
+            copies.lock().note(copy);
+        } else if book.account().is_over(submission.update.bytes().len()) {
+            return Err(Failure::Quota.into());
+        }
+        Ok(news)
     }
 
     /// Submits to a live document. `None`: the name has another by now, or it left memory.
@@ -80,7 +138,7 @@ impl Vaults {
         path: &str,
         doc: DocId,
         (submission, by): (&Submission<'_>, Author<'_>),
-    ) -> Result<Option<u64>, Error> {
+    ) -> Result<Option<(u64, bool)>, Error> {
         let found = self.registry().open_existing(&address(name, path)).await?;
         let Some(handle) = found.filter(|handle| handle.key().doc == doc) else { return Ok(None) };
         let Author { principal, may_relay } = by;
@@ -95,7 +153,7 @@ impl Vaults {
                 let what = "the update is of two documents that had this name before";
                 Err(Refusal { code: Code::EpochChanged, at: 0, what }.into())
             }
-            Ok(_) => Ok(Some(handle.end())),
+            Ok(receipt) => Ok(Some((handle.end(), !receipt.has_gap))),
         }
     }
 
@@ -110,17 +168,17 @@ impl Vaults {
         }
     }
 
-    /// Gives a deleted document a name again; which one.
+    /// Gives a deleted document a name again; which one. `None`: somebody else just did.
     fn revive(
         &self,
         book: &Book,
         path: &str,
         (doc, epoch): (DocId, u64),
         by: Author<'_>,
-    ) -> Result<Arc<str>, Error> {
+    ) -> Result<Option<Arc<str>>, Error> {
         let mut state = book.state();
         let tombstone = state.current(doc).filter(|item| item.is_deleted).cloned();
-        let tombstone = tombstone.ok_or(Failure::Dropped)?;
+        let Some(tombstone) = tombstone else { return Ok(None) };
         let mut taken = Arc::from(path);
         for name in names(path, doc) {
             let name: Arc<str> = name.into();
@@ -140,7 +198,14 @@ impl Vaults {
                 Ok(())
             });
             match revived {
-                Ok(()) => return Ok(name),
+                Ok(()) => {
+                    // Shown with its body, also should the edit not come after all.
+                    let doc = DocKey { vault: book.account().number(), doc };
+                    let now_ms = self.shared().clock.now_ms();
+                    let address = address(book.account().name(), &name);
+                    self.pending().lock().add(doc, address, (now_ms, now_ms));
+                    return Ok(Some(name));
+                }
                 Err(Ok(other)) => taken = other,
                 Err(Err(failure)) => return Err(failure.into()),
             }

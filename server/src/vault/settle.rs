@@ -279,7 +279,9 @@ impl Vaults {
         let Ok(Some(head)) = self.registry().store().head(doc) else { return Ok(None) };
         let mut state = book.state();
         let is_right = state.current(doc.doc).is_some_and(|item| item.is_deleted);
-        if !head.is_deleted || (is_right && !state.is_behind(doc.doc, 0)) {
+        // It may have come back since it was looked for.
+        let is_live = book.account().path_of(doc.doc).is_some();
+        if !head.is_deleted || is_live || (is_right && !state.is_behind(doc.doc, 0)) {
             return Ok(None);
         }
         let item = tombstone(state.current(doc.doc), (head.name.into(), doc.doc));

@@ -3,11 +3,15 @@
 //! Called by `registry` when it loads, and by `vault` before it brings one back. Never opens one
 //! for sessions: it has no name, and whoever brings it back gives it one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::{DocId, DocKey};
 use sheaf_storage::store::Retired;
 
 use super::{OpenError, Registry, failed};
 use crate::document::ledger::Account;
+use crate::document::merge::Core;
 use crate::document::past::Past;
 use crate::document::submission::Submission;
 
@@ -27,20 +31,37 @@ impl Registry {
         Ok(Past::new(retired))
     }
 
-    /// The epoch of a deleted document, if an update would change it. Blocks the thread.
+    /// A deleted document as it was. Blocks the thread.
     ///
     /// # Errors
     /// `Damaged`; `Failed`.
-    pub fn has_news(
-        &self,
-        account: &Account,
-        doc: DocId,
-        submission: &Submission<'_>,
-    ) -> Result<Option<u64>, OpenError> {
+    pub fn recall(&self, account: &Account, doc: DocId) -> Result<Recalled, OpenError> {
         let folded = self.inner.shared.journal.wait_folded(account.fence());
         folded.map_err(|_| OpenError::Failed)?;
         let key = DocKey { vault: account.number(), doc };
-        let (_, mut core) = self.load_known(key, false)?;
-        Ok(core.would_change(submission).then(|| core.mark().epoch))
+        Ok(Recalled(self.load_known(key, false)?.1))
+    }
+}
+
+/// A document that has no name.
+pub struct Recalled(Core);
+
+impl Recalled {
+    /// Its epoch, if an update would change it.
+    ///
+    /// # Errors
+    /// The update is refused, or stands on what the document does not have.
+    pub fn news(mut self, submission: &Submission<'_>) -> Result<Option<u64>, Refusal> {
+        let news = catch_unwind(AssertUnwindSafe(|| self.0.news(submission)));
+        let what = "the update breaks the document";
+        let news = news.map_err(|_| Refusal { code: Code::Internal, at: 0, what })??;
+        match news {
+            Some((true, _)) => Ok(Some(self.0.mark().epoch)),
+            Some((false, false)) => Ok(None),
+            Some((false, true)) | None => {
+                let what = "the copy stands on what the document does not have";
+                Err(Refusal { code: Code::GapLeftOpen, at: 0, what })
+            }
+        }
     }
 }

@@ -364,7 +364,7 @@ impl Lanes {
 
     /// The client may not, and may try again.
     fn deny(&mut self, socket: &mut Socket, address: &str, refusal: Refusal) -> Result<(), Ending> {
-        self.denied += 1;
+        self.denied += u32::from(refusal.code != Code::EpochChanged);
         if self.denied > DENIED_MAX {
             return Err(Ending::Told(Code::TooMany, "too many refusals on one socket"));
         }
@@ -401,6 +401,8 @@ impl Talks for Lanes {
                 other => has_let_go |= other?,
             }
         }
+        // What had stopped reading may have gone with them.
+        has_let_go |= !denied.is_empty();
         for (address, refusal) in denied {
             self.deny(socket, &address, refusal)?;
         }

@@ -325,7 +325,7 @@ fn a_client_of_a_deleted_document_is_sent_nothing_of_the_next_and_told_where_its
         other.durable(b"1").await;
         back.send(|out| frame::write_echo(out, b"1")).await;
         back.answer_step1().await;
-        back.expect(Got::Denied).await;
+        back.until(Got::Denied).await;
         back.expect(Got::Closed(4414)).await;
         assert_eq!(back.text(), "text, and more");
         assert_eq!(rig.read("d").await, "text!");
@@ -387,7 +387,7 @@ fn an_edit_of_a_deleted_document_brings_it_back_and_its_client_comes_again() {
         let vector = back.doc.transact().state_vector().encode_v1();
         back.send(|out| frame::write_step1(out, &vector)).await;
         back.answer_step1().await;
-        back.expect(Got::Closed(1012)).await;
+        back.until(Got::Closed(1012)).await;
         idle.until(Got::Closed(4500)).await;
         assert_eq!(rig.read("d").await, "text, and more");
     });

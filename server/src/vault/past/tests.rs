@@ -41,6 +41,10 @@ async fn keep(world: &World, doc: DocId, update: &[u8]) -> Result<Kept, Error> {
     world.vaults.keep_past((&home(), "a.md"), doc, update, BY).await
 }
 
+fn at(path: &Arc<str>) -> Kept {
+    Kept::At { path: Arc::clone(path), is_whole: true }
+}
+
 fn written(world: &World, client: u64, text: &str) -> (Vec<Vec<u8>>, impl Future<Output = ()>) {
     let updates = typed(client, &[text]);
     let write = {
@@ -95,11 +99,11 @@ fn a_copy_with_news_is_kept_under_the_derived_name_once() {
         let name: Arc<str> = conflict_of("a.md", doc, false).into();
         let copy = replica(&[&old, &typed(3, &["words "])]);
         for _ in 0..2 {
-            assert_eq!(keep(&world, doc, &copy).await, Ok(Kept::At(Arc::clone(&name))));
+            assert_eq!(keep(&world, doc, &copy).await, Ok(at(&name)));
         }
         let more = replica(&[&old, &typed(3, &["words ", "and more"])]);
         let mut world = world.crash();
-        assert_eq!(keep(&world, doc, &more).await, Ok(Kept::At(Arc::clone(&name))));
+        assert_eq!(keep(&world, doc, &more).await, Ok(at(&name)));
         world = world.restart();
         world.catch_up().await;
         assert_eq!(world.paths(), [&*name, "a.md"]);
@@ -170,7 +174,7 @@ fn each_of_several_epochs_is_known_and_comes_back_by_itself() {
             let receipt = answer(&world, "a.md", &copy, Source::Step2).await;
             assert_eq!(receipt.past, Some(*doc));
             let name = conflict_of("a.md", *doc, false).into();
-            assert_eq!(keep(&world, *doc, &copy).await, Ok(Kept::At(name)));
+            assert_eq!(keep(&world, *doc, &copy).await, Ok(at(&name)));
         }
         assert_eq!(world.paths().len(), 6);
         assert_eq!(world.text("a.md").await.as_deref(), Some("same"));
@@ -186,7 +190,7 @@ fn a_derived_name_that_is_taken_gives_way_to_the_whole_id() {
         world.settled_by(&conflict_of("a.md", doc, false), 4, "in the way").await;
         let copy = replica(&[&old, &typed(3, &["words "])]);
         let name = conflict_of("a.md", doc, true).into();
-        assert_eq!(keep(&world, doc, &copy).await, Ok(Kept::At(name)));
+        assert_eq!(keep(&world, doc, &copy).await, Ok(at(&name)));
     });
 }
 
@@ -197,12 +201,52 @@ fn one_that_was_moved_away_is_written_by_nobody_who_came_by_its_old_name() {
         let (doc, old) = buried(&world, "old").await;
         world.settled_by("a.md", 2, "new").await;
         let copy = replica(&[&old, &typed(3, &["words "])]);
-        let Ok(Kept::At(name)) = keep(&world, doc, &copy).await else { panic!("kept") };
+        let Ok(Kept::At { path: name, .. }) = keep(&world, doc, &copy).await else {
+            panic!("kept")
+        };
         let vaults = &world.vaults;
         vaults.move_file(&home(), &name, "private.md", &NOBODY, None).await.unwrap();
         let more = replica(&[&old, &typed(3, &["words ", "and more"])]);
         assert_eq!(keep(&world, doc, &more).await, Ok(Kept::Nothing));
         assert!(!world.text("private.md").await.unwrap().contains("more"));
+    });
+}
+
+#[test]
+fn one_that_was_moved_away_and_deleted_there_does_not_come_back_to_its_old_name() {
+    run(async {
+        let mut world = World::new();
+        let (doc, old) = buried(&world, "old").await;
+        let copy = replica(&[&old, &typed(3, &["words "])]);
+        assert_eq!(keep(&world, doc, &copy).await, Ok(Kept::Back));
+        let vaults = &world.vaults;
+        vaults.move_file(&home(), "a.md", "private.md", &NOBODY, None).await.unwrap();
+        world.settled_by("private.md", 4, "secret ").await;
+        delete(&world, "private.md").await;
+        let more = replica(&[&old, &typed(3, &["words ", "and more"])]);
+        for _ in 0..2 {
+            assert_eq!(keep(&world, doc, &more).await, Ok(Kept::Nothing));
+            assert!(world.paths().is_empty());
+            world = world.restart();
+        }
+    });
+}
+
+#[test]
+fn what_would_be_refused_brings_nothing_back() {
+    run(async {
+        let quota = Quota { vault_bytes_max: 4_096, ..Quota::default() };
+        let world = World::with_quota(quota);
+        let (doc, old) = buried(&world, "old").await;
+        let large = replica(&[&old, &typed(3, &[&"words ".repeat(1_000)])]);
+        assert_eq!(keep(&world, doc, &large).await, Err(Error::Failed(Failure::Quota)));
+        // The second edit of another client without its first.
+        let torn = typed(5, &["one", "two"]).swap_remove(1);
+        let torn = keep(&world, doc, &torn).await.expect_err("it stands on nothing");
+        assert_eq!(torn.code(), Code::GapLeftOpen);
+        assert!(world.paths().is_empty());
+        let world = world.restart();
+        assert!(world.paths().is_empty());
     });
 }
 
@@ -213,12 +257,14 @@ fn a_copy_that_was_deleted_too_comes_back_only_with_news() {
         let (doc, old) = buried(&world, "old").await;
         world.settled_by("a.md", 2, "new").await;
         let copy = replica(&[&old, &typed(3, &["words "])]);
-        let Ok(Kept::At(name)) = keep(&world, doc, &copy).await else { panic!("kept") };
+        let Ok(Kept::At { path: name, .. }) = keep(&world, doc, &copy).await else {
+            panic!("kept")
+        };
         delete(&world, &name).await;
         assert_eq!(keep(&world, doc, &copy).await, Ok(Kept::Nothing));
         let world = world.restart();
         let more = replica(&[&old, &typed(3, &["words ", "and more"])]);
-        assert_eq!(keep(&world, doc, &more).await, Ok(Kept::At(name)));
+        assert_eq!(keep(&world, doc, &more).await, Ok(at(&name)));
     });
 }
 
@@ -264,15 +310,16 @@ fn a_kill_between_coming_back_and_the_edit_loses_neither() {
             let book = world.vaults.live(&home()).unwrap();
             let submission =
                 Submission { source: Source::Step2, update: scan::update(&copy).unwrap() };
-            let epoch = world.vaults.registry().has_news(book.account(), doc, &submission);
-            world.vaults.revive(&book, "a.md", (doc, epoch.unwrap().unwrap()), BY).unwrap();
+            let recalled = world.vaults.registry().recall(book.account(), doc).unwrap();
+            let epoch = recalled.news(&submission).unwrap().unwrap();
+            world.vaults.revive(&book, "a.md", (doc, epoch), BY).unwrap();
         }
         let world = world.crash();
         world.catch_up().await;
         let name: Arc<str> = conflict_of("a.md", doc, false).into();
         assert_eq!(world.text(&name).await.as_deref(), Some("old"));
         assert_eq!(world.vaults.file(&home(), &name).unwrap().size, 3, "its body settled anew");
-        assert_eq!(keep(&world, doc, &copy).await, Ok(Kept::At(Arc::clone(&name))));
+        assert_eq!(keep(&world, doc, &copy).await, Ok(at(&name)));
         assert!(world.text(&name).await.unwrap().contains("words"));
         let World { ground, vaults, dir, .. } = world.restart();
         drop((ground, vaults));

@@ -116,7 +116,8 @@ impl<D: Dialect> Talk<D> {
             Message::Step2(bytes) => {
                 heard(socket, MessageKind::Step2);
                 self.step2(socket, bytes, &[])?;
-                if self.is_wide == Some(true) && self.grant.can_write() {
+                let is_taken = self.grant.can_write() && self.past.is_none();
+                if self.is_wide == Some(true) && is_taken {
                     self.give_back(message);
                 }
             }

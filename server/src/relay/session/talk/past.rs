@@ -6,6 +6,7 @@
 
 use std::future::ready;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -20,15 +21,21 @@ use crate::metrics::MessageKind;
 use crate::relay::dialect::{Acks, Dialect};
 use crate::relay::session::Ending;
 use crate::relay::session::socket::Socket;
-use crate::relay::session::timing::{HELD, Timer};
+use crate::relay::session::timing::{HELD, Timer, is_over};
 use crate::vault::Kept;
 
 const BESIDE: &str = "the document was deleted and made again; your copy is kept beside it";
-const NOTHING: &str = "the document was deleted; your copy has nothing that it had not";
+const BESIDE_IN_PART: &str =
+    "the document was deleted and made again; what of your copy could be taken is kept beside it";
+const NOTHING: &str = "the document was deleted; nothing of your copy was kept that it had not";
 const READ_ONLY: &str = "the document was deleted; your copy is of one that is no more";
 const SILENT: &str = "the document was deleted; what you have of it did not come";
 const BACK: &str = "the document was deleted and is back with your edits";
 const FAILED: &str = "the document was deleted; your copy could not be kept";
+
+/// How long a socket of one document stays when its client is told: old ones come again at once, as
+/// often as they are closed.
+const LINGERING: Duration = Duration::from_secs(2);
 
 /// How far it has come.
 pub(super) enum Past {
@@ -36,8 +43,8 @@ pub(super) enum Past {
     Asked(DocId, Timer),
     /// It is being kept, or there is nothing to keep.
     Keeping(BoxFuture<'static, (Ending, Option<String>)>),
-    /// The client was told where.
-    Told(Ending),
+    /// The client was told where; the end comes now, or a little later.
+    Told(Ending, Option<Timer>),
 }
 
 impl Past {
@@ -55,14 +62,19 @@ impl<D: Dialect> Talk<D> {
         self.question = None;
         self.acks.clear();
         let past = if self.grant.can_write() {
-            if D::ACKS == Acks::OfUpdates {
-                self.ask(socket);
-            }
+            // What was asked at the beginning may have been answered long ago.
+            self.ask(socket);
             Past::Asked(doc, Timer::new(&socket.relay.clock, HELD))
         } else {
-            Past::Keeping(ready((Ending::Told(Code::EpochChanged, READ_ONLY), None)).boxed())
+            return self.end_past(socket, READ_ONLY);
         };
         self.past = Some(Box::new(past));
+        socket.wake();
+    }
+
+    fn end_past(&mut self, socket: &mut Socket, why: &'static str) {
+        let keeping = ready((Ending::Told(Code::EpochChanged, why), None)).boxed();
+        self.past = Some(Box::new(Past::Keeping(keeping)));
         socket.wake();
     }
 
@@ -76,7 +88,11 @@ impl<D: Dialect> Talk<D> {
         {
             let doc = *doc;
             scan::update(bytes)?;
-            self.keep_past(socket, doc, bytes);
+            match self.grant.can_write() {
+                true => self.keep_past(socket, doc, bytes),
+                // It might when it was asked.
+                false => self.end_past(socket, READ_ONLY),
+            }
         }
         Ok(())
     }
@@ -90,14 +106,17 @@ impl<D: Dialect> Talk<D> {
             let place = (&name.vault, &*name.document);
             match vaults.keep_past(place, doc, &update, by).await {
                 Ok(Kept::Back) => (Ending::Told(Code::Restart, BACK), None),
-                Ok(Kept::At(path)) => {
-                    let told = format!("{BESIDE}: {path}");
-                    (Ending::Told(Code::EpochChanged, BESIDE), Some(told))
+                Ok(Kept::At { path, is_whole }) => {
+                    let what = if is_whole { BESIDE } else { BESIDE_IN_PART };
+                    (Ending::Told(Code::EpochChanged, what), Some(format!("{what}: {path}")))
                 }
                 Ok(Kept::Nothing) => (Ending::Told(Code::EpochChanged, NOTHING), None),
                 Err(error) => {
                     tracing::warn!(%doc, %error, "a copy of a deleted document was not kept");
-                    (Ending::Told(error.code(), FAILED), None)
+                    // Only what may go better the next time is worth the whole socket.
+                    let code = error.code();
+                    let code = if code.is_retryable() { code } else { Code::EpochChanged };
+                    (Ending::Told(code, FAILED), None)
                 }
             }
         };
@@ -112,19 +131,27 @@ impl<D: Dialect> Talk<D> {
     ) -> Result<(), Ending> {
         let Some(past) = &mut self.past else { return Ok(()) };
         match &mut **past {
-            Past::Told(ending) => Err(*ending),
+            Past::Told(ending, later) => {
+                let ending = *ending;
+                if later.is_none() || is_over(later, cx) { Err(ending) } else { Ok(()) }
+            }
             Past::Asked(_, deadline) => match deadline.poll(cx) {
                 Poll::Ready(()) => Err(Ending::Told(Code::EpochChanged, SILENT)),
                 Poll::Pending => Ok(()),
             },
             Past::Keeping(keeping) => match keeping.as_mut().poll(cx) {
                 Poll::Pending => Ok(()),
-                Poll::Ready((ending, None)) => Err(ending),
-                Poll::Ready((ending, Some(told))) => {
-                    // It leaves with this turn, before the close.
-                    said(socket, MessageKind::Auth);
-                    self.dialect.write_notice(&told, &mut socket.replies);
-                    self.past = Some(Box::new(Past::Told(ending)));
+                Poll::Ready((ending, told)) => {
+                    if let Some(told) = told {
+                        // It leaves with this turn, before the close.
+                        said(socket, MessageKind::Auth);
+                        self.dialect.write_notice(&told, &mut socket.replies);
+                    }
+                    let is_told = matches!(ending, Ending::Told(Code::EpochChanged, _));
+                    let is_alone = D::ACKS != Acks::OfUpdates;
+                    let later =
+                        (is_told && is_alone).then(|| Timer::new(&socket.relay.clock, LINGERING));
+                    self.past = Some(Box::new(Past::Told(ending, later)));
                     socket.wake();
                     Ok(())
                 }

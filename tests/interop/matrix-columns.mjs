@@ -97,8 +97,9 @@ const reconnect = async (t, client) => {
   const { proxy, ann, ben } = await pair(t, client)
   ann.append('before')
   await ben.has('before')
+  const closes = ben.closes.length
   proxy.cut()
-  await until(() => !ben.isConnected, 'the cut noticed')
+  await until(() => ben.closes.length > closes, 'the cut noticed')
   ann.append(', behind')
   ben.text.insert(0, 'in front, ')
   await Promise.all([ann, ben].map((one) => one.has('in front, before, behind', BACK_MS_MAX)))
@@ -148,9 +149,12 @@ const presenceAgain = async (t, client, how) => {
   ann.named('Ann')
   ben.named('Ben')
   await seeEachOther(ann, ben)
-  const opens = ben.opens.length
+  const [opens, closes] = [ben.opens.length, ben.closes.length]
+  // A client may be back before anybody looks.
+  let isGone = false
+  ben.awareness.on('change', () => (isGone ||= ben.stateOf(ann) === undefined))
   proxy[how]()
-  await until(() => !ben.isConnected && ben.stateOf(ann) === undefined, 'the cut noticed')
+  await until(() => ben.closes.length > closes && isGone, 'the cut noticed')
   await until(() => ben.opens.length > opens, 'a new socket', BACK_MS_MAX)
   await seeEachOther(ann, ben, BACK_MS_MAX)
   // From the open socket, since how long the clients wait for it is theirs: Hocuspocus waits 1 s.

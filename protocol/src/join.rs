@@ -51,10 +51,22 @@ pub fn join(updates: &[&Update<'_>]) -> Option<Vec<u8>> {
     for section in sections {
         section.write(&mut out);
     }
-    // Those of a client stay in their order.
-    deletes.sort_by_key(|(client, ..)| Reverse(*client));
+    sort(&mut deletes);
     write_deletes(&deletes, &mut out);
     Some(out)
+}
+
+/// Brings deletions into order, and makes one of those that meet. Yjs keeps what comes before its
+/// content as differences from one clock to the next: of a falling one it makes another clock.
+fn sort(deletes: &mut Vec<(u64, u32, u32)>) {
+    deletes.sort_unstable_by_key(|(client, clock, _)| (Reverse(*client), *clock));
+    deletes.dedup_by(|(client, clock, len), (of, start, run)| {
+        let meets = client == of && *clock <= *start + *run;
+        if meets {
+            *run = (*run).max(*clock + *len - *start);
+        }
+        meets
+    });
 }
 
 /// One client's blocks, chained from `clock` to `end`.

@@ -38,9 +38,23 @@ fn each_client_has_one_section_and_one_list_of_deletes() {
         &[2][..],
         &[1, 9, 0, 0x84, 5, 0, 1, b'x'],
         &[2, 5, 0, 4, 1, 1, b't', 1, b'a', 0x84, 5, 0, 1, b'b'],
-        &[2, 9, 1, 0, 1, 5, 2, 0, 1, 1, 1],
+        &[2, 9, 1, 0, 1, 5, 1, 0, 2],
     ];
     assert_eq!(joined(&[&A, &other, &B, &deletes]), Some(expected.concat()));
+}
+
+#[test]
+fn deletes_are_in_the_order_of_their_clocks_and_those_that_meet_are_one() {
+    let delete = |clock, len| [0, 1, 5, 1, clock, len];
+    let backspaces: Vec<_> = [9, 8, 7, 6, 3, 1].map(|clock| delete(clock, 1)).into();
+    let expected = [0, 1, 5, 3, 1, 1, 3, 1, 6, 4];
+    let parts: Vec<&[u8]> = backspaces.iter().map(|part| &part[..]).collect();
+    assert_eq!(joined(&parts), Some(expected.to_vec()));
+    let expected = [0, 1, 5, 1, 2, 6];
+    assert_eq!(joined(&[&delete(2, 6), &delete(3, 2), &delete(7, 1)]), Some(expected.to_vec()));
+    let other = [0, 1, 4, 1, 8, 1];
+    let expected = [0, 2, 5, 1, 7, 1, 4, 1, 8, 1];
+    assert_eq!(joined(&[&delete(7, 1), &other]), Some(expected.to_vec()));
 }
 
 #[test]

@@ -66,6 +66,10 @@ peers: $(PEERS) ## install the servers that Sheaf is measured beside; what fails
 steps: ## what each step of an update's way costs, measured on a release build
 	cargo run --quiet --release --locked --package sheaf-tests --bin steps
 
+.PHONY: blobs
+blobs: ## what blobs cost beside plain files, measured on a release build
+	cargo run --quiet --release --locked --package sheaf-tests --bin blobs
+
 .PHONY: docs
 docs: ## write docs/configuration.md anew from the configuration's types
 	cargo run --quiet --locked --package sheaf-server -- config schema --markdown > "$(TARGET_DIR)/configuration.md"

@@ -8,7 +8,8 @@ use std::fmt;
 /// Why something was refused, with one meaning on every surface.
 ///
 /// Close codes 44xx are permanent (y-websocket 3.1 stops on them), 45xx are transient, 1012 and
-/// 1013 are those of RFC 6455's registry (service restart, try again later).
+/// 1013 are those of RFC 6455's registry (service restart, try again later). A word that says more
+/// exactly what another one says closes with the code of that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
     /// The bytes do not follow the wire format.
@@ -33,6 +34,14 @@ pub enum Code {
     NotText,
     /// The feed no longer goes back to this cursor, or never had it.
     CursorExpired,
+    /// The file had no such version, or it is not kept any more.
+    VersionNotFound,
+    /// The version that an upload was made of is not kept any more.
+    BaseGone,
+    /// The stamp of a change belongs to another one.
+    StampReused,
+    /// The stamp of a change is ahead of the server's clock.
+    ClockDrift,
     /// A quota of the vault is used up.
     QuotaExceeded,
     /// New clocks for a client id that belongs to another principal.
@@ -43,6 +52,16 @@ pub enum Code {
     EpochChanged,
     /// Over one of the bounds of `limits`.
     TooLarge,
+    /// A file of more bytes than this server takes.
+    FileTooLarge,
+    /// More in one request than it may have.
+    BatchTooLarge,
+    /// The bytes are not those of the hash that they were sent under.
+    HashMismatch,
+    /// What the request refers to must be sent before.
+    BlobMissing,
+    /// The bytes asked for are behind the end.
+    RangeUnsatisfiable,
     /// Well formed, but something this server does not store (YXmlHook, the v2 encoding).
     Unsupported,
     /// The stored document is damaged; an operator must act.
@@ -61,6 +80,28 @@ pub enum Code {
     Restart,
     /// The server is starting or shedding load; come back later.
     TryLater,
+    /// A socket's first message does not say who it is, or shows no token where one is needed.
+    AuthRequired,
+    /// Nobody said in time who they are.
+    AuthTimeout,
+    /// The token that was shown is not valid.
+    AuthInvalidToken,
+    /// This vault is not for this user.
+    VaultForbidden,
+    /// Who may read here may not write.
+    ReadOnly,
+    /// No such vault.
+    VaultNotFound,
+    /// No such file.
+    FileNotFound,
+    /// A message of the vault channel is not as it should be.
+    InvalidMessage,
+    /// A message of the vault channel is of no known type.
+    UnknownType,
+    /// The client speaks another version of the vault channel.
+    ProtocolVersion,
+    /// The file was edited since the version that is to be deleted: it lives.
+    EditWins,
 }
 
 /// One line of the table.
@@ -78,7 +119,7 @@ pub struct Row {
 
 impl Code {
     /// Every code, in the order of the table in `docs/protocol.md`.
-    pub const ALL: [Code; 25] = [
+    pub const ALL: [Code; 45] = [
         Code::Malformed,
         Code::Unauthorised,
         Code::Forbidden,
@@ -90,11 +131,20 @@ impl Code {
         Code::PathTaken,
         Code::NotText,
         Code::CursorExpired,
+        Code::VersionNotFound,
+        Code::BaseGone,
+        Code::StampReused,
+        Code::ClockDrift,
         Code::QuotaExceeded,
         Code::ForeignId,
         Code::GapLeftOpen,
         Code::EpochChanged,
         Code::TooLarge,
+        Code::FileTooLarge,
+        Code::BatchTooLarge,
+        Code::HashMismatch,
+        Code::BlobMissing,
+        Code::RangeUnsatisfiable,
         Code::Unsupported,
         Code::Damaged,
         Code::Internal,
@@ -104,6 +154,17 @@ impl Code {
         Code::TooMany,
         Code::Restart,
         Code::TryLater,
+        Code::AuthRequired,
+        Code::AuthTimeout,
+        Code::AuthInvalidToken,
+        Code::VaultForbidden,
+        Code::ReadOnly,
+        Code::VaultNotFound,
+        Code::FileNotFound,
+        Code::InvalidMessage,
+        Code::UnknownType,
+        Code::ProtocolVersion,
+        Code::EditWins,
     ];
 
     /// The code's line of the table.
@@ -120,11 +181,20 @@ impl Code {
             Code::PathTaken => permanent("path_taken", 409, 4407),
             Code::NotText => permanent("not_text", 409, 4408),
             Code::CursorExpired => permanent("cursor_expired", 410, 4411),
+            Code::VersionNotFound => permanent("version_not_found", 404, 4416),
+            Code::BaseGone => permanent("base_gone", 409, 4417),
+            Code::StampReused => permanent("stamp_reused", 409, 4418),
+            Code::ClockDrift => permanent("clock_drift", 409, 4419),
             Code::QuotaExceeded => permanent("quota_exceeded", 507, 4427),
             Code::ForeignId => permanent("foreign_id", 409, 4409),
             Code::GapLeftOpen => permanent("gap_left_open", 409, 4410),
             Code::EpochChanged => permanent("epoch_changed", 409, 4414),
             Code::TooLarge => permanent("too_large", 413, 4413),
+            Code::FileTooLarge => permanent("file_too_large", 413, 4423),
+            Code::BatchTooLarge => permanent("batch_too_large", 413, 4424),
+            Code::HashMismatch => permanent("hash_mismatch", 422, 4422),
+            Code::BlobMissing => permanent("blob_missing", 409, 4425),
+            Code::RangeUnsatisfiable => permanent("range_unsatisfiable", 416, 4421),
             Code::Unsupported => permanent("unsupported", 415, 4415),
             Code::Damaged => permanent("damaged", 500, 4450),
             Code::Internal => transient("internal", 500, 4500),
@@ -134,6 +204,17 @@ impl Code {
             Code::TooMany => transient("too_many", 429, 4529),
             Code::Restart => transient("restart", 503, 1012),
             Code::TryLater => transient("try_later", 503, 1013),
+            Code::AuthRequired => permanent("auth_required", 401, 4401),
+            Code::AuthTimeout => permanent("auth_timeout", 401, 4401),
+            Code::AuthInvalidToken => permanent("auth_invalid_token", 401, 4401),
+            Code::VaultForbidden => permanent("vault_forbidden", 403, 4403),
+            Code::ReadOnly => permanent("read_only", 403, 4403),
+            Code::VaultNotFound => permanent("vault_not_found", 404, 4404),
+            Code::FileNotFound => permanent("file_not_found", 404, 4404),
+            Code::InvalidMessage => permanent("invalid_message", 400, 4400),
+            Code::UnknownType => permanent("unknown_type", 400, 4400),
+            Code::ProtocolVersion => permanent("protocol_version", 426, 4426),
+            Code::EditWins => permanent("edit_wins", 409, 4420),
         }
     }
 

@@ -4,6 +4,7 @@
 //! in `docs/protocol.md`, and `tests/fixtures/wire/` holds the bytes both must produce.
 
 mod chain;
+pub mod control;
 pub mod error;
 pub mod frame;
 pub mod hocuspocus;

@@ -91,3 +91,21 @@ pub const TAIL_BYTES_MAX: usize = 256 * 1024;
 
 /// Client ids shown at once in one document: the largest room, with room for page reloads.
 pub const AWARENESS_IDS_MAX: usize = 65_536;
+
+/// A text file: what people write by hand is a thousandth of it, and a document of this size takes
+/// half a second to open.
+pub const TEXT_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// What a client of the vault channel calls a request: a UUID and something to spare.
+pub const RE_BYTES_MAX: usize = 128;
+
+/// Operations of a push, and items of a page: each costs the server a few hundred bytes while it is
+/// under way.
+pub const BATCH_ITEMS_MAX: usize = 1_000;
+
+/// Steps of a diff in an upload: each is a few bytes of wire and 32 of memory.
+pub const DIFF_STEPS_MAX: usize = 65_536;
+
+/// Nesting of a message of the vault channel in MessagePack. A diff within a push is nested four
+/// deep; a client may put things of its own into fields that the server passes over.
+pub const CONTROL_DEPTH_MAX: usize = 32;

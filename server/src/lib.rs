@@ -4,9 +4,12 @@
 
 pub mod app;
 pub mod auth;
+pub mod blob;
 pub mod cli;
 pub mod config;
+pub mod crypto;
 pub mod document;
+pub mod history;
 pub mod http;
 pub mod memory;
 pub mod metrics;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fuzzes one target, or all, with the stable toolchain:  tests/fuzz/run.sh [TARGET|all] [SECONDS]
-# Targets: scan frame hocuspocus state_vector awareness document. New inputs are kept in tests/fuzz/found/, failing
+# Targets: scan frame hocuspocus control state_vector awareness document. New inputs are kept in tests/fuzz/found/, failing
 # ones in tests/fuzz/artifacts/. Reports executions per second.
 set -eu
 cd "$(dirname "$0")"
@@ -9,7 +9,7 @@ seconds=${2:-60}
 host=$(rustc -vV | sed -n 's/^host: //p')
 
 if [ "$target" = all ]; then
-    for each in scan frame hocuspocus state_vector awareness document; do "./run.sh" "$each" "$seconds"; done
+    for each in scan frame hocuspocus control state_vector awareness document; do "./run.sh" "$each" "$seconds"; done
     exit 0
 fi
 

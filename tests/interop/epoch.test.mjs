@@ -2,18 +2,23 @@
 // one that is no more must not double the text of the new one, and must lose nothing.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import * as Y14 from '@y/y'
 import * as Y from 'yjs'
 import * as hocuspocus from './families/hocuspocus.mjs'
-import { newDoc, newRoom } from './families/replica.mjs'
+import { newRoom } from './families/replica.mjs'
 import * as ysweet from './families/ysweet.mjs'
 import * as ywebsocket from './families/ywebsocket.mjs'
 import { Server } from './server.mjs'
 import { until } from './until.mjs'
 
 const FAMILIES = [ywebsocket, hocuspocus, ysweet]
-const CLIENTS = FAMILIES.flatMap(({ Client, FAMILY, VERSIONS }) =>
-  VERSIONS.map((version) => ({ Client, family: FAMILY, version, label: `${FAMILY} ${version}` }))
+const CLIENTS = FAMILIES.flatMap(({ Client, FAMILY, VERSIONS, NEXT = [] }) =>
+  VERSIONS.concat(NEXT).map((version) => {
+    return { Client, family: FAMILY, version, label: `${FAMILY} ${version}` }
+  })
 )
+/** The Yjs that a client's documents are of. */
+const yjsOf = ({ version }) => (version === ywebsocket.NEXT ? Y14 : Y)
 const CODE = 4414
 
 const files = (server) => `${server.http}/v1/vaults/default/files`
@@ -37,23 +42,25 @@ const paths = async (server, prefix) => {
 }
 
 /** What a page keeps of a document that was written by a client of its own and is on disk. */
-const written = async (server, { Client, version }, room, text) => {
+const written = async (server, kind, room, text) => {
+  const { Client, version } = kind
   const writer = new Client(server.ws, room, { version })
   try {
     await writer.synced()
     writer.append(text)
     await until(async () => (await read(server, room)) === text, 'the text on the server')
-    return Y.encodeStateAsUpdate(writer.doc)
+    return yjsOf(kind).encodeStateAsUpdate(writer.doc)
   } finally {
     writer.destroy()
   }
 }
 
 /** A page that was loaded offline: it has the old text, and words of its own behind it. */
-const offline = (update, words = '') => {
-  const doc = newDoc()
-  Y.applyUpdate(doc, update)
-  const text = doc.getText('content')
+const offline = (kind, update, words = '') => {
+  const { Doc, applyUpdate } = yjsOf(kind)
+  const doc = new Doc()
+  applyUpdate(doc, update)
+  const text = doc.getText?.('content') ?? doc.get('content')
   text.insert(text.length, words)
   return doc
 }
@@ -81,7 +88,7 @@ for (const kind of CLIENTS) {
     assert.equal((await remove(server, room)).status, 204)
     assert.equal((await put(server, room, 'chapter one')).status, 201)
     const fresh = await Client.for(t, server.ws, room, { version })
-    const back = returning(t, server, kind, room, offline(old, ', and words from the train'))
+    const back = returning(t, server, kind, room, offline(kind, old, ', and words from the train'))
     await told(back)
     assert.equal(await read(server, room), 'chapter one')
     assert.equal(fresh.string, 'chapter one')
@@ -102,12 +109,12 @@ for (const kind of CLIENTS) {
     const room = newRoom()
     const old = await written(server, kind, room, 'chapter one')
     await remove(server, room)
-    const early = returning(t, server, kind, room, offline(old))
+    const early = returning(t, server, kind, room, offline(kind, old))
     await told(early)
     // Whoever lets a Y-Sweet client in makes an empty document first.
     assert.equal(await read(server, room), family === ysweet.FAMILY ? '' : null)
     await put(server, room, 'chapter one')
-    const late = returning(t, server, kind, room, offline(old))
+    const late = returning(t, server, kind, room, offline(kind, old))
     await told(late)
     assert.equal(late.string, 'chapter one')
     assert.deepEqual(await paths(server, room), [room])
@@ -118,7 +125,7 @@ for (const kind of CLIENTS) {
     const room = newRoom()
     const old = await written(server, kind, room, 'chapter one')
     await remove(server, room)
-    const back = returning(t, server, kind, room, offline(old, ', edited'))
+    const back = returning(t, server, kind, room, offline(kind, old, ', edited'))
     const has = async () => (await read(server, room)) === 'chapter one, edited'
     await until(has, 'the document is there again')
     await back.synced()
@@ -129,7 +136,7 @@ for (const kind of CLIENTS) {
   })
 }
 
-for (const version of ywebsocket.VERSIONS) {
+for (const version of ywebsocket.VERSIONS.concat(ywebsocket.NEXT)) {
   test(`a ${version} client that stays open through it all keeps what it has`, async (t) => {
     const server = await Server.for(t)
     const room = newRoom()

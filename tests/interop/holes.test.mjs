@@ -2,9 +2,11 @@
 // SyncStep2 behind a Skip. That is legal, and must neither lose text nor poison the document.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import * as decoding from 'lib0/decoding'
 import * as Y from 'yjs'
 import { newRoom } from './families/replica.mjs'
 import { Client } from './families/ywebsocket.mjs'
+import { frame, Raw } from './raw.mjs'
 import { Server } from './server.mjs'
 import { until } from './until.mjs'
 
@@ -84,4 +86,63 @@ test('deletions that travel with a hole are applied once, and to the right text'
   await holed.has('keep end')
   const late = await Client.for(t, server.ws, room)
   await late.has('keep end')
+})
+
+/** The update in a frame of y-websocket with this message, if it is one. */
+const updateIn = (bytes, message) => {
+  if (bytes[0] !== 0 || bytes[1] !== message) return
+  const decoder = decoding.createDecoder(bytes.subarray(2))
+  return decoding.readVarUint8Array(decoder)
+}
+
+/** A socket that has asked for `room`, and was answered. */
+const asking = async (t, server, room) => {
+  const raw = await Raw.open(t, `${server.ws}/${room}`)
+  raw.send(frame(0, 0, Uint8Array.of(0)))
+  await raw.hears('the answer', (bytes) => updateIn(bytes, 1))
+  return raw
+}
+
+test('deletions that are sent as one delete the same before their content has come', async (t) => {
+  const server = await Server.for(t)
+  const room = newRoom()
+  const [writer, reader] = [await asking(t, server, room), await asking(t, server, room)]
+  const doc = new Y.Doc()
+  const updates = []
+  doc.on('update', (update) => updates.push(update))
+  const text = doc.getText('content')
+  text.insert(0, 'x'.repeat(1000))
+  for (const at of [104, 103, 102, 101, 100]) text.delete(at, 1)
+  const [content, ...backspaces] = updates
+  writer.send(frame(0, 2, content))
+  await reader.hears('the content', (bytes) => updateIn(bytes, 2))
+  reader.heard.length = 0
+  // What is read at once is passed on as one.
+  writer.send(Buffer.concat(backspaces.map((update) => frame(0, 2, update))))
+  const deletions = await reader.hears('the deletions', (bytes) => updateIn(bytes, 2))
+  const [ranges] = Y.decodeUpdate(deletions).ds.clients.values()
+  assert.deepEqual(
+    ranges.map(({ clock, len }) => [clock, len]),
+    [[100, 5]]
+  )
+  const late = new Y.Doc()
+  for (const update of [deletions, content]) Y.applyUpdate(late, update)
+  assert.equal(late.getText('content').toString(), text.toString())
+  assert.equal(late.store.pendingDs, null)
+})
+
+test('no update comes before the answer that it stands on', async (t) => {
+  const server = await Server.for(t)
+  const room = newRoom()
+  const ann = await Client.for(t, server.ws, room)
+  const raw = await Raw.open(t, `${server.ws}/${room}`)
+  await raw.hears('the question', (bytes) => bytes[0] === 0 && bytes[1] === 0)
+  for (const letter of 'before ') ann.append(letter)
+  await (await Client.for(t, server.ws, room)).has('before ')
+  raw.send(frame(0, 0, Uint8Array.of(0)))
+  const answer = await raw.hears('the answer', (bytes) => updateIn(bytes, 1))
+  assert.equal(raw.heard.filter((bytes) => updateIn(bytes, 2)).length, 0)
+  ann.append('after')
+  const update = await raw.hears('the update', (bytes) => updateIn(bytes, 2))
+  assert.equal(holding(answer, update).getText('content').toString(), 'before after')
 })

@@ -19,6 +19,8 @@ const AGAIN = [1013]
 /** Too slow. */
 const LATE = [4504]
 const DOCUMENTS = 1000
+/** More than the worthless tokens that a socket may show. */
+const MANY = 40
 const FLOOD = 20_000
 const EDIT = (() => {
   const doc = new Y.Doc()
@@ -262,6 +264,88 @@ test('malformed frames end the connection that sent them', async (t) => {
   pong.send(Uint8Array.of(10), hocuspocus.step1(room))
   await until(() => pong.heard.filter(synced(room)).length === 2, 'the second sync')
   await unhurt()
+})
+
+/** Replicas of documents `rooms`, which were written and deleted. */
+const buried = async (t, server, rooms) => {
+  const raw = await Raw.open(t, server.ws)
+  const docs = rooms.map((room) => {
+    const doc = new Y.Doc()
+    doc.getText('content').insert(0, 'chapter one')
+    raw.send(hocuspocus.token(room, TOKENS.write))
+    raw.send(hocuspocus.update(room, Y.encodeStateAsUpdate(doc)))
+    return doc
+  })
+  for (const room of rooms) await raw.hears('the acknowledgement', told(room, 8, 1))
+  raw.socket.terminate()
+  for (const room of rooms) assert.equal((await file(server, room, 'DELETE')).status, 204)
+  return docs
+}
+
+/** As `buried`, and made again with the same text. */
+const madeAgain = async (t, server, rooms) => {
+  const docs = await buried(t, server, rooms)
+  for (const room of rooms) {
+    assert.equal((await file(server, room, 'PUT', 'chapter one')).status, 201)
+  }
+  return docs
+}
+
+const file = (server, room, method, body) =>
+  fetch(`${server.http}/v1/vaults/default/files/${room}`, {
+    method,
+    body,
+    headers: { Authorization: `Bearer ${TOKENS.admin}`, 'Content-Type': 'text/plain' }
+  })
+
+test('who may only read by the time it answers brings nothing back', async (t) => {
+  const { server, configure } = await guarded(t)
+  const [room, own] = [newRoom(), newRoom('own')]
+  const [doc] = await buried(t, server, [room])
+  const raw = await Raw.open(t, server.ws)
+  raw.send(hocuspocus.token(room, TOKENS.write))
+  raw.send(hocuspocus.step1(room, Y.encodeStateVector(doc)))
+  await raw.hears('the question for what it has', told(room, 0, 0))
+  await configure(users('read', 'write', 'admin').replace('role = "write"', 'role = "read"'))
+  await raw.hears('that it may only read', told(room, 2, 2, 'readonly'.length))
+  doc.getText('content').insert(0, 'smuggled ')
+  raw.send(hocuspocus.step2(room, Y.encodeStateAsUpdate(doc)))
+  await raw.hears('the refusal', denied(room))
+  assert.equal((await file(server, room, 'GET')).status, 404)
+  // Only what is about that document ends.
+  raw.send(hocuspocus.token(own, TOKENS.write), hocuspocus.step1(own))
+  await raw.hears('the sync of another', synced(own))
+})
+
+test('documents that were made again are no worthless tokens: their socket stays', async (t) => {
+  const { server } = await guarded(t)
+  const rooms = Array.from({ length: MANY }, () => newRoom())
+  const docs = await madeAgain(t, server, rooms)
+  const own = newRoom('own')
+  const raw = await inside(t, server, own, TOKENS.write)
+  rooms.forEach((room, at) => {
+    raw.send(hocuspocus.token(room, TOKENS.write))
+    raw.send(hocuspocus.step2(room, Y.encodeStateAsUpdate(docs[at])))
+  })
+  for (const room of rooms) await raw.hears(`that ${room} is another one`, denied(room))
+  raw.send(hocuspocus.update(own, EDIT))
+  await raw.hears('the acknowledgement in its own document', told(own, 8, 1))
+})
+
+test('what came behind the copy of a document made again is heard when that is kept', async (t) => {
+  const { server } = await guarded(t)
+  const [room, own] = [newRoom(), newRoom('own')]
+  const [doc] = await madeAgain(t, server, [room])
+  doc.getText('content').insert(0, 'edited ')
+  const raw = await inside(t, server, own, TOKENS.write)
+  raw.send(hocuspocus.token(room, TOKENS.write), hocuspocus.step1(room))
+  await raw.hears('the sync', synced(room))
+  raw.sendAtOnce(
+    hocuspocus.step2(room, Y.encodeStateAsUpdate(doc)),
+    hocuspocus.update(own, EDIT)
+  )
+  await raw.hears('that it is another one', denied(room))
+  await raw.hears('the acknowledgement in its own document', told(own, 8, 1))
 })
 
 /** A ticket of the administrator's for writing `path`. */

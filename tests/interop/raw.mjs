@@ -44,6 +44,14 @@ export class Raw {
     for (const frame of frames) this.socket.send(frame, () => {})
   }
 
+  /** Sends all frames by one write to the connection. */
+  sendAtOnce(...frames) {
+    const connection = this.socket._socket
+    connection.cork()
+    this.send(...frames)
+    connection.uncork()
+  }
+
   /** Waits until a frame is heard of which `found` gives something, and gives that. */
   hears(what, found, deadlineMs) {
     return until(
@@ -81,6 +89,7 @@ export const frame = (...parts) =>
 export const hocuspocus = {
   token: (address, token) => frame(address, 2, 0, token),
   step1: (address, vector = Uint8Array.of(0)) => frame(address, 0, 0, vector),
+  step2: (address, update) => frame(address, 0, 1, update),
   update: (address, update) => frame(address, 0, 2, update),
   awareness: (address, bytes) => frame(address, 1, bytes),
   stateless: (address, text) => frame(address, 5, text),

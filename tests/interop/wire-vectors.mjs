@@ -9,6 +9,7 @@ import * as sync from 'y-protocols/sync'
 import * as auth from 'y-protocols/auth'
 import { Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness'
 import { cases, corpus } from './wire-cases.mjs'
+import { control } from './wire-control.mjs'
 import { hocuspocus } from './wire-hocuspocus.mjs'
 import { content, lines } from './wire-lines.mjs'
 
@@ -115,6 +116,7 @@ const updates = () => cases().map(({ name, roots, update }) => ({
 export const vectors = () => ({
   'frames.json': frames(),
   'hocuspocus.json': hocuspocus(),
+  'control.json': control(),
   'awareness.json': awareness(),
   'state_vectors.json': stateVectors(),
   'updates.json': updates(),

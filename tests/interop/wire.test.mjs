@@ -4,9 +4,11 @@
 import test from 'node:test'
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
+import { decode } from '@msgpack/msgpack'
 import * as Y from 'yjs'
 import * as decoding from 'lib0/decoding'
 import { Awareness, applyAwarenessUpdate } from 'y-protocols/awareness'
+import { asJson } from './wire-control.mjs'
 import { readHocuspocus } from './wire-hocuspocus.mjs'
 import { content, lines } from './wire-lines.mjs'
 import { folder, text, vectors } from './wire-vectors.mjs'
@@ -45,6 +47,12 @@ for (const vector of load('frames.json').filter(vector => !vector.refused)) {
 for (const vector of load('hocuspocus.json').filter(vector => !vector.refused)) {
   test(`Hocuspocus, from the ${vector.from}: ${vector.name}`, () => {
     assert.deepEqual(readHocuspocus(bytes(vector.hex), vector.from), [vector.address, vector.message])
+  })
+}
+
+for (const vector of load('control.json').filter(vector => vector.json && !vector.packed)) {
+  test(`vault channel, from the ${vector.from}: ${vector.name}`, () => {
+    assert.deepEqual(asJson(decode(bytes(vector.hex))), vector.json)
   })
 }
 

@@ -135,6 +135,18 @@ impl Request {
     /// When the server does not listen.
     pub async fn open(self, to: SocketAddr) -> TcpStream {
         let mut stream = TcpStream::connect(to).await.expect("it listens");
+        stream.write_all(self.whole_head(to).as_bytes()).await.expect("sent");
+        // A server that refuses by the head alone may close before it has read the body.
+        let _ = stream.write_all(&self.body).await;
+        stream
+    }
+
+    /// The bytes of it, for a connection that was made before.
+    pub fn bytes(&self, to: SocketAddr) -> Vec<u8> {
+        [self.whole_head(to).as_bytes(), &self.body].concat()
+    }
+
+    fn whole_head(&self, to: SocketAddr) -> String {
         let close =
             if self.head.contains("\r\nConnection: ") { "" } else { "Connection: close\r\n" };
         let host = if self.head.contains("\r\nHost: ") {
@@ -142,11 +154,7 @@ impl Request {
         } else {
             format!("Host: {to}\r\n")
         };
-        let head = format!("{}{host}{close}\r\n", self.head);
-        stream.write_all(head.as_bytes()).await.expect("sent");
-        // A server that refuses by the head alone may close before it has read the body.
-        let _ = stream.write_all(&self.body).await;
-        stream
+        format!("{}{host}{close}\r\n", self.head)
     }
 }
 

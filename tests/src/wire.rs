@@ -60,6 +60,24 @@ pub struct HocuspocusVector {
     pub refused: Option<String>,
 }
 
+/// A message of the vault channel.
+#[derive(Debug, Deserialize)]
+pub struct ControlVector {
+    /// A sentence.
+    pub name: String,
+    /// Who says it: `client` or `server`.
+    pub from: String,
+    /// The message as JSON; bytes in base64.
+    pub json: Option<serde_json::Value>,
+    /// The message in MessagePack.
+    pub hex: String,
+    /// It is a compressed frame: only read.
+    #[serde(default)]
+    pub packed: bool,
+    /// Name of the code with which it is refused.
+    pub refused: Option<String>,
+}
+
 /// A state vector and its entries.
 #[derive(Debug, Deserialize)]
 pub struct StateVectorVector {

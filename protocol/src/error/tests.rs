@@ -1,12 +1,20 @@
 use super::*;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 #[test]
-fn every_code_has_its_own_name_and_close_code() {
+fn every_code_has_its_own_name() {
     let names: HashSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
-    let closes: HashSet<_> = Code::ALL.iter().map(|code| code.close_code()).collect();
     assert_eq!(names.len(), Code::ALL.len());
-    assert_eq!(closes.len(), Code::ALL.len());
+}
+
+#[test]
+fn codes_that_close_alike_are_of_one_kind() {
+    let mut rows: HashMap<u16, Row> = HashMap::new();
+    for code in Code::ALL {
+        let row = rows.entry(code.close_code()).or_insert(code.row());
+        let kind = (row.http_status, row.is_retryable);
+        assert_eq!((code.http_status(), code.is_retryable()), kind, "{code} and {}", row.name);
+    }
 }
 
 #[test]

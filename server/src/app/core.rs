@@ -13,6 +13,7 @@ use tokio::sync::broadcast;
 use tracing::field::Empty;
 
 use crate::auth::SessionEvent;
+use crate::blob::{self, Blobs};
 use crate::config::{self, Config};
 use crate::document::awareness;
 use crate::document::handle::Shared;
@@ -22,6 +23,7 @@ use crate::document::turns::Work;
 use crate::http;
 use crate::memory::Budget;
 use crate::metrics::Metrics;
+use crate::relay::channel::Channels;
 use crate::relay::pulse::Pulse;
 use crate::relay::session::{self, Limits, Opened, Relay};
 use crate::vault::Vaults;
@@ -43,6 +45,9 @@ pub enum Error {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    /// The blobs.
+    #[error(transparent)]
+    Blobs(#[from] blob::Error),
 }
 
 /// Everything that lives as long as the server and is not an edge.
@@ -59,6 +64,8 @@ pub(super) struct Core {
     relay: Arc<Relay>,
     /// Vaults, files, the feed.
     pub(super) vaults: Vaults,
+    /// Bytes by their hash.
+    pub(super) blobs: Blobs,
 }
 
 impl fmt::Debug for Core {
@@ -105,12 +112,14 @@ impl Core {
             device: seed.generator("device").next_u64(),
             auto_create: config.vaults.auto_create,
         };
+        let blobs = open_blobs(data_dir, config, (clock, metrics))?;
         let registry = Registry::new(shared, store.clone(), documents)?;
         let sessions = Group::new(metrics.task_panics.clone());
         let background = Group::new(metrics.task_panics.clone());
         let stopping = background.stopping().clone();
         background.spawn("housekeeping", registry.clone().housekeeping(stopping));
-        let vaults = Vaults::new(registry.clone())?;
+        let vaults = Vaults::keeping(registry.clone(), config.versions, Some(blobs.clone()))?;
+        clear(&vaults, &blobs, &background);
         let settling = Group::new(metrics.task_panics.clone());
         settling.spawn("settling", vaults.clone().run(settling.stopping().clone()));
         let relay = Arc::new(Relay {
@@ -121,6 +130,7 @@ impl Core {
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
             pulse: Pulse::start(clock, &background, sessions.stopping()),
+            channels: channels(config),
         });
         let telling = Group::new(metrics.task_panics.clone());
         let webhooks = None;
@@ -134,6 +144,7 @@ impl Core {
             journal,
             relay,
             vaults,
+            blobs,
         })
     }
 
@@ -242,7 +253,35 @@ fn bounds(limits: &config::limits::Limits) -> Limits {
     }
 }
 
+/// What vault channels share.
+fn channels(config: &Config) -> Channels {
+    Channels {
+        auto_create: config.vaults.auto_create,
+        text_bytes_max: config.limits.text_bytes_max,
+        file_bytes_max: config.limits.file_bytes_max,
+        ..Channels::default()
+    }
+}
+
 /// Tells what opening the journal found.
+fn open_blobs(
+    data_dir: &Path,
+    config: &Config,
+    (clock, metrics): (&Clock, &Metrics),
+) -> Result<Blobs, blob::Error> {
+    let file_bytes_max = config.limits.file_bytes_max;
+    let blobs = blob::Config::new(data_dir.join(blob::DIR), file_bytes_max, clock.clone());
+    Blobs::open(blob::Config { meters: metrics.blob.clone(), ..blobs })
+}
+
+/// Takes away versions that are old, and bytes that no version refers to.
+fn clear(vaults: &Vaults, blobs: &Blobs, background: &Group) {
+    let stopping = background.stopping().clone();
+    let sweeping = blobs.clone().housekeeping(Arc::new(vaults.clone()), stopping.clone());
+    background.spawn("sweeping", sweeping);
+    background.spawn("thinning", vaults.clone().run_thinning(stopping));
+}
+
 fn log_opened(report: &journal::Report, position: u64) {
     if let Some(cut) = report.cut {
         tracing::warn!(

@@ -17,10 +17,19 @@ const METHODS: &str = "GET, HEAD, PUT, POST, PATCH, DELETE";
 /// Ten minutes, which is as long as some browsers keep it at most.
 const MAX_AGE_S: &str = "600";
 /// Headers that a page may send, besides those that begin with [`OURS`].
-const SENT: [&str; 5] =
-    ["authorization", "content-type", "if-match", "if-none-match", "last-event-id"];
+const SENT: [&str; 8] = [
+    "authorization",
+    "content-range",
+    "content-type",
+    "if-match",
+    "if-none-match",
+    "if-range",
+    "last-event-id",
+    "range",
+];
 /// Headers that a page may see, besides those that begin with [`OURS`] and the few that all may.
-const SEEN: [&str; 3] = ["etag", "location", "retry-after"];
+const SEEN: [&str; 6] =
+    ["accept-ranges", "content-range", "etag", "location", "retry-after", "upload-offset"];
 /// Our own headers.
 const OURS: &str = "sheaf-";
 

@@ -20,6 +20,7 @@ use self::core::Core;
 pub use self::kept::Kept;
 use crate::auth::{self, Auth};
 use crate::config::{self, Config, data};
+use crate::crypto;
 use crate::http;
 use crate::http::status::About;
 use crate::metrics::Metrics;
@@ -114,7 +115,7 @@ impl App {
     #[expect(clippy::unused_async, reason = "it must run inside the runtime, and will wait")]
     pub async fn start(config: Config, ambient: Ambient) -> Result<App, Error> {
         let Ambient { clock, seed } = ambient;
-        install_crypto();
+        crypto::choose();
         let hooks = Hook::all(&config.webhooks)?;
         let metrics = Arc::new(Metrics::new());
         let auth = Auth::new(&config.auth(), &clock)?;
@@ -140,6 +141,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&core) as _,
             vaults: core.vaults.clone(),
+            blobs: core.blobs.clone(),
             auth: auth.clone(),
             about: Arc::new(about),
             clock: clock.clone(),
@@ -204,12 +206,6 @@ impl App {
             }
         }
     }
-}
-
-/// Chooses the cryptography of every TLS connection that is made, once for the process.
-fn install_crypto() {
-    // Fails where it is chosen already: another server in this process, in tests.
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn bind(config: &Config, auth: &Auth, tls: Option<Arc<Tls>>) -> Result<Listener, Error> {

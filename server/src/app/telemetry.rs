@@ -26,6 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::LogFormat;
+use crate::crypto;
 use sheaf_ground::task::SPAN;
 
 /// Time for one export.
@@ -174,7 +175,7 @@ impl Extractor for Headers<'_> {
 }
 
 fn provider(config: &Config, endpoint: &str, runtime: &Handle) -> Result<SdkTracerProvider, Error> {
-    super::install_crypto();
+    crypto::choose();
     let failed = |error: &dyn std::fmt::Display| Error::Exporter(error.to_string());
     let client = reqwest::Client::builder().no_proxy().timeout(EXPORT_TIME_MAX);
     let client = client.build().map_err(|error| failed(&error))?;

@@ -22,6 +22,7 @@ use sheaf_protocol::ids::VaultName;
 use super::caller::{FORBIDDEN, is_good_name, not_valid};
 use super::role::Role;
 use super::token::{Digest, Secret, Token};
+use crate::crypto;
 use sheaf_ground::time::{Clock, Moment};
 
 /// An answer, in bytes.
@@ -154,8 +155,7 @@ impl CallbackConfig {
 impl Callback {
     pub(super) fn new(config: &CallbackConfig, clock: &Clock) -> Result<Callback, Error> {
         config.check()?;
-        // Another part may have installed the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crypto::choose();
         let client = Client::builder()
             .timeout(Duration::from_millis(config.timeout_ms))
             .redirect(redirect::Policy::none())

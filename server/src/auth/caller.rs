@@ -122,6 +122,12 @@ impl Caller {
         self.address
     }
 
+    /// Whether it has shown a token, good or bad.
+    #[must_use]
+    pub fn has_shown(&self) -> bool {
+        !matches!(*self.credential, Credential::Absent | Credential::Elsewhere)
+    }
+
     /// What the caller may do to one document, or without `path` to the vault as a whole; at least
     /// `least`.
     ///

@@ -233,6 +233,15 @@ fn offers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|offer| !offer.is_empty())
 }
 
+/// The WebSocket subprotocols a client offers, without those that are tokens.
+pub fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    offers(headers).filter(|offer| !is_token(offer))
+}
+
+fn is_token(offer: &str) -> bool {
+    offer.starts_with(PROTOCOL) || offer.starts_with(PROTOCOL_Y_REDIS)
+}
+
 fn of_protocol(offer: &str) -> Option<Cow<'_, str>> {
     if let Some(token) = offer.strip_prefix(PROTOCOL_Y_REDIS) {
         return (!token.is_empty()).then_some(Cow::Borrowed(token));
@@ -245,8 +254,7 @@ fn of_protocol(offer: &str) -> Option<Cow<'_, str>> {
 /// The subprotocol to answer with: the first that is no token. A browser fails a connection whose
 /// offer is not taken up, so a token that is all there is goes back to whom it came from.
 pub fn chosen_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
-    let is_token = |offer: &str| offer.starts_with(PROTOCOL) || offer.starts_with(PROTOCOL_Y_REDIS);
-    let chosen = offers(headers).find(|offer| !is_token(offer)).or_else(|| offers(headers).next());
+    let chosen = offered(headers).next().or_else(|| offers(headers).next());
     let mut chosen = HeaderValue::from_str(chosen?).ok()?;
     chosen.set_sensitive(true);
     Some(chosen)

@@ -158,6 +158,13 @@ fn environment() -> Vec<(String, String)> {
     std::env::vars_os().filter_map(utf8).collect()
 }
 
+/// What there is of each kind, as in "3 created, 2 skipped"; none if there is nothing of any.
+fn counted(counts: &[(usize, &str)]) -> Option<String> {
+    let some = counts.iter().filter(|(count, _)| *count > 0);
+    let some: Vec<_> = some.map(|(count, what)| format!("{count} {what}")).collect();
+    (!some.is_empty()).then(|| some.join(", "))
+}
+
 /// Whoever reads our output has seen enough, as in `sheaf … | head`: that is no failure.
 fn or_closed(written: io::Result<()>) -> io::Result<()> {
     match written {

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{WrongUse, paint};
+use crate::crypto;
 use sheaf_ground::time::Clock;
 
 /// Names the server; `--server` wins over it.
@@ -115,8 +116,7 @@ impl Server {
             // No certificate is needed, and a machine may have none.
             builder = builder.tls_certs_only([]);
         }
-        // Fails only if something in this process has chosen before: then that is used.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crypto::choose();
         let http = builder.build().context("cannot prepare to connect")?;
         Ok(Client { http, base, named: address.to_owned(), token, clock: Clock::system() })
     }

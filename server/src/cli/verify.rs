@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use super::INCOMPLETE;
 use super::place::{Place, start_log};
+use crate::blob;
+use crate::blob::verify::Verified;
 use crate::document::load;
 use sheaf_storage::journal::verify::{self, Report};
 use sheaf_storage::store::verify::Progress;
@@ -29,18 +31,32 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     start_log();
-    let report = check(&arguments.place.dir()?)?;
+    let found = check(&arguments.place.dir()?)?;
     let mut out = io::stdout().lock();
     if arguments.json {
-        writeln!(out, "{}", as_json(&report))?;
+        writeln!(out, "{}", as_json(&found))?;
     } else {
-        write_lines(&report, &mut out)?;
+        write_lines(&found, &mut out)?;
     }
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
+    Ok(if found.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
 }
 
-/// Everything is checked: checksums, links, the witness, and that every document merges.
-fn check(dir: &Path) -> Result<Report, sheaf_storage::journal::Error> {
+/// What checking found.
+#[derive(Default)]
+struct Found {
+    report: Report,
+    blobs: Verified,
+}
+
+impl Found {
+    fn is_clean(&self) -> bool {
+        self.report.is_clean() && self.blobs.damages.is_empty()
+    }
+}
+
+/// Everything is checked: checksums, links, the witness, that every document merges, and every
+/// byte of the blobs.
+fn check(dir: &Path) -> anyhow::Result<Found> {
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(SPINNER_INTERVAL);
     let counted = ProgressStyle::with_template("{bar:30} {pos} of {len} documents, {eta} left");
@@ -59,16 +75,22 @@ fn check(dir: &Path) -> Result<Report, sheaf_storage::journal::Error> {
     };
     let report = verify::verify(dir, &mut show, &mut |doc, loaded| {
         load::check(doc, loaded).map_err(|error| error.to_string())
-    });
+    })?;
+    bar.set_style(ProgressStyle::default_spinner());
+    let mut show = |pieces| bar.set_message(format!("{pieces} pieces of blobs"));
+    let blobs = blob::verify::verify(&dir.join(blob::DIR), &mut show)?;
     bar.finish_and_clear();
-    report
+    Ok(Found { report, blobs })
 }
 
-fn write_lines(report: &Report, out: &mut impl Write) -> io::Result<()> {
+fn write_lines(found: &Found, out: &mut impl Write) -> io::Result<()> {
+    let Found { report, blobs } = found;
     let Report { records, end, folded, store, .. } = report;
     writeln!(out, "journal: {records} records, ends at {end}, folded to {folded}")?;
     let (documents, entries) = (store.documents, store.entries);
     writeln!(out, "store: {documents} documents, {entries} entries, {} records", store.records)?;
+    let Verified { pieces, lists, bytes, .. } = blobs;
+    writeln!(out, "blobs: {pieces} pieces, {lists} lists, {bytes} bytes")?;
     if let Some(tail) = &report.tail {
         let (bytes, position) = (tail.bytes, tail.position);
         writeln!(
@@ -91,7 +113,10 @@ fn write_lines(report: &Report, out: &mut impl Write) -> io::Result<()> {
     if let Some(failure) = &report.store_failure {
         writeln!(out, "DAMAGED the store cannot be read: {failure}")?;
     }
-    let verdict = if report.is_clean() {
+    for damage in &blobs.damages {
+        writeln!(out, "DAMAGED blob {} of vault {}: {}", damage.hash, damage.vault, damage.what)?;
+    }
+    let verdict = if found.is_clean() {
         "all is well"
     } else {
         "damage was found: copy the data directory before anything else, then see `sheaf repair`"
@@ -99,7 +124,8 @@ fn write_lines(report: &Report, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{verdict}")
 }
 
-fn as_json(report: &Report) -> Value {
+fn as_json(found: &Found) -> Value {
+    let Found { report, blobs } = found;
     let damages = report.damages.iter().map(|damage| {
         json!({
             "position": damage.position,
@@ -118,9 +144,16 @@ fn as_json(report: &Report) -> Value {
             "what": finding.what,
         })
     });
+    let damaged = blobs.damages.iter().map(|damage| {
+        json!({
+            "vault": damage.vault.0,
+            "hash": damage.hash.to_string(),
+            "what": damage.what,
+        })
+    });
     let tail = report.tail.map(|tail| json!({ "position": tail.position, "bytes": tail.bytes }));
     json!({
-        "clean": report.is_clean(),
+        "clean": found.is_clean(),
         "journal": {
             "records": report.records,
             "end": report.end,
@@ -134,6 +167,12 @@ fn as_json(report: &Report) -> Value {
             "entries": report.store.entries,
             "findings": findings.collect::<Vec<_>>(),
             "failure": report.store_failure,
+        },
+        "blobs": {
+            "pieces": blobs.pieces,
+            "lists": blobs.lists,
+            "bytes": blobs.bytes,
+            "damages": damaged.collect::<Vec<_>>(),
         },
     })
 }

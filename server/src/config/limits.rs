@@ -5,7 +5,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
+use sheaf_protocol::limits::{MESSAGE_BYTES_MAX, TEXT_BYTES_MAX};
 
 use super::Error;
 
@@ -36,12 +36,16 @@ pub struct Limits {
     pub rate_failures_per_address_per_min: u64,
     /// One message. At most the bound of the wire, 16 MiB.
     pub message_bytes_max: usize,
+    /// One blob: a file that is no text.
+    pub file_bytes_max: u64,
+    /// A text file that is uploaded by the vault channel. At most the bound of the wire, 10 MiB.
+    pub text_bytes_max: usize,
     /// Bytes of messages read and not yet applied, and of large bodies over HTTP, all together.
     pub pending_bytes_max: usize,
     /// Time for a request's head to arrive.
     pub header_timeout_s: u64,
     /// Time to show a token that lets its holder in, on a socket where tokens are shown in messages
-    /// (Hocuspocus).
+    /// (Hocuspocus, the vault channel).
     pub auth_timeout_s: u64,
     /// A session that is silent this long is asked whether it is there.
     pub ping_idle_s: u64,
@@ -68,6 +72,8 @@ impl Default for Limits {
             rate_sessions_per_vault_per_s: 500,
             rate_failures_per_address_per_min: 30,
             message_bytes_max: MESSAGE_BYTES_MAX,
+            file_bytes_max: 512 << 20,
+            text_bytes_max: TEXT_BYTES_MAX,
             pending_bytes_max: 256 << 20,
             header_timeout_s: 5,
             auth_timeout_s: 30,
@@ -104,6 +110,13 @@ impl Limits {
         let message = self.message_bytes_max;
         let fits = (1024..=MESSAGE_BYTES_MAX).contains(&message);
         check("message_bytes_max", message as u64, fits, "from 1024 to 16777216")?;
+        let file = self.file_bytes_max;
+        // Behind it the list of a blob's chunks would be more than what a transfer may hold.
+        let fits = (1 << 20..=4 << 30).contains(&file);
+        check("file_bytes_max", file, fits, "from 1048576 (1 MiB) to 4294967296 (4 GiB)")?;
+        let text = self.text_bytes_max;
+        let fits = (1024..=TEXT_BYTES_MAX).contains(&text);
+        check("text_bytes_max", text as u64, fits, "from 1024 to 10485760")?;
         let pending = self.pending_bytes_max;
         let holds_one = pending >= message;
         check("pending_bytes_max", pending as u64, holds_one, "at least message_bytes_max")?;

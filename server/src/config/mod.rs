@@ -31,6 +31,7 @@ use crate::auth::jwt::JwtConfig;
 use crate::auth::users::UserConfig;
 use crate::auth::{self, Caps, Rates};
 use crate::document;
+use crate::history;
 use crate::relay::address::{Address, Proxy, UnixMode};
 use crate::relay::upgrade::OtherPath;
 use crate::relay::{listen, tls};
@@ -108,6 +109,8 @@ pub struct Config {
     pub documents: document::Config,
     /// How vaults come to be.
     pub vaults: vault::Config,
+    /// How long versions of files are kept.
+    pub versions: history::keep::Config,
     /// How much a vault may hold.
     pub quota: document::ledger::Quota,
     /// What is logged, and how.

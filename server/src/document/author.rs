@@ -23,6 +23,7 @@ use super::edit::{self, BadEdit, Edit, Step, Unit};
 use super::handle::Handle;
 use super::merge::{Core, Taken};
 use super::owners::Submitter;
+use super::reconcile::reconcile;
 use super::snapshot::Content;
 use super::state::fork::Fork;
 use super::submission::{Failure, Submission};
@@ -130,14 +131,19 @@ impl Authors {
         if self.ids.len() >= AUTHORS_MAX {
             self.ids.clear();
         }
-        let id = loop {
-            let id = self.draws.next_u32();
-            if !core.knows(u64::from(id)) {
-                break id;
-            }
-        };
+        let id = self.fresh(core);
         self.ids.insert(who.clone(), id);
         id
+    }
+
+    /// An id that the document does not know.
+    fn fresh(&mut self, core: &Core) -> u32 {
+        loop {
+            let id = self.draws.next_u32();
+            if !core.knows(u64::from(id)) {
+                return id;
+            }
+        }
     }
 }
 
@@ -166,6 +172,70 @@ impl Handle {
         let until = self.shared.clock.now() + DIFF_TIME_MAX;
         let until = Until::new(&self.shared.clock, until);
         self.edit(by, only_if, &|old| Ok(diff::steps(old, text, until)))
+    }
+
+    /// Brings into the document's text the lines of this one that it lacks, and takes nothing out:
+    /// for who has never seen it. Blocks the thread.
+    ///
+    /// # Errors
+    /// See [`WriteError`]; nothing has changed then.
+    pub fn add_text(&self, by: Author<'_>, text: &str) -> Result<Written, WriteError> {
+        check_size(text.len())?;
+        let until = self.shared.clock.now() + DIFF_TIME_MAX;
+        let until = Until::new(&self.shared.clock, until);
+        self.edit(by, None, &|old| Ok(diff::union(old, text, until)))
+    }
+
+    /// Brings in what makes `text` of an earlier state of the document, beside what others did
+    /// since; see `reconcile`. Of that state the second argument has its bytes, the root of its
+    /// text if it had one, and the text. Blocks the thread.
+    ///
+    /// # Errors
+    /// See [`WriteError`]; nothing has changed then.
+    pub fn merge_text(
+        &self,
+        by: Author<'_>,
+        (state, root, was): (&[u8], Option<&str>, &str),
+        text: &str,
+    ) -> Result<Written, WriteError> {
+        check_size(text.len())?;
+        let until = self.shared.clock.now() + DIFF_TIME_MAX;
+        let until = Until::new(&self.shared.clock, until);
+        let mine = diff::steps(was, text, until);
+        let mut authors = self.authors();
+        for tries in 1.. {
+            let (n, client, now_root, now) = {
+                let mut core = self.core();
+                self.check(&core, None)?;
+                let client = authors.fresh(&core);
+                let text_root = &self.shared.text_root;
+                let content = self.look(&mut core, |core| core.state_mut().content(text_root))?;
+                match content {
+                    Content::Empty => (core.n(), client, text_root.to_string(), String::new()),
+                    Content::Text { root, text } => (core.n(), client, root, text),
+                    Content::Other { root } => return Err(WriteError::NotText { root }),
+                }
+            };
+            let theirs = diff::steps(was, &now, until);
+            let steps = reconcile(was, &theirs, &mine);
+            let root = root.unwrap_or(&now_root);
+            let edited = catch_unwind(AssertUnwindSafe(|| {
+                let fork = || Fork::of(state, client).map(|fork| fork.edit(root, &steps));
+                (!steps.is_empty()).then(fork).transpose()
+            }));
+            let update = edited.map_err(|_| self.broke(&mut self.core()))??;
+            // What others typed meanwhile merges as well; their words are looked at once more.
+            let only_if = (tries < DRAWS_MAX).then_some(OnlyIf::At(n));
+            let base = Base { state: Bytes::new(), client, clock: 0 };
+            match self.submit_fork(by, &base, update.as_deref(), only_if) {
+                Ok(Some(written)) => return Ok(written),
+                Ok(None) if tries >= DRAWS_MAX => break,
+                Ok(None) | Err(WriteError::Stale { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let what = "no client id was free";
+        Err(Refusal { code: Code::Internal, at: 0, what }.into())
     }
 
     /// Applies edits to the text, all or none, if it has exactly `if_n` entries. Blocks the thread.

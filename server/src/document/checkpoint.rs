@@ -7,6 +7,7 @@
 use sheaf_protocol::plan::Clocks;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::authorship::Authorship;
 use super::handle::Handle;
 use super::state::State;
 
@@ -68,7 +69,14 @@ pub fn write(
         return Ok(false);
     }
     store.put_checkpoint(handle.key(), draft.n, draft.position, &draft.bytes)?;
-    store.thin_log(handle.key(), draft.n)?;
+    let mut authorship = Authorship::new(&store.claims(handle.key())?, Vec::new());
+    store.thin_log(handle.key(), draft.n, &mut |entry| match entry {
+        Some(entry) => {
+            authorship.push(entry);
+            Vec::new()
+        }
+        None => std::mem::take(&mut authorship).finish(),
+    })?;
     handle.checkpointed(&draft);
     Ok(true)
 }

@@ -9,6 +9,7 @@
 //! by words; what is left is replaced. Comparing by characters or words alone takes minutes for a
 //! text that was sorted.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
@@ -63,15 +64,54 @@ pub fn steps<'a>(old: &str, new: &'a str, until: Until<'_>) -> Vec<Step<'a>> {
     Vec::new()
 }
 
+/// The steps that bring into `old` the lines of `new` that it lacks, each behind what it stands
+/// behind there, and take nothing out: for who has never seen `old`. A line that only stands
+/// elsewhere is not lacking.
+pub fn union<'a>(old: &str, new: &'a str, until: Until<'_>) -> Vec<Step<'a>> {
+    let was: Vec<&str> = old.split_inclusive('\n').collect();
+    let is: Vec<&'a str> = new.split_inclusive('\n').collect();
+    let had: Vec<&str> = was.iter().map(|line| content(line)).collect();
+    let has: Vec<&str> = is.iter().map(|line| content(line)).collect();
+    let (mut changes, mut elsewhere) = (Vec::new(), HashMap::<&str, usize>::new());
+    each(Algorithm::Histogram, &had, &has, until, |change| {
+        if let Change::Other(gone, _) = &change {
+            had[gone.clone()].iter().for_each(|line| *elsewhere.entry(line).or_default() += 1);
+        }
+        changes.push(change);
+    });
+    let (mut steps, mut is_ended) = (Steps::default(), true);
+    for change in changes {
+        let (Change::Same(kept, come) | Change::Other(kept, come)) = &change;
+        for line in &was[kept.clone()] {
+            steps.keep(line);
+            is_ended = line.ends_with('\n');
+        }
+        for at in come.clone().filter(|_| matches!(change, Change::Other(..))) {
+            if let Some(count) = elsewhere.get_mut(has[at]).filter(|count| **count > 0) {
+                *count -= 1;
+                continue;
+            }
+            steps.insert(if is_ended { "" } else { "\n" });
+            steps.insert(is[at]);
+            is_ended = is[at].ends_with('\n');
+        }
+    }
+    steps.finish()
+}
+
+fn content(line: &str) -> &str {
+    line.strip_suffix('\n').unwrap_or(line)
+}
+
 struct Differ<'c> {
     level: Level,
     until: Until<'c>,
 }
 
 impl Differ<'_> {
-    /// Keeps the ends in common and compares what lies between.
+    /// Keeps the lines in common at both ends and compares what lies between.
     fn trimmed<'a>(&self, old: &str, new: &'a str, steps: &mut Steps<'a>) {
-        let (head, tail) = common_ends(old, new);
+        let (head, tail) = common_lines(old, new);
         steps.keep(&old[..head]);
         self.lines(&old[head..old.len() - tail], &new[head..new.len() - tail], steps);
         steps.keep(&old[old.len() - tail..]);
@@ -176,6 +216,24 @@ fn replace<'a>(old: &str, new: &'a str, steps: &mut Steps<'a>) {
 
 fn line_count(text: &str) -> usize {
     text.bytes().filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// As `common_ends`, cut at the beginnings of lines: a line that was taken out from between two of
+/// the same beginning is then that line, not the end of one and the beginning of the other.
+fn common_lines(old: &str, new: &str) -> (usize, usize) {
+    let (head, _) = common_ends(old, new);
+    let head = old[..head].rfind('\n').map_or(0, |at| at + 1);
+    let (old, new) = (&old[head..], &new[head..]);
+    let same = |(a, b): &(u8, u8)| a == b;
+    let tail = old.bytes().rev().zip(new.bytes().rev()).take_while(same).count();
+    let begins = |text: &str, tail: usize| {
+        let at = text.len() - tail;
+        at == 0 || text.as_bytes()[at - 1] == b'\n'
+    };
+    let end = &old.as_bytes()[old.len() - tail..];
+    let lines = end.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    let mut tails = std::iter::once(0).chain(lines).map(|at| tail - at);
+    (head, tails.find(|tail| begins(old, *tail) && begins(new, *tail)).unwrap_or(0))
 }
 
 /// How many bytes two texts have in common at their beginning and, after that, at their end; both

@@ -22,8 +22,36 @@ pub struct Mark {
     pub bytes: u64,
     /// Its epoch.
     pub epoch: u64,
-    /// When and by whom the last entry was written, where that is known.
-    pub last: Option<(Stamp, Option<Arc<str>>)>,
+    /// When the last entry was written, where that is known.
+    pub last: Option<Stamp>,
+    /// Who wrote since the document was loaded, the latest last.
+    pub writers: Vec<Writer>,
+}
+
+/// Somebody who wrote in a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writer {
+    /// Who; none is nobody in particular.
+    pub name: Option<Arc<str>>,
+    /// Their last entry.
+    pub n: u64,
+}
+
+/// Writers that a document remembers: more do not write within a second.
+const WRITERS_MAX: usize = 64;
+
+/// Notes that somebody wrote the entry `n`.
+pub(super) fn wrote(writers: &mut Vec<Writer>, name: Option<&Arc<str>>, n: u64) {
+    let is_them = |writer: &Writer| writer.name.as_deref() == name.map(|name| &**name);
+    if let Some(last) = writers.last_mut().filter(|last| is_them(last)) {
+        last.n = n;
+        return;
+    }
+    if writers.len() == WRITERS_MAX {
+        writers.remove(0);
+    }
+    writers.retain(|writer| !is_them(writer));
+    writers.push(Writer { name: name.cloned(), n });
 }
 
 impl Handle {

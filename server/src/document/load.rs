@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sheaf_protocol::ids::DocKey;
 
+use super::ending;
 use super::merge::{Core, Parts};
 use super::owners::Owners;
 use super::state::State;
@@ -78,6 +79,10 @@ pub(super) fn rebuild(
     let checkpoint_bytes =
         loaded.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.state.len());
     let bytes_since = loaded.entries.iter().map(|entry| entry.bytes.len()).sum();
+    let mut writers = Vec::new();
+    for entry in &loaded.entries {
+        ending::wrote(&mut writers, entry.author.as_ref(), entry.n);
+    }
     let mut core = Core::new(Parts {
         state,
         owners: Owners::default(),
@@ -89,7 +94,8 @@ pub(super) fn rebuild(
         checkpoint_n,
         checkpoint_bytes,
         bytes_since,
-        last: loaded.entries.last().map(|entry| (entry.stamp, entry.author.clone())),
+        last: loaded.entries.last().map(|entry| entry.stamp),
+        writers,
     });
     loaded.owners.iter().for_each(|claim| core.own(claim));
     Ok(Rebuilt { core, skipped })

@@ -18,7 +18,7 @@ use sheaf_protocol::stamp::{Stamp, StampClock};
 
 use super::answers::Answers;
 use super::checkpoint::Draft;
-use super::ending::Mark;
+use super::ending::{self, Mark, Writer};
 use super::handle::Name;
 use super::owners::{Carried, Live, Owners, Submitter, Verdict};
 use super::past::Past;
@@ -81,8 +81,10 @@ pub(super) struct Core {
     checkpoint_n: u64,
     checkpoint_bytes: usize,
     bytes_since: usize,
-    /// When and by whom the last entry was written.
-    last: Option<(Stamp, Option<Arc<str>>)>,
+    /// When the last entry was written.
+    last: Option<Stamp>,
+    /// Who wrote, each with the n of their last entry, the latest last.
+    writers: Vec<Writer>,
     /// Who wrote the last accepted insert: only they may go on with it without a plan.
     run_by: Option<Principal>,
 }
@@ -99,7 +101,8 @@ pub(super) struct Parts {
     pub checkpoint_n: u64,
     pub checkpoint_bytes: usize,
     pub bytes_since: usize,
-    pub last: Option<(Stamp, Option<Arc<str>>)>,
+    pub last: Option<Stamp>,
+    pub writers: Vec<Writer>,
 }
 
 /// Records of a commit that are not updates, as bytes.
@@ -140,6 +143,7 @@ impl Core {
             checkpoint_bytes: parts.checkpoint_bytes,
             bytes_since: parts.bytes_since,
             last: parts.last,
+            writers: parts.writers,
             run_by: None,
         }
     }
@@ -160,7 +164,7 @@ impl Core {
 
     pub(super) fn mark(&self) -> Mark {
         let (n, bytes, epoch) = (self.n, self.stored_bytes(), self.epoch);
-        Mark { n, bytes, epoch, last: self.last.clone() }
+        Mark { n, bytes, epoch, last: self.last, writers: self.writers.clone() }
     }
 
     pub(super) fn n(&self) -> u64 {
@@ -422,16 +426,17 @@ impl Core {
 
     /// The journal has the batch.
     pub(super) fn written(&mut self, taken: &Taken<'_>, position: u64, author: &Principal) {
-        if !taken.updates.is_empty() {
-            let author = match author {
-                Principal::Anonymous => None,
-                Principal::Named(name) => Some(Arc::clone(name)),
-            };
-            self.last = Some((self.stamps.last(), author));
-        }
         self.is_created = true;
         self.position = position;
         self.n += taken.updates.len() as u64;
+        if !taken.updates.is_empty() {
+            self.last = Some(self.stamps.last());
+            let author = match author {
+                Principal::Anonymous => None,
+                Principal::Named(name) => Some(name),
+            };
+            ending::wrote(&mut self.writers, author, self.n);
+        }
         self.bytes_since += taken.updates.iter().map(|update| update.len()).sum::<usize>();
         self.answers = None;
     }

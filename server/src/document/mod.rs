@@ -6,6 +6,7 @@
 mod admission;
 mod answers;
 pub mod author;
+pub mod authorship;
 pub mod awareness;
 mod broken;
 pub mod checkpoint;
@@ -20,6 +21,7 @@ mod merge;
 pub mod owners;
 mod past;
 pub mod readers;
+pub mod reconcile;
 pub mod registry;
 mod showing;
 pub mod snapshot;

@@ -13,7 +13,7 @@ use sheaf_protocol::ids::Principal;
 use slab::Slab;
 
 use super::awareness::{Awareness, Clocks, Shown};
-use super::fanout::{Fanout, Outlet};
+use super::fanout::{Fanout, Outlet, Piece as _};
 use super::tail::{Chunk, Firsts, Tail};
 
 /// Readers that a publisher writes to itself, at most: more are a millisecond of its own session,
@@ -72,6 +72,9 @@ struct Reader {
     can_write: bool,
     cursor: u64,
     seen: u64,
+    /// Its state vector was answered: updates go on from there. Before, they would stand on what
+    /// it has not, and be kept aside by its client.
+    is_following: bool,
     /// The reader gathered everything and waits to be woken.
     is_armed: bool,
     #[expect(clippy::box_collection, reason = "hardly any reader has one, and each pays for it")]
@@ -90,6 +93,10 @@ impl Reader {
     fn is_of(&self, principal: &Principal, except: Option<ReaderId>) -> bool {
         let is_other = except.is_none_or(|except| self.serial != except.serial);
         self.principal == *principal && self.can_write && is_other
+    }
+
+    fn is_sent(&self, chunk: &Chunk) -> bool {
+        self.is_following || chunk.updates() == 0
     }
 
     fn has_news(&self) -> bool {
@@ -151,7 +158,7 @@ impl Readers {
         self.tail.bytes()
     }
 
-    /// Adds a reader that will be sent everything from now on.
+    /// Adds a reader. It is sent presence and notes from now on, updates once it follows.
     pub fn join(
         &mut self,
         outlet: Arc<dyn Outlet>,
@@ -166,6 +173,7 @@ impl Readers {
             can_write,
             cursor: self.tail.end(),
             seen: 0,
+            is_following: false,
             is_armed: false,
             missed: None,
             notices: Notices::default(),
@@ -231,7 +239,7 @@ impl Readers {
         for (slot, reader) in &mut self.slab {
             let id = ReaderId { slot, serial: reader.serial };
             let has_all = reader.cursor == start && reader.missed.is_none();
-            if has_all && origin == Some(id) {
+            if has_all && (origin == Some(id) || !reader.is_sent(&chunk)) {
                 reader.cursor = end;
                 continue;
             }
@@ -277,7 +285,7 @@ impl Readers {
     /// Remembers, for those who have not read a chunk that is dropped, what they will lack.
     fn note_missed(&mut self, chunk: &Chunk) {
         for (_, reader) in &mut self.slab {
-            if reader.cursor <= chunk.start() {
+            if reader.is_following && reader.cursor <= chunk.start() {
                 lower(reader.missed.get_or_insert_default(), chunk);
             }
         }
@@ -303,6 +311,7 @@ impl Readers {
         let was_behind = reader.cursor < end;
         if was_behind {
             self.tail.since(reader.cursor, id, &mut out.chunks);
+            out.chunks.retain(|chunk| reader.is_sent(chunk));
         }
         if let Some(missed) = &mut out.missed {
             // One difference carries all of it: what is still in the tail too.
@@ -318,12 +327,14 @@ impl Readers {
         }
     }
 
-    /// A reader that was sent the whole state needs nothing that came before.
-    pub fn skip_to_end(&mut self, id: ReaderId) {
+    /// A reader's state vector is answered: it is sent what is published from now on, and nothing
+    /// that came before.
+    pub fn follow(&mut self, id: ReaderId) {
         let end = self.tail.end();
         if let Some(reader) = self.get(id) {
             reader.cursor = end;
             reader.missed = None;
+            reader.is_following = true;
         }
     }
 

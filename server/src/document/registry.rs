@@ -333,6 +333,7 @@ impl Registry {
             checkpoint_bytes: 0,
             bytes_since: 0,
             last: None,
+            writers: Vec::new(),
         });
         (DocKey { vault, doc: DocId(created) }, core)
     }

@@ -113,7 +113,7 @@ impl Handle {
         self.core().vector()
     }
 
-    /// What a reader with this state vector misses; it needs nothing of the tail before it.
+    /// What a reader with this state vector misses. From here on it is sent what is published.
     ///
     /// # Errors
     /// The document is gone, or encoding it broke it.
@@ -123,7 +123,7 @@ impl Handle {
             return Err(self.ended());
         }
         let bytes = self.look(&mut core, |core| core.diff(known))?;
-        self.readers.lock().skip_to_end(reader);
+        self.readers.lock().follow(reader);
         self.touch();
         Ok(bytes)
     }
@@ -143,7 +143,7 @@ impl Handle {
         }
         let kept = core.kept(known);
         if kept.is_some() {
-            self.readers.lock().skip_to_end(reader);
+            self.readers.lock().follow(reader);
             self.touch();
         }
         Ok(kept)

@@ -124,8 +124,12 @@ impl Outlet for Ear {
     }
 }
 
+/// A reader whose state vector was answered.
 pub(crate) fn join(handle: &Handle) -> ReaderId {
-    handle.join(Arc::new(Ear::default()), Principal::Anonymous, true).expect("joins")
+    let ear = Arc::new(Ear::default());
+    let reader = handle.join(ear, Principal::Anonymous, true).expect("joins");
+    handle.readers.lock().follow(reader);
+    reader
 }
 
 pub(crate) fn submit(

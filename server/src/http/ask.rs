@@ -22,6 +22,7 @@ use super::body::{self, Chunks};
 use super::error::Error;
 use crate::auth::base::Base;
 use crate::auth::{Caller, Grant, Role};
+use crate::blob::Hash;
 use crate::memory::Permit;
 
 /// A body that nobody has read yet.
@@ -40,6 +41,17 @@ pub struct Ask {
     body: Body,
     /// For the body, as long as the request is worked on.
     permit: Mutex<Option<Permit>>,
+}
+
+/// The body of a request that writes a file.
+#[derive(Debug)]
+pub enum Sent {
+    /// A text.
+    Text(String),
+    /// Bytes that are none.
+    Bytes(Bytes),
+    /// Nothing: the bytes of this hash were sent before.
+    Blob(Hash),
 }
 
 /// The place of a file, as the path of a request gives it.
@@ -132,12 +144,48 @@ impl Ask {
     /// # Errors
     /// See [`body::read`]; `Unsupported` for an encoded one.
     pub async fn bytes(&self, state: &State, bytes_max: usize) -> Result<Bytes, Error> {
-        self.check_not_encoded()?;
-        let chunks = self.body.lock().take().expect("a handler reads its body once");
+        let chunks = self.chunks()?;
         let State { clock, memory, .. } = state;
         let read = body::read(&self.headers, chunks, bytes_max, clock, memory).await?;
         *self.permit.lock() = read.permit;
         Ok(read.bytes)
+    }
+
+    /// The body as it comes.
+    ///
+    /// # Errors
+    /// `Unsupported` for an encoded one.
+    pub fn chunks(&self) -> Result<Chunks, Error> {
+        self.check_not_encoded()?;
+        Ok(self.body.lock().take().expect("a handler reads its body once"))
+    }
+
+    /// The body as a file: text if it says so or can be one, else bytes, or what a header says of
+    /// them.
+    ///
+    /// # Errors
+    /// As [`Ask::bytes`] and, of what says that it is text, [`Ask::text`]; `Malformed` if there is
+    /// no body at all: a forgotten one must not empty a file.
+    pub async fn body(&self, state: &State, bytes_max: usize) -> Result<Sent, Error> {
+        if let Some(hash) = self.header("sheaf-blob")? {
+            let hash = hash.parse::<Hash>();
+            let hash = hash.map_err(|bad| malformed("sheaf-blob", &bad.to_string()))?;
+            self.bytes(state, 0).await?;
+            return Ok(Sent::Blob(hash));
+        }
+        let kind = self.headers.get(header::CONTENT_TYPE).map(|it| it.as_bytes());
+        if kind.is_some_and(|it| it.to_ascii_lowercase().starts_with(b"text/")) {
+            return Ok(Sent::Text(self.text(state, bytes_max).await?));
+        }
+        self.check_has_body()?;
+        let bytes = self.bytes(state, bytes_max).await?;
+        if bytes.contains(&0) {
+            return Ok(Sent::Bytes(bytes));
+        }
+        match String::from_utf8(bytes.into()) {
+            Ok(text) => Ok(Sent::Text(text)),
+            Err(error) => Ok(Sent::Bytes(error.into_bytes().into())),
+        }
     }
 
     /// The body as text.
@@ -147,11 +195,7 @@ impl Ask {
     /// if there is no body at all: a forgotten one must not empty a file.
     pub async fn text(&self, state: &State, bytes_max: usize) -> Result<String, Error> {
         self.check_charset()?;
-        let has_body = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
-        if !has_body.iter().any(|name| self.headers.contains_key(name)) {
-            let what = "there is no body; for an empty text say Content-Length: 0";
-            return Err(Refusal::malformed(0, what).into());
-        }
+        self.check_has_body()?;
         let bytes = self.bytes(state, bytes_max).await?;
         String::from_utf8(bytes.into()).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
@@ -188,6 +232,46 @@ impl Ask {
     pub fn list(&self, name: &HeaderName) -> Option<Vec<u8>> {
         let lines: Vec<&[u8]> = self.headers.get_all(name).iter().map(|it| it.as_bytes()).collect();
         (!lines.is_empty()).then(|| lines.join(&b','))
+    }
+
+    /// A header of ours, as text.
+    ///
+    /// # Errors
+    /// `Malformed` if it is no plain text.
+    pub fn header(&self, name: &'static str) -> Result<Option<&str>, Error> {
+        let value = self.headers.get(name).map(|value| value.to_str()).transpose();
+        value.map_err(|_| malformed(name, "it is plain ASCII"))
+    }
+
+    /// A whole number in a header of ours.
+    ///
+    /// # Errors
+    /// `Malformed` if it is none.
+    pub fn number_header(&self, name: &'static str) -> Result<Option<u64>, Error> {
+        let Some(text) = self.header(name)? else { return Ok(None) };
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| is_plain);
+        number.map(Some).ok_or_else(|| malformed(name, "it is a version's number"))
+    }
+
+    /// The device that the caller says it is; 0 where it says nothing.
+    ///
+    /// # Errors
+    /// `Malformed` if it is not 16 hex digits.
+    pub fn device(&self) -> Result<u64, Error> {
+        let Some(text) = self.header("sheaf-device")? else { return Ok(0) };
+        let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let device = u64::from_str_radix(text, 16).ok().filter(|_| is_hex);
+        device.ok_or_else(|| malformed("sheaf-device", "a device has 16 hex digits"))
+    }
+
+    fn check_has_body(&self) -> Result<(), Error> {
+        let has_body = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+        if has_body.iter().any(|name| self.headers.contains_key(name)) {
+            return Ok(());
+        }
+        let what = "there is no body; for an empty text say Content-Length: 0";
+        Err(Refusal::malformed(0, what).into())
     }
 
     fn check_not_encoded(&self) -> Result<(), Error> {
@@ -285,6 +369,10 @@ fn decoded(part: &str) -> Result<String, Error> {
     let text = percent_decode_str(&spaced).decode_utf8();
     let text = text.map(Cow::into_owned);
     text.map_err(|_| Refusal::malformed(0, "the query is not UTF-8").into())
+}
+
+fn malformed(name: &str, what: &str) -> Error {
+    Error::new(Code::Malformed, what, json!({ "header": name }))
 }
 
 fn invalid(what: &'static str) -> Error {

@@ -12,6 +12,7 @@ use hyper::http::{HeaderMap, header};
 use serde_json::json;
 use sheaf_protocol::error::{Code, Refusal};
 
+use super::State;
 use super::error::Error;
 use crate::memory::{Budget, Permit};
 use sheaf_ground::time::Clock;
@@ -23,6 +24,10 @@ const BYTES_PER_SECOND: u64 = 64 * 1024;
 
 /// Bytes that a body has without a permit: most are smaller.
 pub const PERMIT_FREE_BYTES: usize = 64 << 10;
+
+/// What is taken of a body that was refused: twice the largest file, unless that is configured.
+/// Whoever sends more does not listen.
+const DRAINED_BYTES_MAX: u64 = 1 << 30;
 
 /// A body as it comes in.
 pub type Chunks = BoxStream<'static, Result<Bytes, warp::Error>>;
@@ -48,27 +53,71 @@ pub async fn read(
     clock: &Clock,
     memory: &Budget,
 ) -> Result<Read, Error> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let announced = announced.and_then(|length| length.parse::<u64>().ok());
+    let announced = announced(headers);
     if announced.is_some_and(|length| length > bytes_max as u64) {
         return Err(too_large(bytes_max));
     }
     let bytes = announced.unwrap_or(bytes_max as u64);
-    let time = TIME + Duration::from_secs(bytes / BYTES_PER_SECOND);
     let all = collect(chunks, bytes_max, memory);
-    clock.deadline(time, all).await.unwrap_or_else(|_| {
-        let what = "the request's body did not come in time";
-        Err(Refusal { code: Code::Timeout, at: 0, what }.into())
-    })
+    clock.deadline(time(bytes), all).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// The length that a request says its body has.
+#[must_use]
+pub fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// What a body of so many bytes gets.
+#[must_use]
+pub fn time(bytes: u64) -> Duration {
+    TIME + Duration::from_secs(bytes / BYTES_PER_SECOND)
+}
+
+/// The time is over.
+#[must_use]
+pub fn late() -> Error {
+    let what = "the request's body did not come in time";
+    Refusal { code: Code::Timeout, at: 0, what }.into()
+}
+
+/// The body ended before its end.
+#[must_use]
+pub fn broke_off(at: usize) -> Error {
+    Refusal::malformed(at, "the request's body broke off").into()
+}
+
+/// Takes the rest of a body that is refused, beside the answer: a client that reads only when it
+/// has sent all learns why, and its connection stays. Not of one that waits to be told to go on.
+pub fn drain(state: &State, headers: &HeaderMap, mut chunks: Chunks) {
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let State { clock, tasks, .. } = state.clone();
+    let mut left = DRAINED_BYTES_MAX;
+    let time = time(left);
+    let stopping = tasks.stopping().clone();
+    tasks.spawn("drain", async move {
+        let rest = async {
+            while let Some(Ok(chunk)) = chunks.next().await {
+                left = left.saturating_sub(chunk.len() as u64);
+                if left == 0 {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            () = stopping.cancelled() => {}
+            _ = clock.deadline(time, rest) => {}
+        }
+    });
 }
 
 async fn collect(mut chunks: Chunks, bytes_max: usize, memory: &Budget) -> Result<Read, Error> {
     let mut all = BytesMut::new();
     let mut permit = None;
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| {
-            Error::from(Refusal::malformed(all.len(), "the request's body broke off"))
-        })?;
+        let chunk = chunk.map_err(|_| broke_off(all.len()))?;
         if all.len() + chunk.len() > bytes_max {
             return Err(too_large(bytes_max));
         }
@@ -104,7 +153,11 @@ where
     Ok(Bytes::from_owner(Sent { content, _permit: permit }))
 }
 
-fn cover(memory: &Budget, permit: &mut Option<Permit>, bytes: usize) -> Result<(), Error> {
+/// Makes a permit cover so many bytes; a few are free.
+///
+/// # Errors
+/// `TryLater` without memory for them.
+pub fn cover(memory: &Budget, permit: &mut Option<Permit>, bytes: usize) -> Result<(), Error> {
     if bytes <= PERMIT_FREE_BYTES || memory.try_cover(permit, bytes) {
         return Ok(());
     }

@@ -75,6 +75,12 @@ impl Conditions {
         Ok(Conditions { if_match, if_none_match })
     }
 
+    /// Whether there are any.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        *self != Conditions::default()
+    }
+
     /// Whether a state is named by `If-Match`, as a change of part of a document needs.
     ///
     /// # Errors
@@ -119,6 +125,26 @@ impl Conditions {
     pub fn check_read(&self, state: State, tag: &str) -> Result<bool, Error> {
         match &self.if_match {
             Some(Tags::List(tags)) if !has_strong(tags, state) => return Err(failed(Some(state))),
+            _ => {}
+        }
+        Ok(match &self.if_none_match {
+            None => false,
+            Some(Tags::Any) => true,
+            Some(Tags::List(tags)) => has_weak(tags, tag),
+        })
+    }
+
+    /// As [`Conditions::check_read`], of what never changes and has this tag.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` if another one is asked for.
+    pub fn check_unchanging(&self, tag: &str) -> Result<bool, Error> {
+        let is_it = |it: &Tag| !it.is_weak && it.text == tag.as_bytes();
+        match &self.if_match {
+            Some(Tags::List(tags)) if !tags.iter().any(is_it) => {
+                let message = "this is not what is asked for";
+                return Err(Error::new(Code::PreconditionFailed, message, json!({ "etag": tag })));
+            }
             _ => {}
         }
         Ok(match &self.if_none_match {

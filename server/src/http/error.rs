@@ -12,6 +12,7 @@ use warp::Reply;
 use warp::reply::Response;
 
 use super::condition::State;
+use crate::blob;
 use crate::document::author::WriteError;
 use crate::document::registry::OpenError;
 use crate::document::snapshot::ReadError;
@@ -69,6 +70,12 @@ impl Error {
     pub fn not_text(root: &str) -> Error {
         let message = format!("the content of this document is no text: it is in {root}");
         Error::new(Code::NotText, message, json!({ "root": root }))
+    }
+
+    /// A number among the details.
+    #[must_use]
+    pub fn detail(&self, name: &str) -> Option<u64> {
+        self.details[name].as_u64()
     }
 
     fn problem(self) -> Problem {
@@ -134,6 +141,31 @@ impl From<WriteError> for Error {
     }
 }
 
+impl From<blob::Error> for Error {
+    fn from(error: blob::Error) -> Error {
+        let (code, message) = (error.code(), error.to_string());
+        let details = match error {
+            blob::Error::TooLarge { bytes_max } => json!({ "bytes_max": bytes_max }),
+            blob::Error::Elsewhere { offset } => json!({ "offset": offset }),
+            blob::Error::Missing(missing) => {
+                let missing: Vec<String> = missing.iter().map(blob::Hash::to_string).collect();
+                json!({ "missing": missing })
+            }
+            blob::Error::Io { .. } => {
+                tracing::error!(%error, "blobs cannot be kept");
+                let what = "what is kept cannot be read or written now";
+                return Error::new(code, what, json!({}));
+            }
+            blob::Error::Damaged { .. } | blob::Error::Full => {
+                tracing::error!(%error, "blobs cannot be kept or shown");
+                json!({})
+            }
+            blob::Error::Mismatch | blob::Error::Again | blob::Error::BadList(_) => json!({}),
+        };
+        Error::new(code, message, details)
+    }
+}
+
 impl From<vault::Error> for Error {
     fn from(error: vault::Error) -> Error {
         let details = match &error {
@@ -141,6 +173,16 @@ impl From<vault::Error> for Error {
             vault::Error::Stale { doc, n } => {
                 json!({ "etag": State { doc: *doc, n: *n }.tag() })
             }
+            vault::Error::NoVersion { before, after } => {
+                json!({ "before": before, "after": after })
+            }
+            vault::Error::BaseGone { seq, hash } => {
+                let hash = hash.map(|hash| blake3::Hash::from(hash).to_hex().to_string());
+                json!({ "version": seq, "hash": hash })
+            }
+            vault::Error::BlobMissing(hash) => json!({ "missing": [hash.to_string()] }),
+            vault::Error::ClockDrift { now_ms } => json!({ "server_time_ms": now_ms }),
+            vault::Error::NotText { root } => json!({ "root": root }),
             // Text: the numbers of an epoch are beyond what JavaScript holds.
             vault::Error::CursorExpired { epoch, horizon, seq } => {
                 json!({ "epoch": epoch.to_string(), "horizon": horizon, "seq": seq })

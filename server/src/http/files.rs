@@ -17,12 +17,15 @@ use warp::reply::Response;
 
 use super::State;
 use super::ask::{Ask, Place};
+use super::blobs;
 use super::body;
 use super::condition::{self, Conditions};
 use super::error::{Error, Problem};
 use super::route::Route;
+use super::versions::{self, Blame, Difference, VersionList};
 use super::writing;
 use crate::auth::Role;
+use crate::blob::Hash;
 use crate::document::handle::Handle;
 use crate::document::snapshot::{Content, ReadError};
 use crate::document::submission::Failure;
@@ -44,6 +47,8 @@ pub enum FileKind {
     Other,
     /// Nothing yet.
     Empty,
+    /// Bytes of any kind.
+    Blob,
 }
 
 /// A file, without what it holds.
@@ -95,17 +100,24 @@ pub struct Root {
     pub value: Value,
 }
 
+impl From<Kind> for FileKind {
+    fn from(kind: Kind) -> FileKind {
+        match kind {
+            Kind::Text => FileKind::Text,
+            Kind::Other => FileKind::Other,
+            Kind::Empty => FileKind::Empty,
+            Kind::Blob => FileKind::Blob,
+        }
+    }
+}
+
 impl From<File> for FileInfo {
     fn from(file: File) -> FileInfo {
         let etag = condition::State { doc: file.id, n: file.n }.tag();
         FileInfo {
             path: file.path.to_string(),
             id: file.id.to_string(),
-            kind: match file.kind {
-                Kind::Text => FileKind::Text,
-                Kind::Other => FileKind::Other,
-                Kind::Empty => FileKind::Empty,
-            },
+            kind: file.kind.into(),
             version: file.seq,
             etag,
             size: file.size,
@@ -185,12 +197,21 @@ async fn check_listing(ask: &Ask, vault: &VaultName, prefix: &str) -> Result<boo
         ("path" = String, Path, description = "The file's path, with its slashes as they are"),
         ("roots" = Option<String>, Query, description = "1: every root type, as JSON"),
         ("meta" = Option<String>, Query, description = "1: what is known about the file, as JSON"),
+        ("versions" = Option<String>, Query, description = "1: its versions, newest first"),
+        ("before" = Option<u64>, Query, description = "With `versions`: only those below this one"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000,
+            description = "With `versions`: how many; 100 unless given"),
+        ("at" = Option<u64>, Query, description = "The file as it was at this version"),
+        ("diff" = Option<u64>, Query,
+            description = "What changed since this version, until `at` or now"),
+        ("blame" = Option<String>, Query, description = "1: who wrote each piece of the text"),
         ("If-Match" = Option<String>, Header, description = "Tags of the states wanted"),
         ("If-None-Match" = Option<String>, Header, description = "Tags of the states held"),
     ),
     responses(
         (status = 200, description = "The file", headers(("ETag" = String)), content(
             (String = "text/plain; charset=utf-8"),
+            (String = "text/x-diff; charset=utf-8"),
             (FileForm = "application/json"),
         )),
         (status = 304, description = "It is still at a state that the caller holds"),
@@ -202,14 +223,42 @@ async fn check_listing(ask: &Ask, vault: &VaultName, prefix: &str) -> Result<boo
 pub(super) async fn read(state: State, ask: Ask) -> Result<Response, Error> {
     let place = ask.place()?;
     ask.grant(&place, Role::Read).await?;
-    let query = ask.query(&["roots", "meta"])?;
+    let query =
+        ask.query(&["roots", "meta", "versions", "before", "limit", "at", "diff", "blame"])?;
+    let page = versions::page(&query)?;
+    if query.is_on("versions")? {
+        return versions::list(&state, &place, page).await;
+    }
+    if query.is_on("blame")? {
+        return versions::blame(&state, &place).await;
+    }
+    let at = versions::seq(&query, "at")?;
+    if let Some(from) = versions::seq(&query, "diff")? {
+        return versions::difference(&state, (&place, &ask.headers), (from, at)).await;
+    }
+    if let Some(at) = at {
+        return versions::read_at(&state, (&place, &ask.headers), at).await;
+    }
     let conditions = Conditions::of(&ask)?;
     let wants_roots = query.is_on("roots")? || prefers_json(&ask.headers);
     if query.is_on("meta")? {
         return meta(&state, &place, &conditions).await;
     }
+    if let Some(hash) = bytes_of(&state, &place)? {
+        let vault = state.vaults.number(&place.vault)?;
+        return blobs::reading::file(&state, (&ask.headers, &conditions), (vault, hash));
+    }
     let wanted = Wanted { state: &state, place: &place, conditions: &conditions };
     if wants_roots { roots(&wanted).await } else { text(&wanted).await }
+}
+
+/// The hash of a file's bytes, if it is no document.
+fn bytes_of(state: &State, place: &Place) -> Result<Option<Hash>, Error> {
+    match task::block(|| state.vaults.file(&place.vault, &place.path)) {
+        Ok(File { kind: Kind::Blob, hash, .. }) => Ok(hash.map(Hash)),
+        Ok(_) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// As [`read`], without the body.
@@ -243,6 +292,12 @@ fn head() {}
 pub(super) enum FileForm {
     /// With `?meta=1`.
     Meta(FileInfo),
+    /// With `?versions=1`.
+    Versions(VersionList),
+    /// With `?blame=1`.
+    Blame(Blame),
+    /// With `?diff=` and `Accept: application/json`.
+    Difference(Difference),
     /// With `?roots=1` or `Accept: application/json`.
     Roots(Roots),
 }
@@ -353,7 +408,7 @@ pub(super) fn seal(headers: &mut HeaderMap, tag: &str) {
 }
 
 /// Whether `Accept` wants JSON more than plain text.
-fn prefers_json(headers: &HeaderMap) -> bool {
+pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
     let (mut json, mut text) = (Weight::default(), Weight::default());
     for range in lines.flat_map(|line| line.split(',')) {

@@ -5,6 +5,7 @@
 //! route". Never formats a domain error itself: that is `error`.
 
 pub mod ask;
+pub mod blobs;
 pub mod body;
 pub mod changes;
 pub mod condition;
@@ -15,11 +16,13 @@ pub mod files;
 pub mod health;
 pub mod metrics;
 pub mod openapi;
+pub mod range;
 pub mod route;
 pub mod sessions;
 pub mod status;
 pub mod update;
 pub mod vaults;
+pub mod versions;
 pub mod writing;
 pub mod ysweet;
 
@@ -37,6 +40,7 @@ use warp::{Filter, Reply};
 use self::route::{Audience, Route};
 use crate::auth::Auth;
 use crate::auth::base::Base;
+use crate::blob::Blobs;
 use crate::memory::Budget;
 use crate::metrics::Metrics;
 use crate::vault::Vaults;
@@ -61,6 +65,8 @@ pub struct State {
     pub health: Arc<dyn Health>,
     /// All that is kept.
     pub vaults: Vaults,
+    /// Bytes by their hash.
+    pub blobs: Blobs,
     /// Who may do what, and who is connected.
     pub auth: Auth,
     /// What the status tells besides the metrics.
@@ -107,7 +113,9 @@ pub fn table() -> Vec<Route> {
         openapi::routes(),
         vaults::routes(),
         files::routes(),
+        versions::routes(),
         update::routes(),
+        blobs::routes(),
         changes::routes(),
         sessions::routes(),
         status::routes(),

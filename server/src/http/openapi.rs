@@ -17,7 +17,9 @@ use warp::reply::with_header;
 use super::ask::Ask;
 use super::error::Error;
 use super::route::Route;
-use super::{State, changes, files, sessions, status, update, vaults, writing, ysweet};
+use super::{
+    State, blobs, changes, files, sessions, status, update, vaults, versions, writing, ysweet,
+};
 
 /// What every operation may answer, whatever it does.
 const ALWAYS: [(&str, &str); 6] = [
@@ -41,7 +43,10 @@ const ALWAYS: [(&str, &str); 6] = [
         vaults::list, vaults::info, vaults::create, vaults::delete,
         files::list, files::read, files::head,
         writing::put, writing::patch, writing::relocate, writing::delete,
+        versions::activity,
         update::read, update::submit, update::present,
+        blobs::want, blobs::reading::read, blobs::reading::head, blobs::upload::put,
+        blobs::assemble,
         changes::changes,
         sessions::all, sessions::of_vault, sessions::close, sessions::ticket,
         status::show,
@@ -100,9 +105,14 @@ impl Modify for Common {
 /// What parameters look like, by name: a pattern that good values follow (a vault's name may begin
 /// with a dot as well, which no pattern without look-ahead can say beside `.` and `..`), and an
 /// example.
-const PARAMETERS: [(&str, Option<&str>, &str); 6] = [
+const PARAMETERS: [(&str, Option<&str>, &str); 7] = [
     ("vault", Some(r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"), "notes"),
     ("path", None, "a.md"),
+    (
+        "hash",
+        Some("^[0-9a-f]{64}$"),
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    ),
     ("doc", Some(r"^[A-Za-z0-9_-]{1,1024}$"), "plan"),
     ("If-Match", None, "*"),
     ("If-None-Match", None, "\"another-1\""),

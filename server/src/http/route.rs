@@ -67,7 +67,8 @@ impl Route {
         Route { pattern, group, operations: Vec::new() }
     }
 
-    /// Adds a method. `GET` brings `HEAD` with it: hyper leaves the body out.
+    /// Adds a method. `GET` brings `HEAD` with it, unless that was added before: hyper leaves the
+    /// body out.
     #[must_use]
     pub fn on<H, F, R>(self, method: Method, handler: H) -> Route
     where
@@ -99,7 +100,7 @@ impl Route {
             let answer = handler(state, ask);
             Box::pin(async move { answer.await.into_response() })
         });
-        if method == Method::GET {
+        if method == Method::GET && self.methods().all(|it| *it != Method::HEAD) {
             let handler = Arc::clone(&handler);
             self.operations.push(Operation { method: Method::HEAD, audience, handler });
         }

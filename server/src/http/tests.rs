@@ -13,6 +13,7 @@ use warp::Reply;
 use super::error::Error;
 use super::*;
 use crate::auth::caller::Caller;
+use crate::blob;
 use crate::config::Config;
 use crate::document::tests::Ground;
 
@@ -59,6 +60,8 @@ async fn ask(health: &Arc<Switch>, mut request: Request<String>) -> Answer {
         metrics,
         health: Arc::clone(health) as Arc<dyn Health>,
         vaults: Vaults::new(ground.registry).expect("vaults"),
+        blobs: Blobs::open(blob::Config::new(dir.path().join("blobs"), 1 << 20, clock.clone()))
+            .expect("it opens"),
         auth: Auth::new(&Config::default().auth(), &clock).expect("it may start"),
         about: Arc::new(status::About::new(&clock, dir.path(), 1 << 30)),
         clock,

@@ -4,6 +4,7 @@
 //! type in it keep their carets, and is answered when it is durable. Never writes before it knows
 //! that the caller may and that the state is the one the request names.
 
+use std::ops::Not;
 use std::sync::Arc;
 
 use hyper::http::{HeaderValue, StatusCode, header};
@@ -17,17 +18,20 @@ use warp::Reply;
 use warp::reply::Response;
 
 use super::State;
-use super::ask::{Ask, Place};
+use super::ask::{Ask, Place, Sent};
 use super::condition::{self, Conditions};
 use super::error::{Error, Problem};
 use super::files::FileInfo;
+use super::versions::{self, VersionResult};
 use crate::auth::{Grant, Role};
 use crate::document::author::{Author, OnlyIf, WriteError, Written};
 use crate::document::edit::{Edit, Unit};
 use crate::document::handle::Handle;
 use crate::document::submission::Failure;
 use crate::vault;
+use crate::vault::upload::{Base, Upcoming, Upload};
 use sheaf_ground::task;
+use sheaf_protocol::stamp::Stamp;
 
 /// A document may leave memory between being opened and being written; that it does so again and
 /// again is no chance.
@@ -57,6 +61,18 @@ pub struct WriteResult {
     pub created: bool,
     /// Whether anything is different now: writing what is there already changes nothing.
     pub changed: bool,
+    /// With `Sheaf-Base` or `Sheaf-Stamp`: SHA-256 of that version's text, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// The version has others' changes beside what was written: `content` has all of it.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub merged: bool,
+    /// Another change of the same base came first, and only one of both could stay.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub conflict: bool,
+    /// The version's text, where it is merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
 }
 
 /// Edits of a text, all or none. Positions refer to the text at the state named by `If-Match`, and
@@ -70,7 +86,8 @@ pub struct Patch {
     pub edits: Vec<Edit>,
 }
 
-/// Writes a whole text. The difference to what is there goes into the live document as an edit.
+/// Writes a whole file. The difference of a text to what is there goes into the live document as an
+/// edit; what is no UTF-8 or has a zero byte is kept as bytes.
 #[utoipa::path(
     put,
     path = "/v1/vaults/{vault}/files/{path}",
@@ -81,6 +98,16 @@ pub struct Patch {
         ("path" = String, Path, description = "The file's path, with its slashes as they are"),
         ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
         ("If-None-Match" = Option<String>, Header, description = "*: only if there is none yet"),
+        ("Sheaf-Base" = Option<u64>, Header,
+            description = "The version that the text was made of: others' changes since are merged \
+                with it. 0: none, what is there stays as well"),
+        ("Sheaf-Stamp" = Option<String>, Header,
+            description = "The change's own stamp: it is made once however often it comes"),
+        ("Sheaf-Blob" = Option<String>, Header,
+            description = "SHA-256, in hex, of bytes that were put as a blob before: the file \
+                holds them. The body is empty"),
+        ("Sheaf-Device" = Option<String>, Header,
+            description = "The device it comes from, 16 hex digits"),
     ),
     request_body(content = String, content_type = "text/plain", description = "UTF-8 text"),
     responses(
@@ -90,7 +117,8 @@ pub struct Patch {
             headers(("ETag" = String), ("Location" = String))),
         (status = 404, description = "There is no such vault", body = Problem),
         (status = 408, description = "The body did not come in time", body = Problem),
-        (status = 409, description = "It is no text, or its path is taken", body = Problem),
+        (status = 409, description = "It is no text, its path is taken, its base is not kept any \
+            more, or its stamp is another change's or ahead of the clock", body = Problem),
         (status = 412, description = "It is at another state", body = Problem),
         (status = 413, description = "The text is too large", body = Problem),
         (status = 415, description = "It is not plain UTF-8", body = Problem),
@@ -102,12 +130,70 @@ pub(super) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
     ask.grant(&place, Role::Write).await?;
     ask.query(&[])?;
     let conditions = Conditions::of(&ask)?;
-    let text = ask.text(&state, state.text_bytes_max).await?;
+    let body = ask.body(&state, state.text_bytes_max).await?;
     // The body may have outlived the grant.
     let grant = ask.grant(&place, Role::Write).await?;
+    let text = match body {
+        Sent::Text(text) => text,
+        Sent::Bytes(bytes) => {
+            let (hash, size) = task::block(|| state.vaults.put_bytes(&place.vault, &bytes))?;
+            let content = Upcoming::Blob { hash, size };
+            let upload = upload(&ask, content)?;
+            return put_upload(&state, &ask, &place, (author(&grant), upload, &conditions)).await;
+        }
+        Sent::Blob(hash) => {
+            let upload = upload(&ask, Upcoming::Blob { hash: hash.0, size: 0 })?;
+            return put_upload(&state, &ask, &place, (author(&grant), upload, &conditions)).await;
+        }
+    };
+    let made = upload(&ask, Upcoming::Text(&text))?;
+    if made.stamp.is_some() || made.base != Base::Now {
+        return put_upload(&state, &ask, &place, (author(&grant), made, &conditions)).await;
+    }
     let write = |handle: &Handle, only_if| handle.put_text(author(&grant), &text, only_if);
     let done = change(&state, &ask, &place, &conditions, Absent::Made, write).await?;
     answer(&state, &place, done).await
+}
+
+/// What the headers make of a body.
+fn upload<'a>(ask: &Ask, content: Upcoming<'a>) -> Result<Upload<'a>, Error> {
+    let base = ask.number_header("sheaf-base")?.map_or(Base::Now, Base::Version);
+    let stamp = ask.header("sheaf-stamp")?.map(str::parse::<Stamp>).transpose();
+    let stamp = stamp.map_err(|bad| Error::new(Code::Malformed, bad.to_string(), json!({})))?;
+    Ok(Upload { content, base, stamp, device: ask.device()? })
+}
+
+async fn put_upload(
+    state: &State,
+    ask: &Ask,
+    place: &Place,
+    (by, upload, conditions): (Author<'_>, Upload<'_>, &Conditions),
+) -> Result<Response, Error> {
+    let before = existing(state, place, Absent::Made).await?;
+    conditions.check_write(before.as_deref().map(state_of))?;
+    drop(before);
+    if place.has_escaped_slash {
+        return Err(Error::invalid_path("a new path's slashes stand as they are, not as %2F"));
+    }
+    let Place { vault, path, .. } = place;
+    let done = match state.vaults.upload(vault, path, by, upload).await {
+        Ok(done) => done,
+        Err(error) => return Err(veiled(ask, vault, error).await),
+    };
+    let result = WriteResult {
+        path: path.clone(),
+        id: done.id.to_string(),
+        version: done.version,
+        etag: condition::State { doc: done.id, n: done.n }.tag(),
+        size: done.size,
+        created: done.is_created,
+        changed: done.has_changed,
+        hash: Some(blake3::Hash::from(done.hash).to_hex().to_string()),
+        merged: done.is_merged,
+        conflict: done.is_conflict,
+        content: done.content,
+    };
+    Ok(written(place, &result))
 }
 
 /// Edits part of a text.
@@ -154,7 +240,8 @@ pub(super) async fn patch(state: State, ask: Ask) -> Result<Response, Error> {
     answer(&state, &place, done).await
 }
 
-/// Moves a file to another path; its document, its id and its history stay.
+/// Moves a file to another path, where its document, its id and its history stay; or makes it what
+/// it was at a version; or gives a version a name.
 #[utoipa::path(
     post,
     path = "/v1/vaults/{vault}/files/{path}",
@@ -163,23 +250,39 @@ pub(super) async fn patch(state: State, ask: Ask) -> Result<Response, Error> {
     params(
         ("vault" = String, Path, description = "The vault's name"),
         ("path" = String, Path, description = "The file's path, with its slashes as they are"),
-        ("move" = String, Query, description = "The new path"),
+        ("move" = Option<String>, Query, description = "The new path"),
+        ("restore" = Option<u64>, Query, description = "The version that it is made again"),
+        ("name" = Option<String>, Query,
+            description = "The name of the version `at`, or of the present one; empty: none"),
+        ("at" = Option<u64>, Query, description = "With `name`: the version"),
         ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
     ),
     responses(
-        (status = 200, description = "Moved, durably", body = FileInfo),
-        (status = 404, description = "There is no such vault or file", body = Problem),
-        (status = 409, description = "The new path is taken", body = Problem),
+        (status = 200, description = "Done, durably", body = Relocated),
+        (status = 404, description = "There is no such vault, file or version", body = Problem),
+        (status = 409, description = "The new path is taken, or the version held no text",
+            body = Problem),
         (status = 412, description = "It is at another state", body = Problem),
     )
 )]
 pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> {
     let place = ask.place()?;
-    let query = ask.query(&["move"])?;
-    let missing = "say where to with ?move=<new path>";
-    let to = query.text("move").ok_or(Refusal::malformed(0, missing));
+    let query = ask.query(&["move", "restore", "name", "at"])?;
+    let restored = versions::seq(&query, "restore")?;
+    let missing = "say what with ?move=<new path>, ?restore=<version> or ?name=<name>";
+    let is_one = [query.text("move"), query.text("restore"), query.text("name")];
+    let is_one = is_one.into_iter().flatten().count() == 1;
+    let to = query.text("move").unwrap_or_default();
+    let to = if is_one { Ok(to) } else { Err(Refusal::malformed(0, missing)) };
     let grant = ask.grant(&place, Role::Write).await?;
     let to = to?;
+    if let Some(seq) = restored {
+        return versions::restore(&state, &place, (&grant, seq)).await;
+    }
+    if let Some(name) = query.text("name") {
+        let at = versions::seq(&query, "at")?;
+        return versions::name(&state, &place, (&grant, at, name)).await;
+    }
     ask.caller.grant(&place.vault, Some(to), Role::Write).await?;
     let conditions = Conditions::of(&ask)?;
     let handle = state.vaults.open(&place.vault, &place.path).await?;
@@ -191,6 +294,16 @@ pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> 
     }
     let file = task::block(|| state.vaults.file(vault, to))?;
     Ok(warp::reply::json(&FileInfo::from(file)).into_response())
+}
+
+/// What came of a `POST` to a file.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Relocated {
+    /// With `?move=`.
+    File(FileInfo),
+    /// With `?restore=` and `?name=`.
+    Version(VersionResult),
 }
 
 /// Deletes a file and closes the sessions that have it open.
@@ -343,9 +456,18 @@ async fn answer(state: &State, place: &Place, done: Done) -> Result<Response, Er
         size,
         created: written.is_created,
         changed: written.has_changed,
+        hash: None,
+        merged: false,
+        conflict: false,
+        content: None,
     };
-    let mut response = warp::reply::json(&result).into_response();
-    if written.is_created {
+    Ok(self::written(place, &result))
+}
+
+/// The answer to a write.
+fn written(place: &Place, result: &WriteResult) -> Response {
+    let mut response = warp::reply::json(result).into_response();
+    if result.created {
         *response.status_mut() = StatusCode::CREATED;
     }
     let headers = response.headers_mut();
@@ -355,5 +477,6 @@ async fn answer(state: &State, place: &Place, done: Done) -> Result<Response, Er
     let location = format!("/v1/vaults/{}/files/{path}", place.vault);
     let location = HeaderValue::try_from(location).expect("escaped to plain ASCII");
     headers.insert(header::LOCATION, location);
-    Ok(response)
+    headers.insert("sheaf-version", HeaderValue::from(result.version));
+    response
 }

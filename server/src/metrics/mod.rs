@@ -4,6 +4,7 @@
 //! pays one relaxed atomic add. `http::metrics` renders them. Never labels with ids, names,
 //! addresses or anything else a client chooses: labels would grow without bound and leak content.
 
+pub mod blob;
 pub mod http;
 pub mod listen;
 pub mod webhook;
@@ -40,6 +41,8 @@ pub struct Metrics {
     pub journal: Journal,
     /// Vaults, their files and their feeds.
     pub vault: Vault,
+    /// Bytes by their hash.
+    pub blob: blob::Blob,
     /// Requests by route.
     pub http: http::Http,
     /// Webhooks.
@@ -249,6 +252,7 @@ impl Metrics {
             document: document(&mut names),
             journal: journal(&mut names),
             vault: Vault::new(&mut names),
+            blob: blob::Blob::new(&mut names),
             http: http::Http::new(&mut names),
             webhook: webhook::webhook(&mut names),
             http_requests,

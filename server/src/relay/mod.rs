@@ -5,6 +5,7 @@
 pub mod address;
 mod bind;
 pub mod caps;
+pub mod channel;
 pub mod dialect;
 mod head;
 pub mod listen;

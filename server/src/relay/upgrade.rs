@@ -18,6 +18,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
+use sheaf_protocol::control::SUBPROTOCOL;
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::{VaultName, check_document_name, check_url_name};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -28,7 +29,7 @@ use super::listen::Peer;
 use super::patience::Patient;
 use super::session::{About, Opened};
 use super::stream::Stream;
-use crate::auth::{Caller, Role, token};
+use crate::auth::{Caller, Grant, Role, token};
 use crate::document::handle::Name;
 use sheaf_ground::task::Group;
 
@@ -72,8 +73,12 @@ impl Upgrade {
     /// Whether a request opens a socket on which tokens are shown in messages.
     #[must_use]
     pub fn shows_later(&self, request: &Parts) -> bool {
-        let target = target_of(request.uri.path(), &self.hocuspocus);
-        is_wanted(&request.headers) && target.is_ok_and(|target| target.document.is_none())
+        let path = request.uri.path();
+        let shows_later = || match channel_of(path) {
+            Some(vault) => vault.is_ok(),
+            None => target_of(path, &self.hocuspocus).is_ok_and(|target| target.document.is_none()),
+        };
+        is_wanted(&request.headers) && shows_later()
     }
 
     /// Decides on one upgrade request.
@@ -84,15 +89,17 @@ impl Upgrade {
     /// request's [`Caller`] is refused.
     pub async fn open<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {
         let path = request.uri().path();
-        let Target { vault, document } = target_of(path, &self.hocuspocus)?;
+        let wanted = match channel_of(path) {
+            Some(vault) => Wanted::Channel(vault?, chosen_version(request.headers())?),
+            None => Wanted::Target(target_of(path, &self.hocuspocus)?),
+        };
         let caller: &Caller = request.extensions().get().ok_or(internal("no caller"))?;
         let caller = caller.clone();
-        let document = match document {
-            Some((family, name)) => {
-                let grant = caller.grant(&vault, Some(&name), Role::Read).await?;
-                Some((family, name, grant))
+        let grant = match &wanted {
+            Wanted::Target(Target { vault, document: Some((_, name)) }) => {
+                Some(caller.grant(vault, Some(name), Role::Read).await?)
             }
-            None => None,
+            _ => None,
         };
         let peer: &Peer = request.extensions().get().ok_or(internal("no peer"))?;
         let full = Refusal { code: Code::TryLater, at: 0, what: "too many connections" };
@@ -108,17 +115,14 @@ impl Upgrade {
         } else {
             permit
         };
-        if let Some(offer) = token::chosen_protocol(request.headers()) {
+        let version = match &wanted {
+            Wanted::Channel(_, version) => version.map(HeaderValue::from_static),
+            Wanted::Target(_) => None,
+        };
+        if let Some(offer) = version.or_else(|| token::chosen_protocol(request.headers())) {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offer);
         }
-        let about = match document {
-            Some((family, name, grant)) => {
-                let document: Arc<str> = name.into();
-                let leash = caller.enter(&vault, Arc::clone(&document), family.name(), grant)?;
-                About::Document { family, name: Name { vault, document }, leash }
-            }
-            None => About::Many { vault, caller },
-        };
+        let about = wanted.about(caller, grant)?;
         let accept = Arc::clone(&self.accept);
         Ok(Answer::Opens(Opening { response, accept, about, permit }))
     }
@@ -192,6 +196,29 @@ impl Opening {
     }
 }
 
+/// What a request is for.
+enum Wanted {
+    /// The channel of a vault, and the version of it that was chosen among those offered.
+    Channel(Option<VaultName>, Option<&'static str>),
+    /// Documents.
+    Target(Target),
+}
+
+impl Wanted {
+    /// What the socket will be about; `grant` is that for the one document.
+    fn about(self, caller: Caller, grant: Option<Grant>) -> Result<About, Refusal> {
+        match (self, grant) {
+            (Wanted::Channel(vault, _), _) => Ok(About::Channel { vault, caller }),
+            (Wanted::Target(Target { vault, document: Some((family, name)) }), Some(grant)) => {
+                let document: Arc<str> = name.into();
+                let leash = caller.enter(&vault, Arc::clone(&document), family.name(), grant)?;
+                Ok(About::Document { family, name: Name { vault, document }, leash })
+            }
+            (Wanted::Target(Target { vault, .. }), _) => Ok(About::Many { vault, caller }),
+        }
+    }
+}
+
 /// What a path names.
 #[derive(Debug, PartialEq, Eq)]
 struct Target {
@@ -260,6 +287,28 @@ fn target_of(path: &str, hocuspocus: &[OtherPath]) -> Result<Target, Refusal> {
     let is_hocuspocus = !path.starts_with("v1/") && hocuspocus.iter().any(is_other);
     let document = (!is_hocuspocus).then_some((Family::YWebsocket, document));
     Ok(Target { vault, document })
+}
+
+/// The vault in `v1/vaults/<vault>/channel`, or that of no name yet in `v1/ws`; none for another
+/// path.
+fn channel_of(path: &str) -> Option<Result<Option<VaultName>, Refusal>> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    if path == "v1/ws" {
+        return Some(Ok(None));
+    }
+    let vault = path.strip_prefix("v1/vaults/")?.strip_suffix("/channel")?;
+    (!vault.contains('/')).then(|| vault_of(vault).map(Some))
+}
+
+/// The version of the vault channel that a client and we both speak; none where it does not say.
+fn chosen_version(headers: &HeaderMap) -> Result<Option<&'static str>, Refusal> {
+    let versions: Vec<&str> =
+        token::offered(headers).filter(|offer| offer.starts_with("sheaf.")).collect();
+    if versions.is_empty() || versions.contains(&SUBPROTOCOL) {
+        return Ok(versions.first().map(|_| SUBPROTOCOL));
+    }
+    let what = "this server speaks sheaf.v1";
+    Err(Refusal { code: Code::ProtocolVersion, at: 0, what })
 }
 
 /// The vault in `v1/vaults/<vault>/hocuspocus`; none for another path.

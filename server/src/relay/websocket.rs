@@ -24,7 +24,7 @@ const MASK_BYTES: usize = 4;
 pub enum Opcode {
     /// A further part of a fragmented message.
     Continuation,
-    /// UTF-8 text. No dialect of ours uses it yet, so [`Assembler::push`] refuses it.
+    /// UTF-8 text. Where the dialect is binary, [`Assembler::push`] refuses it.
     Text,
     /// Bytes.
     Binary,
@@ -220,6 +220,8 @@ pub struct Close<'a> {
 pub enum Received<'a> {
     /// A whole binary message: lent from the read buffer, or owned where it came in fragments.
     Message(Cow<'a, [u8]>),
+    /// A whole text message, not yet known to be UTF-8; the same.
+    Text(Cow<'a, [u8]>),
     /// A fragment was kept; the message goes on.
     Fragment,
     /// Answer with [`write_pong`] and the same payload.
@@ -235,6 +237,9 @@ pub enum Received<'a> {
 pub struct Assembler {
     /// `Some` while a fragmented message is open, even if all its fragments so far were empty.
     fragments: Option<Vec<u8>>,
+    /// The open message is text.
+    is_text: bool,
+    takes_text: bool,
     message_bytes_max: usize,
 }
 
@@ -242,7 +247,12 @@ impl Assembler {
     /// For messages of at most `message_bytes_max` bytes, fragments together.
     #[must_use]
     pub fn new(message_bytes_max: usize) -> Self {
-        Self { fragments: None, message_bytes_max }
+        Self { fragments: None, is_text: false, takes_text: false, message_bytes_max }
+    }
+
+    /// The dialect has text messages too.
+    pub fn take_text(&mut self) {
+        self.takes_text = true;
     }
 
     /// Takes the next frame of the connection.
@@ -257,12 +267,18 @@ impl Assembler {
             (Opcode::Ping, _) => Ok(Received::Ping(payload)),
             (Opcode::Pong, _) => Ok(Received::Pong(payload)),
             (Opcode::Close, _) => close(payload).map(Received::Close),
-            (Opcode::Text, _) => Err(malformed(0, "a text frame; this dialect is binary")),
-            (Opcode::Binary, Some(_)) => Err(malformed(0, "a new message inside an open one")),
+            (Opcode::Text, _) if !self.takes_text => {
+                Err(malformed(0, "a text frame; this dialect is binary"))
+            }
+            (Opcode::Text | Opcode::Binary, Some(_)) => {
+                Err(malformed(0, "a new message inside an open one"))
+            }
             (Opcode::Continuation, None) => Err(malformed(0, "a continuation of nothing")),
+            (Opcode::Text, None) if fin => Ok(Received::Text(Cow::Borrowed(payload))),
             (Opcode::Binary, None) if fin => Ok(Received::Message(Cow::Borrowed(payload))),
-            (Opcode::Binary, open @ None) => {
+            (Opcode::Text | Opcode::Binary, open @ None) => {
                 *open = Some(payload.to_vec());
+                self.is_text = opcode == Opcode::Text;
                 Ok(Received::Fragment)
             }
             (Opcode::Continuation, Some(bytes)) => {
@@ -273,8 +289,11 @@ impl Assembler {
                 if !fin {
                     return Ok(Received::Fragment);
                 }
-                let message = self.fragments.take().unwrap_or_default();
-                Ok(Received::Message(Cow::Owned(message)))
+                let message = Cow::Owned(self.fragments.take().unwrap_or_default());
+                Ok(match self.is_text {
+                    true => Received::Text(message),
+                    false => Received::Message(message),
+                })
             }
         }
     }

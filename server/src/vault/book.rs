@@ -20,7 +20,7 @@ use crate::document::registry::{Registry, epoch};
 use crate::document::submission::Failure;
 use sheaf_storage::journal::payload::{Renamed, Retired, Settled, VaultCreated, VaultDropped};
 use sheaf_storage::journal::{Appended, Kind, Record};
-use sheaf_storage::store::{Body, Feed, Item};
+use sheaf_storage::store::{Body, Feed, Item, Made, Stamped};
 
 /// A vault in memory.
 pub(super) struct Book {
@@ -52,7 +52,17 @@ pub(super) struct State {
     wrong: HashSet<DocId>,
     /// Rows in the store of documents whose item is lost.
     stray_rows: HashMap<DocId, u64>,
+    /// What is known of bodies that are about to settle.
+    notes: HashMap<DocId, Made>,
+    /// Stamped changes that the store may not have yet, with the ends of their records.
+    stamped: HashMap<Stamp, (Stamped, u64)>,
+    /// Fingerprints of the latest uploads: one that comes again, though two have changed the same
+    /// words since, is in the text already.
+    uploads: VecDeque<u64>,
 }
+
+/// Uploads that are remembered, for clients that try again and stamp nothing.
+const UPLOADS_MAX: usize = 1_024;
 
 /// A change of one item that is about to be written.
 pub(super) struct Entry<'a> {
@@ -60,6 +70,8 @@ pub(super) struct Entry<'a> {
     pub doc: DocId,
     /// From now on; its seq is still to be given.
     pub item: Item,
+    /// How it comes about.
+    pub made: Made,
     /// The name that gets free, and the document's epoch.
     pub renamed: Option<(&'a str, u64)>,
     /// The client ids of the document's history, where the name is another document's next.
@@ -76,6 +88,63 @@ impl State {
     /// Whether a body of this n is to be settled.
     pub(super) fn is_behind(&self, doc: DocId, n: u64) -> bool {
         self.wrong.contains(&doc) || self.current(doc).is_none_or(|item| item.n < n)
+    }
+
+    /// Keeps how the next version of a document comes about, as far as its log does not say.
+    pub(super) fn set_note(&mut self, doc: DocId, made: Made) {
+        self.notes.insert(doc, made);
+    }
+
+    /// How the next version of a document comes about, as far as its log does not say.
+    pub(super) fn note(&mut self, doc: DocId) -> Made {
+        self.notes.remove(&doc).unwrap_or_default()
+    }
+
+    /// What a stamped change came to that the store may not have yet.
+    pub(super) fn stamped(&self, stamp: Stamp) -> Option<Stamped> {
+        self.stamped.get(&stamp).map(|(came_to, _)| *came_to)
+    }
+
+    /// Keeps what a stamped change came to until the store has its record, which ends at `end`; it
+    /// has all before `folded`.
+    pub(super) fn set_stamped(
+        &mut self,
+        stamp: Stamp,
+        came_to: Stamped,
+        (end, folded): (u64, u64),
+    ) {
+        self.stamped.retain(|_, (_, end)| *end > folded);
+        self.stamped.insert(stamp, (came_to, end));
+    }
+
+    /// Gives every item, and those that are about to be shown.
+    pub(super) fn each(&self, take: &mut dyn FnMut(&Item)) {
+        self.items.values().for_each(&mut *take);
+        self.staged.iter().for_each(|(_, _, item)| take(item));
+    }
+
+    /// Whether this upload has been made already, as far back as is remembered.
+    pub(super) fn has_uploaded(&self, fingerprint: u64) -> bool {
+        self.uploads.contains(&fingerprint)
+    }
+
+    /// Remembers an upload.
+    pub(super) fn set_uploaded(&mut self, fingerprint: u64) {
+        if self.uploads.len() == UPLOADS_MAX {
+            self.uploads.pop_front();
+        }
+        self.uploads.push_back(fingerprint);
+    }
+
+    /// Deleted documents whose last path was this, the latest first.
+    pub(super) fn tombstones(&self, path: &str) -> Vec<DocId> {
+        let is_it = |item: &Item| item.is_deleted && *item.path == *path;
+        let ahead = self.ahead.iter().filter(|(_, item)| is_it(item));
+        let shown =
+            self.items.iter().filter(|(doc, item)| is_it(item) && !self.ahead.contains_key(*doc));
+        let mut found: Vec<_> = ahead.chain(shown).map(|(doc, item)| (item.seq, *doc)).collect();
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        found.into_iter().map(|(_, doc)| doc).collect()
     }
 
     /// End of the last record that is not shown yet; 0 for none.
@@ -106,6 +175,9 @@ impl Book {
             ahead: HashMap::new(),
             wrong: HashSet::new(),
             stray_rows: HashMap::new(),
+            notes: HashMap::new(),
+            stamped: HashMap::new(),
+            uploads: VecDeque::new(),
         };
         let seen = watch::Sender::new(feed.seq);
         let book = Self { account, epoch, created, state: Mutex::new(state), seen };
@@ -176,12 +248,12 @@ impl Book {
         if state.is_gone {
             return Err(Failure::VaultDeleted);
         }
-        let Entry { kind, doc, mut item, renamed, retired, by } = entry;
+        let Entry { kind, doc, mut item, made, renamed, retired, by } = entry;
         let before = state.current(doc).map(|item| item.seq);
         let prev_seq = before.or_else(|| state.stray_rows.get(&doc).copied()).unwrap_or(0);
         item.seq = state.last + 1;
         let vault = self.account.name().clone();
-        let settled = Settled { vault, prev_seq, item };
+        let settled = Settled { vault, prev_seq, item, made };
         let mut payload = Vec::new();
         match renamed {
             None => settled.encode(&mut payload),
@@ -330,7 +402,7 @@ impl Book {
     }
 }
 
-fn append(registry: &Registry, records: &[Record<'_>]) -> Result<Appended, Failure> {
+pub(super) fn append(registry: &Registry, records: &[Record<'_>]) -> Result<Appended, Failure> {
     registry.shared().journal.append(records).map_err(|error| {
         tracing::error!(%error, "a change of a vault was not written");
         Failure::ReadOnly

@@ -7,8 +7,12 @@ use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::DocId;
 use sheaf_protocol::vault::BadPath;
 
+use crate::blob::{self, Hash};
+use crate::document::author::WriteError;
 use crate::document::registry::OpenError;
 use crate::document::submission::Failure;
+use crate::history;
+use sheaf_storage::store;
 
 /// Why something of a vault could not be done; nothing of it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +51,43 @@ pub enum Error {
         /// The highest visible seq.
         seq: u64,
     },
+    /// The file had no such version, or it is not kept any more.
+    #[error("there is no such version")]
+    NoVersion {
+        /// The nearest version before it that is kept; 0 for none.
+        before: u64,
+        /// The nearest version after it; 0 for none.
+        after: u64,
+    },
+    /// The version that a text was made of is not kept any more.
+    #[error("the version that this was made of is not kept any more")]
+    BaseGone {
+        /// The present version.
+        seq: u64,
+        /// SHA-256 of its content.
+        hash: Option<[u8; 32]>,
+    },
+    /// The stamp belongs to another change.
+    #[error("this stamp was given to another change")]
+    StampReused,
+    /// The stamp is of a time to come.
+    #[error("the stamp is ahead of the server's clock")]
+    ClockDrift {
+        /// The server's clock, in Unix milliseconds.
+        now_ms: u64,
+    },
+    /// Content that is no text was expected to be one.
+    #[error("the content is no text")]
+    NotText {
+        /// The roots that have content, with commas.
+        root: String,
+    },
+    /// The vault does not have the bytes of this hash.
+    #[error("the bytes of this hash are not here: put them first")]
+    BlobMissing(Hash),
+    /// What a version held cannot be read.
+    #[error("the version is damaged")]
+    Damaged,
     /// There are as many vaults as this server can have.
     #[error("the server takes no more vaults")]
     Full,
@@ -59,6 +100,48 @@ pub enum Error {
     /// The document or the journal cannot take it.
     #[error(transparent)]
     Failed(#[from] Failure),
+}
+
+impl From<history::Error> for Error {
+    fn from(error: history::Error) -> Error {
+        match error {
+            history::Error::Gone(_) => Error::NoVersion { before: 0, after: 0 },
+            broken => {
+                tracing::error!(error = %broken, "a version could not be read");
+                Error::Damaged
+            }
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        history::Error::from(error).into()
+    }
+}
+
+impl From<WriteError> for Error {
+    fn from(error: WriteError) -> Error {
+        match error {
+            WriteError::NotText { root } => Error::NotText { root },
+            WriteError::Refused(refusal) => Error::Refused(refusal),
+            WriteError::Failed(failure) => Error::Failed(failure),
+            // Nothing here depends on a state, and no list of edits is written.
+            WriteError::Stale { .. } | WriteError::BadEdit { .. } => Failure::Busy.into(),
+        }
+    }
+}
+
+impl From<blob::Error> for Error {
+    fn from(error: blob::Error) -> Error {
+        let what = match &error {
+            blob::Error::TooLarge { .. } => "a file of more bytes than this server takes",
+            blob::Error::Full => "the disk is full",
+            _ => "the bytes cannot be kept or read",
+        };
+        tracing::warn!(%error, "bytes of a file were not kept or read");
+        Refusal { code: error.code(), at: 0, what }.into()
+    }
 }
 
 impl From<OpenError> for Error {
@@ -80,6 +163,13 @@ impl Error {
             Error::BadPath(_) => Code::InvalidPath,
             Error::Stale { .. } => Code::PreconditionFailed,
             Error::CursorExpired { .. } => Code::CursorExpired,
+            Error::NoVersion { .. } => Code::VersionNotFound,
+            Error::BaseGone { .. } => Code::BaseGone,
+            Error::StampReused => Code::StampReused,
+            Error::ClockDrift { .. } => Code::ClockDrift,
+            Error::NotText { .. } => Code::NotText,
+            Error::BlobMissing(_) => Code::BlobMissing,
+            Error::Damaged => Code::Damaged,
             Error::Refused(refusal) => refusal.code,
             Error::Full => Code::TryLater,
             Error::Open(error) => error.code(),

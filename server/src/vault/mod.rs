@@ -4,11 +4,14 @@
 //! give each durable change its seq. Called by the edges and by services that follow the feed.
 //! Never shows a change before it is durable, and never touches the CRDT library.
 
+mod blobs;
 mod book;
 mod error;
 mod file;
 mod past;
 mod settle;
+pub mod upload;
+pub mod versions;
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -25,11 +28,13 @@ pub use error::Error;
 pub use file::{Change, Changes, Cursor, File, Kind, NotACursor, Page, Vault};
 pub use past::Kept;
 
+use crate::blob::Blobs;
 use crate::document::ending::Mark;
 use crate::document::handle::{Handle, Name, Shared};
 use crate::document::ledger::Account;
 use crate::document::registry::Registry;
 use crate::document::submission::Failure;
+use crate::history::keep;
 use book::{Book, Entry};
 use past::Copies;
 use settle::{Pending, tombstone};
@@ -69,6 +74,10 @@ struct Inner {
     books: RwLock<HashMap<VaultNo, Arc<Book>>>,
     pending: Mutex<Pending>,
     copies: Mutex<Copies>,
+    /// How long versions are kept.
+    versions: keep::Config,
+    /// Where the bytes of files are that are no text; without, they are taken on trust.
+    blobs: Option<Blobs>,
 }
 
 impl Vaults {
@@ -77,8 +86,21 @@ impl Vaults {
     /// # Errors
     /// The store cannot be read.
     pub fn new(registry: Registry) -> Result<Self, store::Error> {
+        Self::keeping(registry, keep::Config::default(), None)
+    }
+
+    /// As [`Vaults::new`], keeping versions so long, and bytes that are no text there.
+    ///
+    /// # Errors
+    /// As [`Vaults::new`].
+    pub fn keeping(
+        registry: Registry,
+        versions: keep::Config,
+        blobs: Option<Blobs>,
+    ) -> Result<Self, store::Error> {
         let (books, pending, copies) = Default::default();
-        let vaults = Self { inner: Arc::new(Inner { registry, books, pending, copies }) };
+        let inner = Inner { registry, books, pending, copies, versions, blobs };
+        let vaults = Self { inner: Arc::new(inner) };
         vaults.load()?;
         Ok(vaults)
     }
@@ -150,16 +172,6 @@ impl Vaults {
         self.shared().metrics.vault.commits.inc_by(shown);
     }
 
-    /// Sets the gauges; called before they are read.
-    pub fn refresh(&self) {
-        let all = self.registry().ledger().all();
-        let metrics = &self.shared().metrics.vault;
-        metrics.vaults.set(all.len() as i64);
-        metrics.files.set(all.iter().map(|account| account.documents() as i64).sum());
-        let waiting = self.pending().lock().len();
-        metrics.unsettled.set(waiting as i64);
-    }
-
     /// All vaults, by name.
     #[must_use]
     pub fn list(&self) -> Vec<Vault> {
@@ -170,6 +182,14 @@ impl Vaults {
     #[must_use]
     pub fn get(&self, name: &VaultName) -> Option<Vault> {
         self.live(name).ok().map(|book| book.show())
+    }
+
+    /// The number of a live vault, which no other ever has: blobs are kept under it.
+    ///
+    /// # Errors
+    /// `NoVault`.
+    pub fn number(&self, name: &VaultName) -> Result<VaultNo, Error> {
+        self.live(name).map(|book| book.account().number())
     }
 
     /// Creates a vault; durable when it returns. False if there was one.
@@ -329,8 +349,9 @@ impl Vaults {
             (item.n, item.bytes) = (mark.n, mark.bytes);
             self.sign(&mut item, by);
             let (kind, renamed) = (journal::Kind::Deleted, Some((path, mark.epoch)));
-            let (retired, by) = ((mark.n > 0).then_some(clients), by.name());
-            let entry = Entry { kind, doc: doc.doc, item, renamed, retired, by };
+            let (retired, made) = ((mark.n > 0).then_some(clients), made_by(by));
+            let by = by.name();
+            let entry = Entry { kind, doc: doc.doc, item, made, renamed, retired, by };
             let committed = book.commit(&mut state, self.registry(), entry)?;
             book.account().raise_fence(committed.1.end);
             book.account().bury(doc.doc, path, mark.bytes);
@@ -366,6 +387,7 @@ impl Vaults {
             check(handle.key().doc, &mark, only_if)?;
             return self.settle_now(&name).await;
         }
+        let made = made_by(by);
         // What was written before the move is in its item: it gets no other change.
         self.settle_now(&name).await?;
         let commit = |doc: DocKey, mark: &Mark, _: &[u64]| {
@@ -376,7 +398,8 @@ impl Vaults {
             self.sign(&mut item, by);
             let (kind, renamed) = (journal::Kind::Moved, Some((from, mark.epoch)));
             let (retired, by) = (None, by.name());
-            let entry = Entry { kind, doc: doc.doc, item, renamed, retired, by };
+            let made = store::Made { from: Some(from.into()), ..made.clone() };
+            let entry = Entry { kind, doc: doc.doc, item, made, renamed, retired, by };
             let names = (doc.doc, from, &target.document);
             let renamed = book.account().rename(names, || {
                 let committed = book.commit(&mut state, self.registry(), entry)?;
@@ -452,6 +475,11 @@ impl Vaults {
     }
 }
 
+/// A version that one person made.
+fn made_by(by: &Principal) -> store::Made {
+    store::Made { authors: vec![by.name().map(Arc::from)], ..store::Made::default() }
+}
+
 fn address(vault: &VaultName, path: &str) -> Name {
     Name { vault: vault.clone(), document: path.into() }
 }
@@ -465,4 +493,4 @@ fn check(doc: DocId, mark: &Mark, only_if: Option<(DocId, u64)>) -> Result<(), E
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

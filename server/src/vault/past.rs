@@ -15,7 +15,7 @@ use sheaf_protocol::scan;
 use sheaf_protocol::vault::conflict_of;
 
 use super::book::{Book, Entry};
-use super::{Error, OPEN_ATTEMPTS, Vaults, address};
+use super::{Error, OPEN_ATTEMPTS, Vaults, address, made_by};
 use crate::document::author::Author;
 use crate::document::owners::Submitter;
 use crate::document::submission::{Failure, Receipt, Submission};
@@ -51,6 +51,12 @@ pub(super) struct Copies {
 }
 
 impl Copies {
+    /// The hash of a copy; none if it brought nothing before.
+    fn unknown(&self, doc: DocId, copy: &[u8]) -> Option<u64> {
+        let copy = self.hash.hash_one((doc, copy));
+        (!self.stale.contains(&copy)).then_some(copy)
+    }
+
     fn note(&mut self, copy: u64) {
         if self.stale.len() >= COPIES_MAX {
             self.stale.pop_front();
@@ -115,10 +121,8 @@ impl Vaults {
             return Ok(None);
         }
         let copies = &self.inner.copies;
-        let copy = copies.lock().hash.hash_one((doc, submission.update.bytes()));
-        if copies.lock().stale.contains(&copy) {
-            return Ok(None);
-        }
+        let unknown = copies.lock().unknown(doc, submission.update.bytes());
+        let Some(copy) = unknown else { return Ok(None) };
         let news = {
             let _work = self.shared().work.begin().await;
             task::block(|| self.registry().recall(book.account(), doc))?.news(submission)?
@@ -169,7 +173,7 @@ impl Vaults {
     }
 
     /// Gives a deleted document a name again; which one. `None`: somebody else just did.
-    fn revive(
+    pub(super) fn revive(
         &self,
         book: &Book,
         path: &str,
@@ -190,8 +194,9 @@ impl Vaults {
             let bytes = item.bytes;
             // A move from nowhere: no name gets free.
             let (kind, renamed, retired) = (Kind::Moved, Some((&*name, epoch)), None);
+            let made = made_by(by.principal);
             let by = by.principal.name();
-            let entry = Entry { kind, doc, item, renamed, retired, by };
+            let entry = Entry { kind, doc, item, made, renamed, retired, by };
             let revived = book.account().unbury((doc, &name, bytes), || {
                 let (_, appended) = book.commit(&mut state, self.registry(), entry)?;
                 book.account().raise_fence(appended.end);

@@ -23,7 +23,7 @@ use crate::document::snapshot::Content;
 use crate::document::submission::Failure;
 use sheaf_ground::task;
 use sheaf_storage::journal::Kind;
-use sheaf_storage::store::{Body, Item};
+use sheaf_storage::store::{Body, Item, Made};
 
 /// A body settles when it has not changed for this long …
 const QUIET_MS: u64 = 250;
@@ -119,6 +119,16 @@ impl Vaults {
                 break;
             }
         }
+    }
+
+    /// Sets the gauges; called before they are read.
+    pub fn refresh(&self) {
+        let all = self.registry().ledger().all();
+        let metrics = &self.shared().metrics.vault;
+        metrics.vaults.set(all.len() as i64);
+        metrics.files.set(all.iter().map(|account| account.documents() as i64).sum());
+        let waiting = self.pending().lock().len();
+        metrics.unsettled.set(waiting as i64);
     }
 
     /// Moves what changed into what waits; how long until the next is due.
@@ -258,15 +268,23 @@ impl Vaults {
             return Ok(Settled::Done { seq, end: state.staged_end() });
         }
         let Some(path) = book.account().path_of(doc) else { return Ok(Settled::Gone) };
+        let settled_n = current.map_or(0, |item| item.n);
         let before = current.map(|item| (item.updated, item.author.clone()));
-        let (updated, author) = mark.last.clone().or(before).unwrap_or((doc.0, None));
+        let last = mark.last.zip(mark.writers.last().map(|writer| writer.name.clone()));
+        let (updated, author) = last.or(before).unwrap_or((doc.0, None));
+        let wrote = mark.writers.iter().filter(|writer| writer.n > settled_n);
+        let mut authors: Vec<_> = wrote.map(|writer| writer.name.clone()).collect();
+        if authors.is_empty() {
+            authors.push(author.clone());
+        }
         let Read { body, size, hash } = read;
         let (n, bytes) = (mark.n, mark.bytes);
         let by = author.clone();
         let (seq, is_deleted) = (0, false);
         let item = Item { seq, n, body, is_deleted, size, bytes, hash, updated, author, path };
         let (kind, renamed) = (Kind::Settled, None);
-        let entry = Entry { kind, doc, item, renamed, retired: None, by: by.as_deref() };
+        let made = Made { authors, ..state.note(doc) };
+        let entry = Entry { kind, doc, item, made, renamed, retired: None, by: by.as_deref() };
         match book.commit(&mut state, self.registry(), entry) {
             Ok((seq, appended)) => Ok(Settled::Done { seq, end: appended.end }),
             Err(Failure::VaultDeleted) => Ok(Settled::Gone),
@@ -287,7 +305,8 @@ impl Vaults {
         let item = tombstone(state.current(doc.doc), (head.name.into(), doc.doc));
         let (kind, renamed) = (Kind::Settled, None);
         let bytes = item.bytes;
-        let entry = Entry { kind, doc: doc.doc, item, renamed, retired: None, by: None };
+        let made = Made::default();
+        let entry = Entry { kind, doc: doc.doc, item, made, renamed, retired: None, by: None };
         let (_, appended) = book.commit(&mut state, self.registry(), entry)?;
         if !is_right {
             book.account().charge_buried(bytes);

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::{Changes, Cursor, Error, File, Kind, Vaults};
+use crate::document::checkpoint;
 use crate::document::handle::{Handle, Name};
 use crate::document::ledger::Quota;
 use crate::document::owners::Submitter;
@@ -18,20 +19,20 @@ use crate::document::state::tests::typed;
 use crate::document::submission::{Failure, Submission};
 use crate::document::tests::{Ground, run};
 use sheaf_ground::task::Group;
-use sheaf_ground::time::Clock;
+use sheaf_ground::time::{Clock, Hand};
 use sheaf_storage::journal::verify;
 use sheaf_storage::store::Store;
 
 const NOBODY: Principal = Principal::Anonymous;
 
-pub(super) struct World {
-    pub(super) ground: Ground,
-    pub(super) vaults: Vaults,
+pub(crate) struct World {
+    pub(crate) ground: Ground,
+    pub(crate) vaults: Vaults,
     pub(super) dir: TempDir,
     clients: u64,
 }
 
-pub(super) fn home() -> VaultName {
+pub(crate) fn home() -> VaultName {
     "home".parse().unwrap()
 }
 
@@ -49,14 +50,36 @@ impl World {
     /// As after `kill -9`: nothing more is synced or folded.
     pub(super) fn crash(self) -> Self {
         let Self { ground, vaults, dir, clients } = self;
+        let clock = ground.shared.clock.clone();
         drop((ground, vaults));
-        let (ground, vaults) = open(dir.path(), Quota::default());
+        let (ground, vaults) = open_at(dir.path(), Quota::default(), &clock);
         Self { ground, vaults, dir, clients }
     }
 
-    pub(super) fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         self.ground.shared.journal.close().unwrap();
         self.crash()
+    }
+
+    /// A world whose clock is set by hand.
+    pub(crate) fn at(now_ms: u64) -> (Self, Hand) {
+        let (clock, hand) = Clock::test(now_ms);
+        let dir = TempDir::new().unwrap();
+        let (ground, vaults) = open_at(dir.path(), Quota::default(), &clock);
+        (Self { ground, vaults, dir, clients: 0 }, hand)
+    }
+
+    /// Writes a checkpoint of a document.
+    pub(crate) async fn checkpoint(&self, path: &str) {
+        let handle = self.handle(path).await;
+        let Ground { shared, store, .. } = &self.ground;
+        checkpoint::write(&handle, store, &shared.journal, true).unwrap();
+    }
+
+    /// The directory of a world that is over.
+    pub(crate) fn close(self) -> TempDir {
+        self.ground.shared.journal.close().unwrap();
+        self.dir
     }
 
     fn fold(&self) {
@@ -119,7 +142,11 @@ impl World {
 }
 
 fn open(dir: &Path, quota: Quota) -> (Ground, Vaults) {
-    let ground = Ground::open_with(dir, &Clock::system(), 1 << 30, quota);
+    open_at(dir, quota, &Clock::system())
+}
+
+fn open_at(dir: &Path, quota: Quota, clock: &Clock) -> (Ground, Vaults) {
+    let ground = Ground::open_with(dir, clock, 1 << 30, quota);
     let vaults = Vaults::new(ground.registry.clone()).unwrap();
     (ground, vaults)
 }
@@ -134,7 +161,7 @@ fn write(handle: &Handle, client: u64, text: &str) -> Result<(), Failure> {
 }
 
 /// Nothing is wrong with a directory whose server is gone.
-pub(super) fn check(dir: &Path) {
+pub(crate) fn check(dir: &Path) {
     let report = verify::verify(dir, &mut |_| (), &mut |_, _| Ok(())).unwrap();
     assert!(report.is_clean(), "{report:?}");
 }

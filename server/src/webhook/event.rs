@@ -78,6 +78,7 @@ pub(super) fn of_document(
             Kind::Text => "text",
             Kind::Other => "other",
             Kind::Empty => "empty",
+            Kind::Blob => "blob",
         },
         size: file.size,
         hash: file.hash.as_ref().map(|hash| hex(hash)),

@@ -1,6 +1,7 @@
 //! One body for each fuzz target, shared with the test that replays the corpus
 //! (`tests/tests/integration/guard.rs`). A body panics when the guard breaks a promise.
 
+use sheaf_protocol::control::{self, Form};
 use sheaf_protocol::frame::{self, Message, messages};
 use sheaf_protocol::hocuspocus::{self, Answer, Frame};
 use sheaf_protocol::legacy::json_to_any;
@@ -13,10 +14,11 @@ use sheaf_protocol::varint::{Reader, write_uint};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target that needs this crate alone.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("scan", scan),
     ("frame", frame),
     ("hocuspocus", hocuspocus),
+    ("control", control),
     ("state_vector", state_vector),
     ("awareness", awareness),
 ];
@@ -189,5 +191,15 @@ pub fn awareness(bytes: &[u8]) {
         let has_strings = entry.state.contains('"');
         assert!(has_strings || deepest.max().unwrap_or(0) <= ANY_DEPTH_MAX);
         let _ = scan::skip_any(&mut Reader::new(entry.state.as_bytes()));
+    }
+}
+
+/// A message that is read is written, in both forms, and read again as the same.
+pub fn control(bytes: &[u8]) {
+    for form in [Form::Json, Form::MessagePack] {
+        let _ = control::read_reply(bytes, form);
+        let Ok(request) = control::read_request(bytes, form) else { continue };
+        let again = control::read_request(&control::write(&request, form), form);
+        assert_eq!(again.as_ref(), Ok(&request));
     }
 }

@@ -74,10 +74,22 @@ export const shown = (doc) => ({
 const plain = (value) => JSON.parse(JSON.stringify(value))
 
 /**
- * Writes the content `kind` into the document `name` of a running server: `connect(name)` gives a
- * synced client. Gives what the document shows then.
+ * Writes documents `kinds` (kind by name) by clients `Client` of the running server at `url`. Gives
+ * what each of them shows then.
  */
-export const write = async (connect, name, kind) => {
+export const writeAll = async (Client, url, kinds) => {
+  const connect = async (name) => {
+    const client = new Client(url, name)
+    await client.synced()
+    return client
+  }
+  const said = {}
+  for (const [name, kind] of Object.entries(kinds)) said[name] = await write(connect, name, kind)
+  return said
+}
+
+/** Writes the content `kind` into a document: `connect(name)` gives a synced client. */
+const write = async (connect, name, kind) => {
   const { write, rewrite } = CONTENTS[kind]
   const [ann, ben] = [await connect(name), await connect(name)]
   write(ann.doc)

@@ -5,7 +5,7 @@ import { schema, SQLite, selectQuery, upsertQuery } from '@hocuspocus/extension-
 import { Server } from '@hocuspocus/server'
 import sqlite from 'node-sqlite3-wasm'
 import { Client } from '../families/hocuspocus.mjs'
-import { write } from './contents.mjs'
+import { writeAll } from './contents.mjs'
 
 export class Store extends SQLite {
   async onConfigure() {
@@ -34,13 +34,7 @@ export const make = async (file, kinds) => {
   })
   await server.listen()
   const url = `ws://127.0.0.1:${server.address.port}`
-  const connect = async (name) => {
-    const client = new Client(url, name)
-    await client.synced()
-    return client
-  }
-  const shown = {}
-  for (const [name, kind] of Object.entries(kinds)) shown[name] = await write(connect, name, kind)
+  const shown = await writeAll(Client, url, kinds)
   // It stores what it has not stored yet.
   await server.destroy()
   return shown

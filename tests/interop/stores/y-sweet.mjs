@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client, managerFor } from '../families/ysweet.mjs'
 import { until } from '../until.mjs'
-import { write } from './contents.mjs'
+import { writeAll } from './contents.mjs'
 
 /** Written by y-sweet 0.9.1. */
 export const FIXTURE = fileURLToPath(new URL('../../fixtures/import/y-sweet', import.meta.url))
@@ -31,13 +31,7 @@ export const make = async (binary, dir, kinds) => {
   )
   const url = `ws://127.0.0.1:${PORT}`
   await managerFor(url).createDoc('empty')
-  const connect = async (name) => {
-    const client = new Client(url, name)
-    await client.synced()
-    return client
-  }
-  const shown = {}
-  for (const [name, kind] of Object.entries(kinds)) shown[name] = await write(connect, name, kind)
+  const shown = await writeAll(Client, url, kinds)
   // It stores what it has not stored yet.
   child.kill('SIGINT')
   await until(() => child.exitCode !== null, 'the end of y-sweet')

@@ -7,20 +7,14 @@ import { LeveldbPersistence } from 'y-leveldb'
 import * as Y from 'yjs'
 import { Client } from '../families/ywebsocket.mjs'
 import { until } from '../until.mjs'
-import { write } from './contents.mjs'
+import { writeAll } from './contents.mjs'
 
 const SCRIPT = fileURLToPath(new URL('y-websocket-server.mjs', import.meta.url))
 
 /** Makes `dir`, with documents `kinds` (kind by name); gives what each of them shows. */
 export const make = async (dir, kinds) => {
   const server = await start(dir)
-  const connect = async (name) => {
-    const client = new Client(server.url, name)
-    await client.synced()
-    return client
-  }
-  const shown = {}
-  for (const [name, kind] of Object.entries(kinds)) shown[name] = await write(connect, name, kind)
+  const shown = await writeAll(Client, server.url, kinds)
   await server.stop()
   return shown
 }

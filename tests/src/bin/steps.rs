@@ -109,7 +109,11 @@ impl Outlet for Sink {
 impl Crowd {
     fn new() -> Self {
         let mut readers = Readers::new(Arc::new(Clocks::above(0)));
-        let join = |_| readers.join(Arc::new(Sink), Principal::Anonymous, true);
+        let join = |_| {
+            let id = readers.join(Arc::new(Sink), Principal::Anonymous, true);
+            readers.follow(id);
+            id
+        };
         let ids: Vec<ReaderId> = (0..READERS).map(join).collect();
         Self { readers, ids }
     }

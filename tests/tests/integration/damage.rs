@@ -19,7 +19,7 @@ use sheaf_storage::journal::payload::{self, Claim, Created, Settled, VaultCreate
 use sheaf_storage::journal::repair::repair;
 use sheaf_storage::journal::verify::verify;
 use sheaf_storage::journal::{Config, Error, Journal, Kind, Record, Report};
-use sheaf_storage::store::{Body, Error as Refused, Item, Owner, Store};
+use sheaf_storage::store::{Body, Error as Refused, Item, Made, Owner, Store};
 use sheaf_tests::seed;
 
 /// Looks at a lock that somebody else has for a moment.
@@ -380,7 +380,9 @@ pub(super) fn image(is_crashed: bool) -> (Image, Vec<Facts>) {
             let n = last_n[number as usize] - 2;
             let state = vec![number as u8; 3_000 * number as usize];
             store.put_checkpoint(key(number), n, 1, &state).expect("its entries are folded");
-            store.thin_log(key(number), n - round).expect("a checkpoint covers it");
+            store
+                .thin_log(key(number), n - round, &mut |_| Vec::new())
+                .expect("a checkpoint covers it");
         }
         for number in 0..DOCUMENTS {
             write(&journal, number, &mut last_n[number as usize], 3);
@@ -425,7 +427,7 @@ fn settle(journal: &Journal, number: u64, round: u64) {
     let prev_seq = if round == 0 { 0 } else { prev_seq };
     let (n, vault) = (item.n, "default".parse().expect("it is a name"));
     let mut payload = Vec::new();
-    Settled { vault, prev_seq, item }.encode(&mut payload);
+    Settled { vault, prev_seq, item, made: Made::default() }.encode(&mut payload);
     append(journal, number, n, (Kind::Settled, &payload));
 }
 

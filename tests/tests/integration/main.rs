@@ -1,6 +1,7 @@
 //! The one integration binary: one process, one link step, every test a sentence.
 
 mod access;
+mod channel;
 mod cli;
 mod convergence;
 mod damage;

@@ -7,10 +7,11 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use sheaf_protocol::ids::{DocKey, VaultNo};
-use sheaf_storage::journal::payload::Retired;
+use sheaf_protocol::stamp::Stamp;
+use sheaf_storage::journal::payload::{Named, Retired, Stamped};
 use sheaf_storage::journal::{Config, Journal, Kind, Record};
-use sheaf_storage::store::Store;
 use sheaf_storage::store::migrate::FORMAT;
+use sheaf_storage::store::{self, Store};
 
 use crate::damage::{DOCUMENTS, Image, checksum, image, name, read_image, write_image};
 
@@ -91,15 +92,29 @@ fn read(image: &Image) -> String {
     for retired in store.retired(VaultNo(1), BEFORE).expect("they are read") {
         lines += &format!("{BEFORE} was {} of {:?}\n", retired.doc, retired.clients);
     }
+    // Format 4 was the first with names of versions and stamped changes, and with a past.
+    let doc = store.find(VaultNo(1), &name(0)).expect("it is read").expect("it is there");
+    let key = DocKey { vault: VaultNo(1), doc };
+    for (seq, label) in store.labels(key).expect("they are read") {
+        let version = store.version(key, seq).expect("it is read").expect("it is there");
+        let stamped = store.stamped(VaultNo(1), STAMP).expect("it is read");
+        let past = store.at(key, 3).expect("it is read").expect("it is kept");
+        let past = past.entries.iter().fold(0, |sum, entry| checksum(&entry.bytes) ^ sum);
+        lines += &format!("{label:?} {version:?} {stamped:?} {past:016x}\n");
+    }
     journal.close().expect("a healthy journal closes");
     lines
 }
 
+/// The stamp of a change.
+const STAMP: Stamp = Stamp::new(77, 0, 9);
+
 /// A name that the first document had before.
 const BEFORE: &str = "before";
 
-/// The same directory, and a name is free whose document has a history.
-fn with_retired(image: &Image) -> Image {
+/// The same directory, and a name is free whose document has a history; a version of it has a name,
+/// and holds a change that was stamped.
+fn with_more(image: &Image) -> Image {
     let dir = tempfile::tempdir().expect("a directory");
     write_image(image, dir.path());
     let store = Store::open(dir.path()).expect("the store opens");
@@ -111,6 +126,14 @@ fn with_retired(image: &Image) -> Image {
     let (doc, kind, stamp) = (DocKey { vault: VaultNo(1), doc }, Kind::Retired, doc.0);
     let record = Record { doc, n: 0, kind, stamp, author: None, payload: &payload };
     journal.append(&[record]).expect("a healthy journal takes it");
+    let seq = store.versions(doc, None, 1).expect("they are read").remove(0).item.seq;
+    let (mut named, mut stamped) = (Vec::new(), Vec::new());
+    Named { seq, name: Some("first draft".into()) }.encode(&mut named);
+    let came_to = store::Stamped { doc: doc.doc, seq, fingerprint: 5 };
+    Stamped { stamp: STAMP, came_to }.encode(&mut stamped);
+    for (kind, payload) in [(Kind::Named, &named), (Kind::Stamped, &stamped)] {
+        journal.append(&[Record { kind, payload, author: Some("ann"), ..record }]).expect("again");
+    }
     journal.close().expect("a healthy journal closes");
     drop((journal, store));
     read_image(dir.path())
@@ -119,7 +142,7 @@ fn with_retired(image: &Image) -> Image {
 #[test]
 fn every_stored_format_is_read_by_this_build() {
     if std::env::var_os("SHEAF_WRITE_FIXTURE").is_some() && !fixture(FORMAT, "gz").exists() {
-        let image = with_retired(&image(true).0);
+        let image = with_more(&image(true).0);
         std::fs::write(fixture(FORMAT, "txt"), read(&image)).expect("it is written");
         std::fs::write(fixture(FORMAT, "gz"), pack(&image)).expect("it is written");
     }

@@ -1,13 +1,15 @@
 //! The byte vectors of `tests/fixtures/wire/` as Sheaf reads and writes them. Node runs the same
 //! ones against real Yjs.
 
+use serde::Serialize;
+use sheaf_protocol::control::{self, Form};
 use sheaf_protocol::frame::{self, Message, messages};
 use sheaf_protocol::hocuspocus::{self, Answer, Frame};
 use sheaf_protocol::scan;
 use sheaf_protocol::varint::{write_text, write_uint};
 use sheaf_tests::wire::{
-    AwarenessVector, FrameVector, HocuspocusVector, StateVectorVector, UpdateVector, bytes, hex,
-    lines, load,
+    AwarenessVector, ControlVector, FrameVector, HocuspocusVector, StateVectorVector, UpdateVector,
+    bytes, hex, lines, load,
 };
 use yrs::types::ToJson;
 use yrs::updates::decoder::Decode;
@@ -212,5 +214,45 @@ fn presence_is_read_and_written_as_y_protocols_does() {
             write_text(&mut written, entry.state);
         }
         assert_eq!(hex(&written), vector.hex, "{}", vector.name);
+    }
+}
+
+#[test]
+fn messages_of_the_vault_channel_are_the_same_in_both_forms() {
+    for vector in load::<ControlVector>("control.json") {
+        let ControlVector { name, from, json, hex, packed, refused } = vector;
+        match from.as_str() {
+            "client" => {
+                let read = control::read_request(&bytes(&hex), Form::MessagePack);
+                let code = read.as_ref().err().map(|misread| misread.code.name().to_owned());
+                assert_eq!(code, refused, "{name}");
+                let (Ok(read), Some(json)) = (read, json) else { continue };
+                let of_json = control::read_request(json.to_string().as_bytes(), Form::Json);
+                assert_eq!(of_json.as_ref(), Ok(&read), "{name}");
+                check_written(&name, &read, &json, (!packed).then_some(&hex));
+            }
+            "server" => {
+                let json = json.expect("the server says nothing wrong");
+                let read = control::read_reply(&bytes(&hex), Form::MessagePack);
+                let of_json = control::read_reply(json.to_string().as_bytes(), Form::Json);
+                assert_eq!(of_json, read, "{name}");
+                check_written(&name, &read.expect(&name), &json, Some(&hex));
+            }
+            other => panic!("nobody is a {other}"),
+        }
+    }
+}
+
+fn check_written(
+    name: &str,
+    message: &impl Serialize,
+    json: &serde_json::Value,
+    expected: Option<&String>,
+) {
+    let written = control::write(message, Form::Json);
+    let written: serde_json::Value = serde_json::from_slice(&written).expect("JSON");
+    assert_eq!(&written, json, "{name}");
+    if let Some(expected) = expected {
+        assert_eq!(&hex(&control::write(message, Form::MessagePack)), expected, "{name}");
     }
 }

@@ -77,6 +77,7 @@ impl Kept {
                         Kind::Text => "text",
                         Kind::Other => "other",
                         Kind::Empty => "empty",
+                        Kind::Blob => "blob",
                     }
                     .to_owned(),
                     size: file.size,

@@ -21,6 +21,7 @@ use sheaf_protocol::ids::VaultName;
 use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
 
 use self::documents::{Condition, Documents, Entry, Failure, Read as Found};
+use super::paint::shown;
 use super::server::Server;
 use super::{WrongUse, or_closed, place};
 
@@ -269,24 +270,6 @@ async fn remove(
         }
     }
     report.tell(is_json)
-}
-
-/// A path on one line and without power over the terminal.
-pub(super) fn shown(path: &str) -> String {
-    // Control characters, and those that turn the direction of text.
-    let is_wild = |char: char| {
-        let turns = ['\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
-        char.is_control() || turns.iter().any(|range| range.contains(&char))
-    };
-    let mut shown = String::with_capacity(path.len());
-    for char in path.chars() {
-        if is_wild(char) {
-            shown.extend(char.escape_default());
-        } else {
-            shown.push(char);
-        }
-    }
-    shown
 }
 
 #[cfg(test)]

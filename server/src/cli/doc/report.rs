@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::super::{INCOMPLETE, or_closed, paint};
+use super::super::paint::{self, shown};
+use super::super::{INCOMPLETE, counted, or_closed};
 use super::documents::Written;
-use super::shown;
 
 /// One JSON object with `--json`.
 #[derive(Debug, Default, Serialize)]
@@ -84,9 +84,7 @@ impl Report {
             (self.hidden, "hidden and not looked at"),
             (self.skipped.len(), "skipped"),
         ];
-        let some = counts.iter().filter(|(count, _)| *count > 0);
-        let some: Vec<_> = some.map(|(count, what)| format!("{count} {what}")).collect();
-        if some.is_empty() { "nothing to do".to_owned() } else { some.join(", ") }
+        counted(&counts).unwrap_or_else(|| "nothing to do".to_owned())
     }
 }
 

@@ -1,13 +1,6 @@
-//! What is shown on a terminal, and what counts as text.
+//! What counts as text, and how moments and progress are shown.
 
 use super::*;
-
-#[test]
-fn a_name_cannot_write_on_the_terminal() {
-    assert_eq!(shown("plans/früh.md"), "plans/früh.md");
-    assert_eq!(shown("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
-    assert_eq!(shown("\u{202e}gnp.exe"), "\\u{202e}gnp.exe");
-}
 
 #[test]
 fn a_text_is_utf_8_without_zeros_and_fits_a_message() {

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use super::super::doc::shown;
-use super::super::{INCOMPLETE, or_closed, paint};
+use super::super::paint::{self, shown};
+use super::super::{INCOMPLETE, counted, or_closed};
 use super::merge::Merged;
 
 /// What became of one document.
@@ -115,12 +115,10 @@ impl Report {
             (self.empty, "empty and left out"),
             (self.skipped.len(), "skipped"),
         ];
-        let some = counts.iter().filter(|(count, _)| *count > 0);
-        let some: Vec<_> = some.map(|(count, what)| format!("{count} {what}")).collect();
-        if some.is_empty() {
-            return "no documents".to_owned();
+        match counted(&counts) {
+            Some(counted) => format!("{counted}; {}", HumanBytes(self.bytes)),
+            None => "no documents".to_owned(),
         }
-        format!("{}; {}", some.join(", "), HumanBytes(self.bytes))
     }
 }
 

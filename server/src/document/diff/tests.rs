@@ -164,7 +164,43 @@ fn thousands_of_random_edits_of_random_texts_lead_where_they_should() {
     }
 }
 
+#[test]
+fn a_union_has_the_lines_of_both_once() {
+    let (clock, _hand) = Clock::test(0);
+    let until = Until::new(&clock, clock.now() + Duration::from_secs(1));
+    for (old, new, wanted) in [
+        ("", "", ""),
+        ("a\nb\n", "", "a\nb\n"),
+        ("", "a\nb", "a\nb"),
+        ("a\nb\nc\n", "a\nb\nc\n", "a\nb\nc\n"),
+        ("a\nc\n", "a\nb\nc\n", "a\nb\nc\n"),
+        ("a\nb\nc\n", "a\nx\nc\n", "a\nb\nx\nc\n"),
+        ("a", "b", "a\nb"),
+        ("a", "a\nb\n", "a\nb\n"),
+        ("a\nb", "b\na", "a\nb"),
+        ("same\nsame\n", "same\nsame\nsame\n", "same\nsame\nsame\n"),
+        ("😀\r\nü\r\n", "😀\r\né\r\nü\r\n", "😀\r\né\r\nü\r\n"),
+    ] {
+        assert_eq!(apply(old, &union(old, new, until)), wanted, "{old:?} and {new:?}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_union_loses_no_line_of_either(old in texts(), new in texts()) {
+        let (clock, _hand) = Clock::test(0);
+        let until = Until::new(&clock, clock.now() + Duration::from_secs(1));
+        let steps = union(&old, &new, until);
+        prop_assert!(steps.iter().all(|step| !matches!(step, Step::Delete(_))));
+        let both = apply(&old, &steps);
+        for text in [&old, &new] {
+            for line in text.lines() {
+                prop_assert!(both.lines().any(|have| have == line), "{:?} in {:?}", line, both);
+            }
+        }
+        prop_assert_eq!(apply(&both, &union(&both, &new, until)), both);
+    }
+
     #[test]
     fn any_text_becomes_any_other(old in texts(), new in texts()) {
         check(&old, &new);

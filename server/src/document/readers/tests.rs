@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sheaf_ground::time::{Clock, Moment};
-use sheaf_protocol::scan;
+use sheaf_protocol::{limits, scan};
 
 use super::presence::Telling;
 use super::*;
@@ -57,7 +57,15 @@ fn readers() -> Readers {
     Readers::new(Arc::new(Clocks::above(0)))
 }
 
+/// A reader whose state vector was answered.
 fn join(readers: &mut Readers) -> (ReaderId, Arc<Way>) {
+    let (id, way) = come(readers);
+    readers.follow(id);
+    (id, way)
+}
+
+/// One that has not asked.
+fn come(readers: &mut Readers) -> (ReaderId, Arc<Way>) {
     let way = Arc::new(Way::default());
     (readers.join(Arc::clone(&way) as _, Principal::Anonymous, true), way)
 }
@@ -70,6 +78,25 @@ fn gather(readers: &mut Readers, id: ReaderId) -> Gathered {
 
 fn publish(readers: &mut Readers, update: &str) -> Fanout {
     readers.publish(None, std::iter::once(update.as_bytes()), Firsts::default())
+}
+
+fn publish_all(readers: &mut Readers, updates: &[&str]) {
+    for update in updates {
+        let fanout = publish(readers, update);
+        fanout.send();
+        readers.delivered(fanout);
+    }
+}
+
+fn announce(readers: &mut Readers, by: ReaderId, note: &str) {
+    let fanout = readers.announce(by, note);
+    fanout.send();
+    readers.delivered(fanout);
+}
+
+fn texts(gathered: &Gathered) -> Vec<String> {
+    let bytes = gathered.chunks.iter().map(|chunk| chunk.framed(&Plain).to_vec());
+    bytes.map(|bytes| String::from_utf8(bytes).expect("text")).collect()
 }
 
 /// Shows a number as the state of client 5.
@@ -142,6 +169,47 @@ fn a_reader_whose_way_out_is_reserved_gets_what_comes_meanwhile_after_it() {
     readers.delivered(first);
     assert_eq!(*way.woken.lock(), 1);
     let gathered = gather(&mut readers, reader);
-    let late: Vec<_> = gathered.chunks.iter().map(|chunk| chunk.framed(&Plain).to_vec()).collect();
-    assert_eq!((&way.sent.lock()[..], late), (&["first".to_owned()][..], vec![b"second".to_vec()]));
+    assert_eq!(*way.sent.lock(), ["first"]);
+    assert_eq!(texts(&gathered), ["second"]);
+}
+
+#[test]
+fn a_reader_that_has_not_asked_is_sent_notes_and_no_updates_and_keeps_none_of_them() {
+    let mut readers = readers();
+    let (writer, _) = join(&mut readers);
+    let (reader, way) = come(&mut readers);
+    publish_all(&mut readers, &["before it has looked"]);
+    assert!(gather(&mut readers, reader).chunks.is_empty());
+    publish_all(&mut readers, &["while it is idle"]);
+    assert_eq!((way.sent.lock().len(), *way.woken.lock()), (0, 0));
+    announce(&mut readers, writer, "note");
+    assert_eq!(*way.sent.lock(), ["note"]);
+    gather(&mut readers, writer);
+    assert_eq!(readers.tail_bytes(), 0);
+    readers.follow(reader);
+    publish_all(&mut readers, &["after the answer"]);
+    assert_eq!(*way.sent.lock(), ["note", "after the answer"]);
+}
+
+#[test]
+fn a_reader_that_has_not_asked_and_is_behind_a_note_misses_nothing_but_updates() {
+    let mut readers = readers();
+    let (writer, _) = join(&mut readers);
+    let (reader, _) = come(&mut readers);
+    announce(&mut readers, writer, "note");
+    publish_all(&mut readers, &["update"]);
+    assert_eq!(texts(&gather(&mut readers, reader)), ["note"]);
+    let (reader, _) = come(&mut readers);
+    announce(&mut readers, writer, "lost");
+    let page = "x".repeat(limits::TAIL_BYTES_MAX / 2);
+    publish_all(&mut readers, &[&page, &page, &page]);
+    let gathered = gather(&mut readers, reader);
+    assert!(gathered.missed.is_none(), "it is in the answer");
+    assert!(gathered.chunks.is_empty());
+}
+
+/// A figure of decision 20: every connection has one.
+#[test]
+fn a_reader_stays_small() {
+    assert!(size_of::<Reader>() <= 112, "reader: {}", size_of::<Reader>());
 }

@@ -49,6 +49,17 @@ const UNDECODED: &str = "the update does not decode";
 /// The client id of the server's own replica, which writes nothing.
 const SERVER_CLIENT: u64 = 0;
 
+/// Characters of a text that one client id wrote one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The client id.
+    pub client: u64,
+    /// The clock of the first; each UTF-16 unit counts one.
+    pub clock: u32,
+    /// The characters.
+    pub text: String,
+}
+
 /// A document's content, without its name, its owners or its readers.
 pub struct State {
     doc: Doc,
@@ -344,6 +355,17 @@ impl State {
     pub fn roots(&mut self) -> serde_json::Map<String, serde_json::Value> {
         self.settle();
         json::roots(&self.doc.transact())
+    }
+
+    /// The runs of characters of the document's text, each of one client id and clocks that follow
+    /// one another; none where its content is no text. Splits nothing that anybody sees: for a
+    /// state of one's own.
+    pub fn runs(&mut self, text_root: &str) -> Option<Vec<Run>> {
+        match self.content(text_root) {
+            Content::Empty => Some(Vec::new()),
+            Content::Text { root, .. } => Some(roots::runs(&self.doc, &root)),
+            Content::Other { .. } => None,
+        }
     }
 
     /// The text of a root, if there is such a root and it is a text.

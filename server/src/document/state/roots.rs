@@ -7,8 +7,9 @@
 use sheaf_protocol::scan::utf16_len;
 use yrs::branch::{Branch, BranchPtr};
 use yrs::types::text::{Diff, TextRef, YChange};
-use yrs::{Any, GetString, Map, MapRef, Out, ReadTxn, Text};
+use yrs::{Any, Doc, GetString, Map, MapRef, Out, ReadTxn, Snapshot, Text, Transact};
 
+use super::Run;
 use crate::document::snapshot::Content;
 
 /// What a root is.
@@ -134,6 +135,21 @@ fn plain(branch: &Branch, txn: &impl ReadTxn) -> Option<String> {
     let text = TextRef::from(BranchPtr::from(branch)).get_string(txn);
     // Whatever else it held would be counted in its length.
     (!text.is_empty() && utf16_len(&text) == branch.len()).then_some(text)
+}
+
+/// The characters of a text, by who wrote them.
+pub(super) fn runs(doc: &Doc, root: &str) -> Vec<Run> {
+    let text = doc.get_or_insert_text(root);
+    let mut txn = doc.transact_mut();
+    // All that is there has come since the empty document: each block is told by itself.
+    let (now, never) = (txn.snapshot(), Snapshot::default());
+    let chunks = text.diff_range(&mut txn, Some(&now), Some(&never), YChange::identity);
+    let run = |chunk: Chunk| {
+        let id = chunk.ychange?.id;
+        let text = characters(&Diff { ychange: None, ..chunk })?.to_owned();
+        Some(Run { client: id.client.get(), clock: id.clock, text })
+    };
+    chunks.into_iter().filter_map(run).collect()
 }
 
 #[cfg(test)]

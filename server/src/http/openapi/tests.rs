@@ -24,7 +24,8 @@ fn served() -> BTreeSet<String> {
     let routes = routes.iter().filter(|route| !UNDESCRIBED.contains(&route.pattern));
     // HEAD comes with every GET; it is described where it is of use.
     let is_shown = |route: &Route, method: &Method| {
-        *method != Method::HEAD || route.pattern.ends_with("/files/{path}")
+        let is_described = ["/files/{path}", "/blobs/{hash}"];
+        *method != Method::HEAD || is_described.iter().any(|it| route.pattern.ends_with(it))
     };
     routes
         .flat_map(|route| {

@@ -12,6 +12,8 @@ pub enum Family {
     YSweet,
     /// The provider of Hocuspocus: many documents on one socket.
     Hocuspocus,
+    /// Clients of the vault channel: the files of a vault on one socket.
+    Channel,
 }
 
 impl Family {
@@ -22,6 +24,7 @@ impl Family {
             Family::YWebsocket => "y-websocket",
             Family::YSweet => "y-sweet",
             Family::Hocuspocus => "hocuspocus",
+            Family::Channel => "channel",
         }
     }
 }

@@ -7,11 +7,11 @@
 
 mod lanes;
 mod opening;
-mod socket;
+pub(super) mod socket;
 mod talk;
 #[cfg(test)]
 mod tests;
-mod timing;
+pub(super) mod timing;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -29,11 +29,11 @@ use crate::document::submission::{Failure, Submission};
 const READS_PER_TURN: usize = 16;
 
 /// Updates of one read that wait for their document's lock.
-type Batch<'a> = Vec<Submission<'a>>;
+pub(super) type Batch<'a> = Vec<Submission<'a>>;
 
 /// Why a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
+pub(super) enum Ending {
     /// The socket is gone.
     Gone,
     /// The client closed, with this code.
@@ -55,7 +55,7 @@ impl From<Failure> for Ending {
 }
 
 /// What a socket is about: one document, or many of which each frame names its own.
-trait Talks {
+pub(super) trait Talks {
     /// Follows grants, timers and answers from elsewhere. True: what was held is let go, and
     /// reading goes on.
     fn poll_changes(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Result<bool, Ending>;
@@ -70,6 +70,10 @@ trait Talks {
         payload: &'a [u8],
         batch: &mut Batch<'a>,
     ) -> Result<(), Ending>;
+    /// Acts on one text message, where the socket takes them.
+    fn hear_text(&mut self, _: &mut Socket, _: &[u8]) -> Result<(), Ending> {
+        Err(Ending::Told(Code::Malformed, "a text frame; this dialect is binary"))
+    }
     /// Submits the updates that wait, in order.
     fn submit(&mut self, socket: &mut Socket, batch: &mut Batch<'_>) -> Result<(), Ending>;
     /// A submission waits for somebody else: nothing more is taken in.

@@ -27,6 +27,7 @@ use crate::document::registry::Registry;
 use crate::memory::Budget;
 use crate::metrics::Metrics;
 use crate::relay::caps;
+use crate::relay::channel::{Channel, Channels};
 use crate::relay::dialect::Dialect;
 use crate::relay::dialect::family::Family;
 use crate::relay::dialect::ysweet::YSweet;
@@ -69,6 +70,8 @@ pub struct Relay {
     pub metrics: Arc<Metrics>,
     /// Wakes the sessions now and then, and when the server stops.
     pub pulse: Arc<Pulse>,
+    /// What vault channels need besides.
+    pub channels: Channels,
 }
 
 /// An upgraded socket and what it may do.
@@ -103,6 +106,13 @@ pub enum About {
         /// Who opened the socket.
         caller: Caller,
     },
+    /// The files of a vault.
+    Channel {
+        /// Its name, where the path has it.
+        vault: Option<VaultName>,
+        /// Who opened the socket.
+        caller: Caller,
+    },
 }
 
 impl About {
@@ -111,6 +121,7 @@ impl About {
         match self {
             About::Document { family, .. } => *family,
             About::Many { .. } => Family::Hocuspocus,
+            About::Channel { .. } => Family::Channel,
         }
     }
 }
@@ -127,6 +138,11 @@ pub fn accept(relay: Arc<Relay>, opened: Opened, tasks: &Group, span: Span) {
         About::Many { vault, caller } => {
             let talks = Lanes::new(&relay, vault, caller);
             let socket = Socket::new(relay, out, start);
+            tasks.spawn("session", Session { socket, talks }.instrument(span));
+        }
+        About::Channel { vault, caller } => {
+            let talks = Channel::new(&relay, vault, caller);
+            let socket = Socket::new(relay, out, start).taking_text();
             tasks.spawn("session", Session { socket, talks }.instrument(span));
         }
         About::Document { family, name, leash } => match family {

@@ -27,7 +27,7 @@ use sheaf_ground::task;
 const READ_BYTES: usize = 64 * 1024;
 
 /// Messages over this size are not handled on the reactor's own threads.
-pub(super) const INLINE_BYTES_MAX: usize = 64 * 1024;
+pub(in crate::relay) const INLINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Incomplete messages up to this size need no permit.
 const PERMIT_FREE_BYTES: usize = 16 * 1024;
@@ -44,15 +44,15 @@ thread_local! {
 }
 
 /// One socket.
-pub(super) struct Socket {
-    pub(super) relay: Arc<Relay>,
-    pub(super) out: Arc<Outbound>,
+pub(in crate::relay) struct Socket {
+    pub(in crate::relay) relay: Arc<Relay>,
+    pub(in crate::relay) out: Arc<Outbound>,
     /// An incomplete frame, and the permit for its bytes.
     inbox: Vec<u8>,
     permit: Option<Permit>,
     assembler: Assembler,
     /// Frames for this client alone, not yet on their way.
-    pub(super) replies: Vec<u8>,
+    pub(in crate::relay) replies: Vec<u8>,
     pub(super) timing: Timing,
     /// Its place among the sessions that are woken now and then.
     beat: usize,
@@ -96,6 +96,12 @@ impl Socket {
         }
     }
 
+    /// Text messages are taken too: the talk hears them by [`Talks::hear_text`].
+    pub(super) fn taking_text(mut self) -> Self {
+        self.assembler.take_text();
+        self
+    }
+
     pub(super) fn is_closing(&self) -> bool {
         self.is_closing
     }
@@ -114,7 +120,7 @@ impl Socket {
     }
 
     /// Wakes the session's own task: used by what runs inside a poll of it.
-    pub(super) fn wake(&self) {
+    pub(in crate::relay) fn wake(&self) {
         self.out.wake();
     }
 
@@ -251,6 +257,14 @@ impl Socket {
                 talks.submit(self, &mut alone)?;
                 heard
             }
+            Received::Text(payload) => {
+                self.timing.arrived();
+                talks.submit(self, batch)?;
+                if payload.len() <= INLINE_BYTES_MAX {
+                    return talks.hear_text(self, &payload);
+                }
+                task::block(|| talks.hear_text(self, &payload))
+            }
             Received::Fragment => Ok(()),
             Received::Ping(payload) => {
                 write_pong(payload, &mut self.replies);
@@ -298,7 +312,7 @@ impl Socket {
     }
 
     /// Hands over the replies; `sent` bytes went before them.
-    pub(super) fn fill(&mut self, sent: usize, filling: &mut Filling<'_>) {
+    pub(in crate::relay) fn fill(&mut self, sent: usize, filling: &mut Filling<'_>) {
         let sent = sent + self.replies.len();
         if sent > 0 {
             self.relay.metrics.relay.bytes(Direction::Out).inc_by(sent as u64);

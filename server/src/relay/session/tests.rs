@@ -1,3 +1,5 @@
+mod order;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +67,7 @@ impl Rig {
             clock,
             metrics: shared.metrics,
             pulse: Arc::default(),
+            channels: crate::relay::channel::Channels::default(),
         };
         let journal = shared.journal;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -79,22 +82,35 @@ impl Rig {
         newcomer.text()
     }
 
+    /// A client of the document `d` that has it all.
+    async fn synced(&self, id: u64) -> Client {
+        let mut client = self.connect("d", "", Role::Write).await.with_id(id);
+        client.sync().await;
+        client
+    }
+
     async fn connect(&self, document: &str, who: &str, role: Role) -> Client {
-        let address = self.listener.local_addr().expect("bound");
-        let (near, far) = tokio::join!(TcpStream::connect(address), self.listener.accept());
         let principal = match who {
             "" => Principal::Anonymous,
             name => Principal::Named(Arc::from(name)),
         };
+        let about = About::Document {
+            family: Family::YWebsocket,
+            name: Name { vault: VaultName::default(), document: Arc::from(document) },
+            leash: Leash::detached(Grant { principal, role }),
+        };
+        let doc = yrs::Doc::with_client_id(u64::from(u32::MAX));
+        Client { socket: self.open(about).await, doc }
+    }
+
+    async fn open(&self, about: About) -> WebSocketStream<TcpStream> {
+        let address = self.listener.local_addr().expect("bound");
+        let (near, far) = tokio::join!(TcpStream::connect(address), self.listener.accept());
         let opened = Opened {
             greeting: GREETING.to_vec(),
             stream: far.expect("accepted").0.into(),
             leftover: Vec::new(),
-            about: About::Document {
-                family: Family::YWebsocket,
-                name: Name { vault: VaultName::default(), document: Arc::from(document) },
-                leash: Leash::detached(Grant { principal, role }),
-            },
+            about,
             permit: None,
         };
         accept(Arc::clone(&self.relay), opened, &self.tasks, tracing::Span::none());
@@ -102,8 +118,7 @@ impl Rig {
         let mut greeting = [0; GREETING.len()];
         near.read_exact(&mut greeting).await.expect("greeted before anything else");
         assert_eq!(greeting, *GREETING);
-        let socket = WebSocketStream::from_raw_socket(near, WsRole::Client, None).await;
-        Client { socket, doc: yrs::Doc::with_client_id(u64::from(u32::MAX)) }
+        WebSocketStream::from_raw_socket(near, WsRole::Client, None).await
     }
 }
 
@@ -127,6 +142,12 @@ enum Got {
 impl Client {
     fn with_id(mut self, id: u64) -> Self {
         self.doc = yrs::Doc::with_client_id(id);
+        self
+    }
+
+    /// With a replica that has been elsewhere.
+    fn with(mut self, doc: yrs::Doc) -> Self {
+        self.doc = doc;
         self
     }
 
@@ -209,16 +230,21 @@ impl Client {
         }
     }
 
+    /// Asks for what it lacks.
+    async fn ask(&mut self) {
+        let vector = self.doc.transact().state_vector().encode_v1();
+        self.send(|out| frame::write_step1(out, &vector)).await;
+    }
+
     async fn answer_step1(&mut self) {
-        let whole = self.doc.transact().encode_diff_v1(&yrs::StateVector::default());
-        self.send(|out| frame::write_step2(out, &whole)).await;
+        let answer = whole(&self.doc);
+        self.send(|out| frame::write_step2(out, &answer)).await;
     }
 
     /// The opening exchange of a stock client.
     async fn sync(&mut self) {
         self.expect(Got::Step1).await;
-        let vector = self.doc.transact().state_vector().encode_v1();
-        self.send(|out| frame::write_step1(out, &vector)).await;
+        self.ask().await;
         self.until(Got::Step2).await;
         self.answer_step1().await;
     }
@@ -234,14 +260,17 @@ impl Client {
     }
 }
 
+/// All that a replica has, as an answer to one that has nothing.
+fn whole(doc: &yrs::Doc) -> Vec<u8> {
+    doc.transact().encode_diff_v1(&yrs::StateVector::default())
+}
+
 #[test]
 fn an_edit_reaches_the_other_reader_as_sent_and_is_acknowledged_when_durable() {
     multi(async {
         let rig = Rig::new().await;
-        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
-        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
-        a.sync().await;
-        b.sync().await;
+        let mut a = rig.synced(1).await;
+        let mut b = rig.synced(2).await;
         a.type_in("hello").await;
         b.until(Got::Update).await;
         assert_eq!(b.text(), "hello");
@@ -255,8 +284,7 @@ fn an_edit_reaches_the_other_reader_as_sent_and_is_acknowledged_when_durable() {
 fn a_gap_is_asked_for_once_and_an_open_one_ends_the_session() {
     multi(async {
         let rig = Rig::new().await;
-        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
-        a.sync().await;
+        let mut a = rig.synced(1).await;
         a.durable(b"0").await;
         a.type_offline("lost ");
         a.type_in("kept").await;
@@ -290,37 +318,37 @@ fn a_read_only_session_changes_nothing_and_is_told_once() {
     });
 }
 
-/// A document that was written by `old`, deleted, and made again with the same text.
-async fn made_again(rig: &Rig, old: &mut Client, has_next: bool) {
-    old.sync().await;
+/// The replica of a document that was written, and deleted.
+async fn deleted(rig: &Rig) -> yrs::Doc {
+    let mut old = rig.synced(1).await;
     old.type_in("text").await;
     old.durable(b"1").await;
     let (vault, vaults) = (VaultName::default(), &rig.relay.vaults);
     vaults.delete_file(&vault, "d", &Principal::Anonymous, None).await.expect("deleted");
     old.until(Got::Closed(4404)).await;
-    if has_next {
-        let mut next = rig.connect("d", "", Role::Write).await.with_id(2);
-        next.sync().await;
-        next.type_in("text").await;
-        next.durable(b"1").await;
-    }
+    old.doc
+}
+
+/// As `deleted`, and made again with the same text.
+async fn made_again(rig: &Rig) -> yrs::Doc {
+    let old = deleted(rig).await;
+    let mut next = rig.synced(2).await;
+    next.type_in("text").await;
+    next.durable(b"1").await;
+    old
 }
 
 #[test]
 fn a_client_of_a_deleted_document_is_sent_nothing_of_the_next_and_told_where_its_copy_is() {
     multi(async {
         let rig = Rig::new().await;
-        let mut old = rig.connect("d", "", Role::Write).await.with_id(1);
-        made_again(&rig, &mut old, true).await;
-        let mut back = rig.connect("d", "", Role::Write).await;
-        back.doc = old.doc;
+        let old = made_again(&rig).await;
+        let mut back = rig.connect("d", "", Role::Write).await.with(old);
         back.type_offline(", and more");
         back.expect(Got::Step1).await;
-        let vector = back.doc.transact().state_vector().encode_v1();
-        back.send(|out| frame::write_step1(out, &vector)).await;
+        back.ask().await;
         // What others type now would stand in its text, too.
-        let mut other = rig.connect("d", "", Role::Write).await.with_id(3);
-        other.sync().await;
+        let mut other = rig.synced(3).await;
         other.type_in("!").await;
         other.durable(b"1").await;
         back.send(|out| frame::write_echo(out, b"1")).await;
@@ -339,12 +367,9 @@ fn a_client_of_a_deleted_document_is_sent_nothing_of_the_next_and_told_where_its
 fn a_reader_of_a_deleted_document_is_told_and_sent_nothing_of_the_next() {
     multi(async {
         let rig = Rig::new().await;
-        let mut old = rig.connect("d", "", Role::Write).await.with_id(1);
-        made_again(&rig, &mut old, true).await;
-        let mut back = rig.connect("d", "reader", Role::Read).await;
-        back.doc = old.doc;
-        let vector = back.doc.transact().state_vector().encode_v1();
-        back.send(|out| frame::write_step1(out, &vector)).await;
+        let old = made_again(&rig).await;
+        let mut back = rig.connect("d", "reader", Role::Read).await.with(old);
+        back.ask().await;
         back.expect(Got::Closed(4414)).await;
         assert_eq!(rig.read("d").await, "text");
     });
@@ -354,16 +379,13 @@ fn a_reader_of_a_deleted_document_is_told_and_sent_nothing_of_the_next() {
 fn a_history_that_comes_late_as_an_update_is_asked_for_whole_and_kept() {
     multi(async {
         let rig = Rig::new().await;
-        let mut old = rig.connect("d", "", Role::Write).await.with_id(1);
-        made_again(&rig, &mut old, true).await;
+        let old = made_again(&rig).await;
         // Its copy is loaded when it has the new document already.
-        let mut back = rig.connect("d", "", Role::Write).await.with_id(9);
-        back.sync().await;
-        let whole = old.doc.transact().encode_diff_v1(&yrs::StateVector::default());
-        back.apply(&whole);
+        let mut back = rig.synced(9).await;
+        back.apply(&whole(&old));
         back.type_offline(", and more");
-        let whole = back.doc.transact().encode_diff_v1(&yrs::StateVector::default());
-        back.send(|out| frame::write_update(out, &whole)).await;
+        let late = whole(&back.doc);
+        back.send(|out| frame::write_update(out, &late)).await;
         back.until(Got::Step1).await;
         back.answer_step1().await;
         back.until(Got::Denied).await;
@@ -373,19 +395,35 @@ fn a_history_that_comes_late_as_an_update_is_asked_for_whole_and_kept() {
 }
 
 #[test]
+fn a_copy_of_the_past_does_not_come_back_to_a_client_on_yjs_14_as_if_it_were_here() {
+    multi(async {
+        let rig = Rig::new().await;
+        let old = made_again(&rig).await;
+        let mut back = rig.synced(9).await;
+        // By what it shows itself with, an id beyond 32 bits, it is known.
+        let wide = [1, 0x80, 0x80, 0x80, 0x80, 0x10, 1, 2, b'{', b'}'];
+        back.send(|out| frame::write_awareness(out, &wide)).await;
+        back.durable(b"1").await;
+        back.apply(&whole(&old));
+        back.type_offline(", and more");
+        back.answer_step1().await;
+        back.expect(Got::Step1).await;
+        back.expect(Got::Denied).await;
+        back.expect(Got::Closed(4414)).await;
+        assert_eq!(rig.read("d").await, "text");
+    });
+}
+
+#[test]
 fn an_edit_of_a_deleted_document_brings_it_back_and_its_client_comes_again() {
     multi(async {
         let rig = Rig::new().await;
-        let mut old = rig.connect("d", "", Role::Write).await.with_id(1);
-        made_again(&rig, &mut old, false).await;
-        let mut idle = rig.connect("d", "", Role::Write).await.with_id(5);
-        idle.sync().await;
-        let mut back = rig.connect("d", "", Role::Write).await;
-        back.doc = old.doc;
+        let old = deleted(&rig).await;
+        let mut idle = rig.synced(5).await;
+        let mut back = rig.connect("d", "", Role::Write).await.with(old);
         back.type_offline(", and more");
         back.expect(Got::Step1).await;
-        let vector = back.doc.transact().state_vector().encode_v1();
-        back.send(|out| frame::write_step1(out, &vector)).await;
+        back.ask().await;
         back.answer_step1().await;
         back.until(Got::Closed(1012)).await;
         idle.until(Got::Closed(4500)).await;
@@ -397,10 +435,8 @@ fn an_edit_of_a_deleted_document_brings_it_back_and_its_client_comes_again() {
 fn presence_is_shown_with_server_clocks_and_taken_back_on_leave() {
     multi(async {
         let rig = Rig::new().await;
-        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
-        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
-        a.sync().await;
-        b.sync().await;
+        let mut a = rig.synced(1).await;
+        let mut b = rig.synced(2).await;
         a.send(|out| frame::write_awareness(out, &[1, 1, 0, 2, b'{', b'}'])).await;
         let Got::Awareness(shown) = b.next().await else { panic!("presence first") };
         assert_eq!((shown[0].0, shown[0].2.as_str()), (1, "{}"));
@@ -417,8 +453,7 @@ fn presence_is_shown_with_server_clocks_and_taken_back_on_leave() {
 fn bad_bytes_end_only_their_own_session() {
     multi(async {
         let rig = Rig::new().await;
-        let mut honest = rig.connect("d", "", Role::Write).await.with_id(1);
-        honest.sync().await;
+        let mut honest = rig.synced(1).await;
         for bytes in [
             &b"\x00\x02\x05\xff\xff\xff\xff\x0f"[..],
             &[0, 0, 5, 0x80, 0x88, 0xde, 0xbe, 1],
@@ -497,14 +532,10 @@ fn power_loss_after_relay_loses_nothing_that_a_reader_still_has() {
         bob.until(Got::Update).await;
         // A disk that forgot all that was not synced: a server that knows nothing of it.
         let after = Rig::new().await;
-        let doc = bob.doc.clone();
-        let mut bob = after.connect("d", "bob", Role::Write).await;
-        bob.doc = doc;
+        let mut bob = after.connect("d", "bob", Role::Write).await.with(bob.doc);
         bob.sync().await;
         bob.durable(b"0").await;
-        let doc = alice.doc.clone();
-        let mut alice = after.connect("d", "alice", Role::Write).await;
-        alice.doc = doc;
+        let mut alice = after.connect("d", "alice", Role::Write).await.with(alice.doc);
         alice.sync().await;
         alice.type_in(" and more").await;
         alice.durable(b"1").await;
@@ -541,15 +572,13 @@ fn an_owner_s_other_copy_is_kept_and_the_owner_is_told() {
 fn sign_in_with_offline_edits_continues_an_anonymous_id() {
     multi(async {
         let rig = Rig::new().await;
-        let mut nobody = rig.connect("d", "", Role::Write).await.with_id(1);
-        nobody.sync().await;
+        let mut nobody = rig.synced(1).await;
         nobody.type_in("before ").await;
         nobody.durable(b"0").await;
         nobody.type_offline("offline ");
         let doc = nobody.doc.clone();
         drop(nobody);
-        let mut alice = rig.connect("d", "alice", Role::Write).await;
-        alice.doc = doc;
+        let mut alice = rig.connect("d", "alice", Role::Write).await.with(doc);
         alice.sync().await;
         alice.type_in("after").await;
         alice.durable(b"1").await;
@@ -561,10 +590,8 @@ fn sign_in_with_offline_edits_continues_an_anonymous_id() {
 fn an_edit_sent_with_the_goodbye_is_taken_and_the_goodbye_answered() {
     multi(async {
         let rig = Rig::new().await;
-        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
-        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
-        a.sync().await;
-        b.sync().await;
+        let mut a = rig.synced(1).await;
+        let mut b = rig.synced(2).await;
         b.durable(b"0").await;
         let update = a.type_offline("last words");
         let mut message = Vec::new();
@@ -583,8 +610,7 @@ fn an_edit_sent_with_the_goodbye_is_taken_and_the_goodbye_answered() {
 fn a_flood_of_questions_gets_one_answer_a_turn() {
     multi(async {
         let rig = Rig::new().await;
-        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
-        a.sync().await;
+        let mut a = rig.synced(1).await;
         a.type_in(&"x".repeat(100_000)).await;
         let flood: Vec<u8> = [0, 0, 1, 0].repeat(5_000);
         a.socket.send(Ws::binary(flood)).await.expect("sent");
@@ -605,8 +631,7 @@ fn a_flood_of_questions_gets_one_answer_a_turn() {
 fn echoes_behind_a_gap_do_not_keep_its_answer_out() {
     multi(async {
         let rig = Rig::new().await;
-        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
-        a.sync().await;
+        let mut a = rig.synced(1).await;
         a.durable(b"0").await;
         a.type_offline("lost ");
         a.type_in("kept").await;
@@ -639,10 +664,8 @@ fn what_was_not_taken_is_never_acknowledged() {
 fn an_edit_behind_one_with_a_gap_is_taken_in_the_same_batch() {
     multi(async {
         let rig = Rig::new().await;
-        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
-        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
-        a.sync().await;
-        b.sync().await;
+        let mut a = rig.synced(1).await;
+        let mut b = rig.synced(2).await;
         b.durable(b"0").await;
         a.type_offline("lost ");
         let gapped = a.type_offline("kept");
@@ -663,8 +686,7 @@ fn an_edit_behind_one_with_a_gap_is_taken_in_the_same_batch() {
 fn fragments_and_announced_frames_are_paid_for_from_the_budget() {
     multi(async {
         let rig = Rig::new().await;
-        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
-        a.sync().await;
+        let mut a = rig.synced(1).await;
         a.durable(b"0").await;
         let text = "y".repeat(300_000);
         let update = a.type_offline(&text);
@@ -695,12 +717,10 @@ fn fragments_and_announced_frames_are_paid_for_from_the_budget() {
 fn a_large_message_arrives_in_many_reads() {
     multi(async {
         let rig = Rig::new().await;
-        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
-        a.sync().await;
+        let mut a = rig.synced(1).await;
         a.type_in(&"0123456789".repeat(200_000)).await;
         a.durable(b"1").await;
-        let mut b = rig.connect("d", "", Role::Write).await.with_id(2);
-        b.sync().await;
+        let b = rig.synced(2).await;
         assert_eq!(b.text().len(), 2_000_000);
     });
 }
@@ -709,10 +729,8 @@ fn a_large_message_arrives_in_many_reads() {
 fn a_reader_that_stalls_is_brought_up_to_date_by_a_difference() {
     multi(async {
         let rig = Rig::new().await;
-        let mut a = rig.connect("d", "", Role::Write).await.with_id(1);
-        let mut stalled = rig.connect("d", "", Role::Write).await.with_id(2);
-        a.sync().await;
-        stalled.sync().await;
+        let mut a = rig.synced(1).await;
+        let mut stalled = rig.synced(2).await;
         stalled.durable(b"0").await;
         let page = "x".repeat(100_000);
         for round in 0..200_u32 {

@@ -31,21 +31,21 @@ pub(super) const HELD: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(2);
 
 /// A wait with an end. It counts from its first poll. One pointer wide: idle sessions have none.
-pub(super) struct Timer(Box<Pin<Box<dyn Future<Output = ()> + Send>>>);
+pub(in crate::relay) struct Timer(Box<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl Timer {
-    pub(super) fn new(clock: &Clock, time: Duration) -> Timer {
+    pub(in crate::relay) fn new(clock: &Clock, time: Duration) -> Timer {
         let clock = clock.clone();
         Timer(Box::new(Box::pin(async move { clock.sleep(time).await })))
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(in crate::relay) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.as_mut().as_mut().poll(cx)
     }
 }
 
 /// Whether the wait has come to its end, which it does once.
-pub(super) fn is_over(timer: &mut Option<Timer>, cx: &mut Context<'_>) -> bool {
+pub(in crate::relay) fn is_over(timer: &mut Option<Timer>, cx: &mut Context<'_>) -> bool {
     let is_over = timer.as_mut().is_some_and(|timer| timer.poll(cx).is_ready());
     if is_over {
         *timer = None;

@@ -232,3 +232,31 @@ async fn a_connection_over_the_caps_gets_no_session() {
     assert_eq!(refusal.code, Code::TryLater);
     assert_eq!(refusal.code.http_status(), 503);
 }
+
+#[test]
+fn a_channel_is_of_the_vault_in_its_path_or_of_none_yet() {
+    let name = |path| channel_of(path).map(|vault| vault.map(|it| it.map(|it| it.to_string())));
+    assert_eq!(name("/v1/ws"), Some(Ok(None)));
+    assert_eq!(name("/v1/vaults/t%65am/channel"), Some(Ok(Some("team".to_owned()))));
+    let refused = name("/v1/vaults/a%2Fb/channel").map(|it| it.map_err(|refusal| refusal.code));
+    assert_eq!(refused, Some(Err(Code::NotFound)));
+    for path in ["/v1/ws/", "/ws", "/v1/vaults/a/b/channel", "/v1/vaults/team/channels", "/x/v1/ws"]
+    {
+        assert_eq!(name(path), None, "{path}");
+    }
+}
+
+#[test]
+fn of_the_versions_offered_ours_is_chosen() {
+    let chosen = |offers: &str| {
+        let request = handshake_request(&[("sec-websocket-protocol", Some(offers))]);
+        chosen_version(request.headers()).map_err(|refusal| refusal.code)
+    };
+    assert_eq!(chosen("sheaf.v1"), Ok(Some("sheaf.v1")));
+    assert_eq!(chosen("sheaf.v2, sheaf.v1"), Ok(Some("sheaf.v1")));
+    assert_eq!(chosen("sheaf.token.YWJj, sheaf.v1"), Ok(Some("sheaf.v1")));
+    assert_eq!(chosen("sheaf.v2"), Err(Code::ProtocolVersion));
+    assert_eq!(chosen("sheaf.token.YWJj"), Ok(None));
+    assert_eq!(chosen("graphql-ws"), Ok(None));
+    assert_eq!(chosen_version(handshake_request(&[]).headers()), Ok(None));
+}

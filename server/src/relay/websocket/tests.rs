@@ -74,6 +74,7 @@ fn told(mut bytes: Vec<u8>, assembler: &mut Assembler) -> Vec<(&'static str, Vec
         at += frame.consumed;
         match assembler.push(frame).expect("a legal frame") {
             Received::Message(payload) => told.push(("message", payload.into_owned())),
+            Received::Text(payload) => told.push(("text", payload.into_owned())),
             Received::Fragment => {}
             Received::Ping(payload) => told.push(("ping", payload.to_vec())),
             Received::Pong(payload) => told.push(("pong", payload.to_vec())),
@@ -308,4 +309,31 @@ proptest! {
             Err(refusal) => prop_assert!(refusal.code != Code::Internal),
         }
     }
+}
+
+#[test]
+fn text_is_told_from_bytes_where_a_dialect_has_both() {
+    let mut assembler = Assembler::new(BOUND);
+    assembler.take_text();
+    let mut kinds = Vec::new();
+    let frames = [
+        (0x81, "whole"),
+        (0x82, "bytes"),
+        (0x01, "in "),
+        (0x80, "parts"),
+        (0x02, "by"),
+        (0x80, "tes"),
+    ];
+    for (first, payload) in frames {
+        let mut frame = masked(first, payload.as_bytes());
+        let Ok(Parsed::Frame(frame, _)) = parse(&mut frame, BOUND) else { panic!("a frame") };
+        match assembler.push(frame).expect("it is taken") {
+            Received::Text(text) => kinds.push(("text", text.into_owned())),
+            Received::Message(bytes) => kinds.push(("bytes", bytes.into_owned())),
+            other => assert_eq!(other, Received::Fragment),
+        }
+    }
+    let expected =
+        [("text", "whole"), ("bytes", "bytes"), ("text", "in parts"), ("bytes", "bytes")];
+    assert_eq!(kinds, expected.map(|(kind, bytes)| (kind, bytes.as_bytes().to_vec())));
 }

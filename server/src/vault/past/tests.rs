@@ -1,5 +1,7 @@
 //! Lives of deleted documents, with restarts and kills in between.
 
+use futures::FutureExt;
+use futures::future::join;
 use sheaf_protocol::ids::Principal;
 use sheaf_protocol::plan::Source;
 
@@ -63,8 +65,8 @@ fn written(world: &World, client: u64, text: &str) -> (Vec<Vec<u8>>, impl Future
 }
 
 /// A document that was written by client 1 and deleted; its id, and its history.
-async fn buried(world: &World, text: &str) -> (DocId, Vec<Vec<u8>>) {
-    let (updates, write) = written(world, 1, text);
+async fn buried(world: &World) -> (DocId, Vec<Vec<u8>>) {
+    let (updates, write) = written(world, 1, "old");
     write.await;
     world.vaults.settle(&home(), "a.md").await.unwrap();
     let doc = world.id("a.md");
@@ -72,14 +74,30 @@ async fn buried(world: &World, text: &str) -> (DocId, Vec<Vec<u8>>) {
     (doc, updates)
 }
 
+/// As `buried`, and made again by client 2.
+async fn made_again(world: &mut World, text: &str) -> (DocId, Vec<Vec<u8>>) {
+    let buried = buried(world).await;
+    world.settled_by("a.md", 2, text).await;
+    buried
+}
+
+/// A replica with this history, and words of client 3.
+fn edited(old: &[Vec<u8>]) -> Vec<u8> {
+    replica(&[old, &typed(3, &["words "])])
+}
+
+/// The same replica later.
+fn edited_again(old: &[Vec<u8>]) -> Vec<u8> {
+    replica(&[old, &typed(3, &["words ", "and more"])])
+}
+
 #[test]
 fn an_old_history_is_not_merged_into_what_was_made_again() {
     run(async {
         let mut world = World::new();
-        let (doc, old) = buried(&world, "old").await;
-        world.settled_by("a.md", 2, "old").await;
+        let (doc, old) = made_again(&mut world, "old").await;
         for round in 0..3 {
-            let copy = replica(&[&old, &typed(3, &["words "])]);
+            let copy = edited(&old);
             let receipt = answer(&world, "a.md", &copy, Source::Step2).await;
             assert_eq!((receipt.past, receipt.changed), (Some(doc), 0), "round {round}");
             let live = answer(&world, "a.md", &old[0], Source::Update).await;
@@ -94,14 +112,13 @@ fn an_old_history_is_not_merged_into_what_was_made_again() {
 fn a_copy_with_news_is_kept_under_the_derived_name_once() {
     run(async {
         let mut world = World::new();
-        let (doc, old) = buried(&world, "old").await;
-        world.settled_by("a.md", 2, "new").await;
+        let (doc, old) = made_again(&mut world, "new").await;
         let name: Arc<str> = conflict_of("a.md", doc, false).into();
-        let copy = replica(&[&old, &typed(3, &["words "])]);
+        let copy = edited(&old);
         for _ in 0..2 {
             assert_eq!(keep(&world, doc, &copy).await, Ok(at(&name)));
         }
-        let more = replica(&[&old, &typed(3, &["words ", "and more"])]);
+        let more = edited_again(&old);
         let mut world = world.crash();
         assert_eq!(keep(&world, doc, &more).await, Ok(at(&name)));
         world = world.restart();
@@ -119,12 +136,12 @@ fn a_copy_with_news_is_kept_under_the_derived_name_once() {
 fn while_the_name_is_free_an_edit_brings_the_document_back() {
     run(async {
         let world = World::new();
-        let (doc, old) = buried(&world, "old").await;
+        let (doc, old) = buried(&world).await;
         let buried_bytes = world.vaults.get(&home()).unwrap().bytes;
         let nobody_wrote = world.handle("a.md").await;
         assert_eq!(keep(&world, doc, &replica(&[&old])).await, Ok(Kept::Nothing));
         assert_eq!(world.paths(), [] as [&str; 0]);
-        let copy = replica(&[&old, &typed(3, &["words "])]);
+        let copy = edited(&old);
         assert_eq!(keep(&world, doc, &copy).await, Ok(Kept::Back));
         assert!(nobody_wrote.is_dropped());
         drop(nobody_wrote);
@@ -146,10 +163,10 @@ fn while_the_name_is_free_an_edit_brings_the_document_back() {
 fn a_document_that_nobody_wrote_in_gives_way() {
     run(async {
         let world = World::new();
-        let (doc, old) = buried(&world, "old").await;
+        let (doc, old) = buried(&world).await;
         let made = world.handle("a.md").await;
         made.make(BY).unwrap();
-        let copy = replica(&[&old, &typed(3, &["words "])]);
+        let copy = edited(&old);
         assert_eq!(keep(&world, doc, &copy).await, Ok(Kept::Back));
         assert_eq!((world.id("a.md"), made.ended()), (doc, Failure::Moved));
     });
@@ -170,7 +187,7 @@ fn each_of_several_epochs_is_known_and_comes_back_by_itself() {
         }
         world.settled_by("a.md", 2, "same").await;
         for (doc, old) in &epochs {
-            let copy = replica(&[old, &typed(3, &["words "])]);
+            let copy = edited(old);
             let receipt = answer(&world, "a.md", &copy, Source::Step2).await;
             assert_eq!(receipt.past, Some(*doc));
             let name = conflict_of("a.md", *doc, false).into();
@@ -185,12 +202,29 @@ fn each_of_several_epochs_is_known_and_comes_back_by_itself() {
 fn a_derived_name_that_is_taken_gives_way_to_the_whole_id() {
     run(async {
         let mut world = World::new();
-        let (doc, old) = buried(&world, "old").await;
-        world.settled_by("a.md", 2, "new").await;
+        let (doc, old) = made_again(&mut world, "new").await;
         world.settled_by(&conflict_of("a.md", doc, false), 4, "in the way").await;
-        let copy = replica(&[&old, &typed(3, &["words "])]);
+        let copy = edited(&old);
         let name = conflict_of("a.md", doc, true).into();
         assert_eq!(keep(&world, doc, &copy).await, Ok(at(&name)));
+    });
+}
+
+#[test]
+fn two_copies_that_come_at_once_are_both_in_the_document() {
+    run(async {
+        let world = World::new();
+        let (doc, old) = buried(&world).await;
+        let [one, other] = [3, 4].map(|client| replica(&[&old, &typed(client, &["words "])]));
+        // Both find it deleted before either brings it back.
+        let work = &world.vaults.shared().work;
+        let busy: Vec<_> = std::iter::from_fn(|| work.begin().now_or_never()).collect();
+        let mut both = join(keep(&world, doc, &one), keep(&world, doc, &other)).boxed_local();
+        assert_eq!((&mut both).now_or_never(), None);
+        drop(busy);
+        assert_eq!(both.await, (Ok(Kept::Back), Ok(Kept::Back)));
+        assert_eq!(world.paths(), ["a.md"]);
+        assert_eq!(world.text("a.md").await.map(|text| text.len()), Some("words words old".len()));
     });
 }
 
@@ -198,15 +232,14 @@ fn a_derived_name_that_is_taken_gives_way_to_the_whole_id() {
 fn one_that_was_moved_away_is_written_by_nobody_who_came_by_its_old_name() {
     run(async {
         let mut world = World::new();
-        let (doc, old) = buried(&world, "old").await;
-        world.settled_by("a.md", 2, "new").await;
-        let copy = replica(&[&old, &typed(3, &["words "])]);
+        let (doc, old) = made_again(&mut world, "new").await;
+        let copy = edited(&old);
         let Ok(Kept::At { path: name, .. }) = keep(&world, doc, &copy).await else {
             panic!("kept")
         };
         let vaults = &world.vaults;
         vaults.move_file(&home(), &name, "private.md", &NOBODY, None).await.unwrap();
-        let more = replica(&[&old, &typed(3, &["words ", "and more"])]);
+        let more = edited_again(&old);
         assert_eq!(keep(&world, doc, &more).await, Ok(Kept::Nothing));
         assert!(!world.text("private.md").await.unwrap().contains("more"));
     });
@@ -216,14 +249,14 @@ fn one_that_was_moved_away_is_written_by_nobody_who_came_by_its_old_name() {
 fn one_that_was_moved_away_and_deleted_there_does_not_come_back_to_its_old_name() {
     run(async {
         let mut world = World::new();
-        let (doc, old) = buried(&world, "old").await;
-        let copy = replica(&[&old, &typed(3, &["words "])]);
+        let (doc, old) = buried(&world).await;
+        let copy = edited(&old);
         assert_eq!(keep(&world, doc, &copy).await, Ok(Kept::Back));
         let vaults = &world.vaults;
         vaults.move_file(&home(), "a.md", "private.md", &NOBODY, None).await.unwrap();
         world.settled_by("private.md", 4, "secret ").await;
         delete(&world, "private.md").await;
-        let more = replica(&[&old, &typed(3, &["words ", "and more"])]);
+        let more = edited_again(&old);
         for _ in 0..2 {
             assert_eq!(keep(&world, doc, &more).await, Ok(Kept::Nothing));
             assert!(world.paths().is_empty());
@@ -237,7 +270,7 @@ fn what_would_be_refused_brings_nothing_back() {
     run(async {
         let quota = Quota { vault_bytes_max: 4_096, ..Quota::default() };
         let world = World::with_quota(quota);
-        let (doc, old) = buried(&world, "old").await;
+        let (doc, old) = buried(&world).await;
         let large = replica(&[&old, &typed(3, &[&"words ".repeat(1_000)])]);
         assert_eq!(keep(&world, doc, &large).await, Err(Error::Failed(Failure::Quota)));
         // The second edit of another client without its first.
@@ -254,16 +287,15 @@ fn what_would_be_refused_brings_nothing_back() {
 fn a_copy_that_was_deleted_too_comes_back_only_with_news() {
     run(async {
         let mut world = World::new();
-        let (doc, old) = buried(&world, "old").await;
-        world.settled_by("a.md", 2, "new").await;
-        let copy = replica(&[&old, &typed(3, &["words "])]);
+        let (doc, old) = made_again(&mut world, "new").await;
+        let copy = edited(&old);
         let Ok(Kept::At { path: name, .. }) = keep(&world, doc, &copy).await else {
             panic!("kept")
         };
         delete(&world, &name).await;
         assert_eq!(keep(&world, doc, &copy).await, Ok(Kept::Nothing));
         let world = world.restart();
-        let more = replica(&[&old, &typed(3, &["words ", "and more"])]);
+        let more = edited_again(&old);
         assert_eq!(keep(&world, doc, &more).await, Ok(at(&name)));
     });
 }
@@ -273,9 +305,8 @@ fn over_a_quota_nothing_comes_back() {
     run(async {
         let quota = Quota { vault_documents_max: 1, ..Quota::default() };
         let mut world = World::with_quota(quota);
-        let (doc, old) = buried(&world, "old").await;
-        world.settled_by("a.md", 2, "new").await;
-        let copy = replica(&[&old, &typed(3, &["words "])]);
+        let (doc, old) = made_again(&mut world, "new").await;
+        let copy = edited(&old);
         assert_eq!(keep(&world, doc, &copy).await, Err(Error::Failed(Failure::Quota)));
         assert_eq!(world.paths(), ["a.md"]);
     });
@@ -285,10 +316,10 @@ fn over_a_quota_nothing_comes_back() {
 fn who_makes_a_document_from_an_old_history_goes_on_with_that() {
     run(async {
         let world = World::new();
-        let (_, old) = buried(&world, "old").await;
+        let (_, old) = buried(&world).await;
         let handle = world.handle("a.md").await;
         handle.post_update(BY, &replica(&[&old]), None).unwrap();
-        let copy = replica(&[&old, &typed(3, &["words "])]);
+        let copy = edited(&old);
         let receipt = answer(&world, "a.md", &copy, Source::Step2).await;
         assert_eq!((receipt.past, receipt.changed), (None, 1));
         delete(&world, "a.md").await;
@@ -303,9 +334,8 @@ fn who_makes_a_document_from_an_old_history_goes_on_with_that() {
 fn a_kill_between_coming_back_and_the_edit_loses_neither() {
     run(async {
         let mut world = World::new();
-        let (doc, old) = buried(&world, "old").await;
-        world.settled_by("a.md", 2, "new").await;
-        let copy = replica(&[&old, &typed(3, &["words "])]);
+        let (doc, old) = made_again(&mut world, "new").await;
+        let copy = edited(&old);
         {
             let book = world.vaults.live(&home()).unwrap();
             let submission =
@@ -331,7 +361,7 @@ fn a_kill_between_coming_back_and_the_edit_loses_neither() {
 fn client_ids_that_are_not_stored_are_read_from_the_log() {
     run(async {
         let world = World::new();
-        let (doc, old) = buried(&world, "old").await;
+        let (doc, old) = buried(&world).await;
         let mut payload = Vec::new();
         Retired { name: "a.md".to_owned(), clients: Vec::new() }.encode(&mut payload);
         let (key, kind) = (world.vaults.live(&home()).unwrap().account().number(), Kind::Retired);
@@ -340,7 +370,7 @@ fn client_ids_that_are_not_stored_are_read_from_the_log() {
         world.ground.shared.journal.append(&[record]).unwrap();
         let mut world = world.restart();
         world.settled_by("a.md", 2, "old").await;
-        let copy = replica(&[&old, &typed(3, &["words "])]);
+        let copy = edited(&old);
         assert_eq!(answer(&world, "a.md", &copy, Source::Step2).await.past, Some(doc));
         world = world.restart();
         assert_eq!(answer(&world, "a.md", &copy, Source::Step2).await.past, Some(doc));

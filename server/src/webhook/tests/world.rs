@@ -16,6 +16,7 @@ use super::super::feed::Feed;
 use super::super::{Basis, Webhooks};
 use super::receiver::{Got, Receiver};
 use crate::auth::{Role, Session, SessionEvent};
+use crate::crypto;
 use crate::metrics::Metrics;
 use crate::vault::{Change, Changes, Cursor, Error, File, Kind, Vault};
 use sheaf_ground::task::{Group, Shutdown};
@@ -141,7 +142,7 @@ pub(super) fn hook(receiver: &Receiver) -> HookConfig {
 impl World {
     /// With one vault, `default`, made at second 1,000.
     pub(super) async fn new() -> World {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crypto::choose();
         let (clock, hand) = Clock::test(2_000_000);
         let feed = Arc::new(Fake::default());
         feed.make("default", 1_000_000);

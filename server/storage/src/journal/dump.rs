@@ -232,6 +232,8 @@ fn kind(kind: Kind) -> &'static str {
         Kind::VaultCreated => "vault_created",
         Kind::VaultDropped => "vault_dropped",
         Kind::Retired => "retired",
+        Kind::Named => "named",
+        Kind::Stamped => "stamped",
     }
 }
 

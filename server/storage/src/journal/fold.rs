@@ -10,14 +10,16 @@ use parking_lot::{Condvar, Mutex};
 use sheaf_protocol::ids::DocKey;
 
 use super::payload::{
-    Claim, Created, Presence, Renamed, Retired, Settled, VaultCreated, VaultDropped,
+    Claim, Created, Named, Presence, Renamed, Retired, Settled, Stamped, VaultCreated, VaultDropped,
 };
 use super::reader::Reader;
 use super::record::{Kind, Placed};
 use super::segment::{self, Segment};
 use super::{Error, Shared};
 use crate::store;
-use crate::store::{Aside, Facts, Folded, Head, ItemChange, Place, Store, Stray, Why, Window};
+use crate::store::{
+    Aside, Facts, Folded, Head, ItemChange, Label, Place, Store, Stray, Why, Window,
+};
 use sheaf_ground::task::SPAN;
 
 /// What the fold thread is asked, and how it fares.
@@ -206,6 +208,16 @@ fn take(store: &Store, window: &mut Window, placed: &Placed<'_>) -> Result<(), E
             let Retired { name, clients } = Retired::decode(record.payload).ok_or_else(bad)?;
             window.retired(doc, position, (&name, &clients))?;
         }
+        Kind::Named => {
+            let Named { seq, name } = Named::decode(record.payload).ok_or_else(bad)?;
+            let (stamp, author) = (record.stamp, record.author.map(Into::into));
+            let label = name.map(|name| Label { name: name.into(), stamp, author });
+            window.named(doc, position, (seq, label.as_ref()))?;
+        }
+        Kind::Stamped => {
+            let Stamped { stamp, came_to } = Stamped::decode(record.payload).ok_or_else(bad)?;
+            window.stamped(doc.vault, position, (stamp, &came_to))?;
+        }
     }
     Ok(())
 }
@@ -216,8 +228,8 @@ fn change_item(
     placed: &Placed<'_>,
     (settled, renamed): (&Settled, Option<store::Renamed<'_>>),
 ) -> Result<(), Error> {
-    let Settled { vault, prev_seq, item } = settled;
-    let change = ItemChange { prev_seq: *prev_seq, item, renamed };
+    let Settled { vault, prev_seq, item, made } = settled;
+    let change = ItemChange { prev_seq: *prev_seq, item, made, renamed };
     window.item(store, placed.record.doc, (placed.position, vault), change)?;
     Ok(())
 }

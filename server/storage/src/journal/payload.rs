@@ -3,10 +3,11 @@
 //! Never looks into an update.
 
 use sheaf_protocol::ids::VaultName;
+use sheaf_protocol::stamp::Stamp;
 
-use crate::store::codec::{Reader, put_text};
-use crate::store::keys::{owners, retired};
-use crate::store::{Item, Owner};
+use crate::store::codec::{Reader, put_text, put_text_option};
+use crate::store::keys::{owners, retired, stamps};
+use crate::store::{Item, Made, Owner};
 
 /// Payload of `Kind::Created`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,14 +93,18 @@ pub struct Settled {
     pub prev_seq: u64,
     /// The item from now on.
     pub item: Item,
+    /// How it came about.
+    pub made: Made,
 }
 
 impl Settled {
-    /// vault text, previous seq u64 (little-endian), then the item as the store has it.
+    /// vault text, previous seq u64 (little-endian), then the item as the store has it, then how it
+    /// was made. Stored formats below 4 end with the item.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_text(out, self.vault.as_str());
         out.extend_from_slice(&self.prev_seq.to_le_bytes());
         out.extend_from_slice(&self.item.encode());
+        self.made.encode(out);
     }
 
     /// The inverse of `encode`.
@@ -108,7 +113,9 @@ impl Settled {
         let mut reader = Reader::new(bytes);
         let vault = reader.text()?.parse().ok()?;
         let prev_seq = reader.u64()?;
-        Some(Self { vault, prev_seq, item: Item::decode(reader.rest())? })
+        let item = Item::read(&mut reader)?;
+        let made = if reader.is_empty() { Made::default() } else { Made::read(&mut reader)? };
+        reader.is_empty().then_some(Self { vault, prev_seq, item, made })
     }
 }
 
@@ -164,6 +171,56 @@ impl Retired {
         let mut reader = Reader::new(bytes);
         let name = reader.text()?.to_owned();
         Some(Self { name, clients: retired::decode(reader.rest())? })
+    }
+}
+
+/// Payload of `Kind::Named`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The version.
+    pub seq: u64,
+    /// Its name from now on; none if it has none any more.
+    pub name: Option<String>,
+}
+
+impl Named {
+    /// seq u64 (little-endian), name text or none.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.seq.to_le_bytes());
+        put_text_option(out, self.name.as_deref());
+    }
+
+    /// The inverse of `encode`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let (seq, name) = (reader.u64()?, reader.text_option()?.map(str::to_owned));
+        reader.is_empty().then_some(Self { seq, name })
+    }
+}
+
+/// Payload of `Kind::Stamped`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamped {
+    /// The change's stamp, as the client gave it.
+    pub stamp: Stamp,
+    /// What it came to.
+    pub came_to: stamps::Stamped,
+}
+
+impl Stamped {
+    /// stamp 16 bytes, then as the store's `stamps` values.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.stamp.to_bytes());
+        out.extend_from_slice(&self.came_to.encode());
+    }
+
+    /// The inverse of `encode`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (stamp, rest) = bytes.split_first_chunk()?;
+        let came_to = stamps::Stamped::decode(rest)?;
+        Some(Self { stamp: Stamp::from_bytes(*stamp), came_to })
     }
 }
 

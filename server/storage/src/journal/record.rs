@@ -51,6 +51,10 @@ pub enum Kind {
     VaultDropped = 11,
     /// A name is free whose document has a history; payload: `payload::Retired`.
     Retired = 12,
+    /// A version got a name, or lost it; payload: `payload::Named`.
+    Named = 13,
+    /// A change that a client stamped is in a version; payload: `payload::Stamped`.
+    Stamped = 14,
 }
 
 impl Kind {
@@ -68,6 +72,8 @@ impl Kind {
             10 => Self::VaultCreated,
             11 => Self::VaultDropped,
             12 => Self::Retired,
+            13 => Self::Named,
+            14 => Self::Stamped,
             _ => return None,
         })
     }

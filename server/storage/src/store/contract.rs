@@ -1,6 +1,6 @@
 //! What every engine must do, as a suite that any engine can be put through. Run by the tests of
 //! `memory` and `sled`, and by those of an engine to come.
-//! Never looks inside an engine: only `Engine`'s four operations are used.
+//! Never looks inside an engine: only `Engine`'s five operations are used.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub fn run_contract(setup: &mut impl Setup) {
     a_batch_applies_in_order(&*setup.fresh());
     a_scan_is_ordered_and_bounded(&*setup.fresh());
     a_scan_stays_within_its_prefix(&*setup.fresh());
+    a_scan_goes_back_as_it_goes_on(&*setup.fresh());
     a_reader_sees_all_of_a_batch_or_nothing(&setup.fresh());
     what_was_synced_survives_a_crash(setup);
     a_crash_keeps_whole_batches(setup);
@@ -102,6 +103,26 @@ fn a_scan_stays_within_its_prefix(engine: &dyn Engine) {
     assert!(found(b"b", Some(b"c")).is_empty(), "`from` behind the prefix");
     assert_eq!(found(b"\xff", None), [b"\xff\xff"]);
     assert!(found(b"d", None).is_empty());
+}
+
+fn a_scan_goes_back_as_it_goes_on(engine: &dyn Engine) {
+    let keys: [&[u8]; 8] = [b"a", b"b", b"b\0", b"b\xff", b"b\xff\xff", b"c", b"\xff", b"\xff\xff"];
+    for key in keys {
+        apply(engine, &[(key, Some(key))]);
+    }
+    for prefix in [&b""[..], b"a", b"b", b"b\xff", b"c", b"d", b"\xff"] {
+        for before in
+            [None, Some(&b"a"[..]), Some(b"b\xff"), Some(b"b\xff\0"), Some(b"\xff\xff\xff")]
+        {
+            let mut wanted = scan(engine, prefix, None, usize::MAX);
+            wanted.retain(|(key, _)| before.is_none_or(|before| key.as_slice() < before));
+            wanted.reverse();
+            for limit in [0, 1, 2, usize::MAX] {
+                let found = engine.scan_back(prefix, before, limit).expect("it does not fail");
+                assert_eq!(found[..], wanted[..wanted.len().min(limit)], "{prefix:?} {before:?}");
+            }
+        }
+    }
 }
 
 fn a_reader_sees_all_of_a_batch_or_nothing(engine: &Arc<dyn Engine>) {

@@ -8,11 +8,11 @@ use sheaf_protocol::ids::{DocId, DocKey, VaultName, VaultNo};
 
 use super::engine::Batch;
 use super::keys::floors::Floor;
-use super::keys::{self, Key, ckpt, floors, log, paths, vaults};
+use super::keys::{self, Key, authors, ckpt, floors, log, paths, vaults};
 use super::load::{damaged, push};
 use super::window::digest;
 use super::witness::{Chain, Known, News};
-use super::{Aside, Error, Head, Store, value};
+use super::{Aside, Authored, Error, Head, LogEntry, Store, value};
 
 /// A document that exists, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +137,8 @@ impl Store {
     }
 
     /// Stores a merged state of the entries up to `n`, the last of them at `position`; on disk and
-    /// witnessed when it returns. Older checkpoints go. Of no effect at or below the present one.
+    /// witnessed when it returns. Older ones go when the log is thinned. Of no effect at or below
+    /// the present one.
     ///
     /// The caller has proved that the state is right: the store cannot.
     ///
@@ -171,19 +172,22 @@ impl Store {
             now.mark.ckpt_n = n;
             now.mark.ckpt_digest = digest(state);
             let folded = witness.folded();
-            witness.append(News { folded, docs: vec![(doc, now)], ..News::default() })?;
+            witness.append(News { folded, docs: vec![(doc, now)], ..News::default() })
         }
-        let mut older = Batch::default();
-        let prefix = keys::doc_prefix(doc, Key::Ckpt);
-        value::delete_through(self.engine(), &mut older, &prefix, &ckpt::key(doc, n - 1))?;
-        if older.is_empty() { Ok(()) } else { self.engine().apply(&older) }
     }
 
-    /// Deletes the entries up to `up_to_n`, in whole groups: one that goes further stays.
+    /// Moves the entries up to `up_to_n` into the past, in whole groups: one that goes further
+    /// stays. Checkpoints before the newest go, or stay as states to read the past from. `note` is
+    /// shown every entry that moves, and says at the end who wrote what.
     ///
     /// # Errors
     /// `NotCheckpointed` when no checkpoint covers them; `Damaged`; what the engine reports.
-    pub fn thin_log(&self, doc: DocKey, up_to_n: u64) -> Result<(), Error> {
+    pub fn thin_log(
+        &self,
+        doc: DocKey,
+        up_to_n: u64,
+        note: &mut dyn FnMut(Option<&LogEntry>) -> Vec<Authored>,
+    ) -> Result<(), Error> {
         let _alone = self.inner.thinning.lock();
         let known = self.inner.witness.lock().known(doc).cloned().ok_or(Error::Unknown(doc))?;
         if up_to_n > known.mark.ckpt_n {
@@ -194,6 +198,10 @@ impl Store {
         let mut scratch = Vec::new();
         let prefix = keys::doc_prefix(doc, Key::Log);
         let mut entries = Vec::new();
+        let mut batch = Batch::default();
+        let mut packer = self.packer(&mut batch, doc)?;
+        let newest = known.mark.ckpt_n;
+        self.keep_older(&mut batch, doc, (newest, &mut floor.unanchored))?;
         value::each_chunked(self.engine(), &prefix, None, |key, group| {
             if keys::number_of(key).is_none_or(|last_n| last_n > up_to_n) {
                 return Ok(false);
@@ -203,17 +211,22 @@ impl Store {
             for entry in &entries {
                 if entry.n > floor.n {
                     push(&mut chain, &mut scratch, entry);
+                    packer.push(&mut batch, doc, entry)?;
+                    note(Some(entry));
                     floor.n = entry.n;
+                    floor.unanchored += entry.bytes.len() as u64;
                 }
             }
             Ok(true)
         })?;
-        floor.digest = chain.digest;
-        let mut batch = Batch::default();
-        value::delete_through(self.engine(), &mut batch, &prefix, &log::key(doc, floor.n))?;
-        if batch.is_empty() {
-            return Ok(());
+        packer.close(&mut batch, doc)?;
+        let authored = note(None);
+        if !authored.is_empty() {
+            let key = authors::key(doc, floor.n);
+            value::put_chunked(&mut batch, &key, &authors::encode(&authored))?;
         }
+        floor.digest = chain.digest;
+        value::delete_through(self.engine(), &mut batch, &prefix, &log::key(doc, floor.n))?;
         value::put_one(&mut batch, &floors::key(doc), &floor.encode())?;
         self.engine().apply(&batch)
     }

@@ -1,7 +1,9 @@
-//! The ordered key-value engine the store stands on: four operations, and nothing of documents in
+//! The ordered key-value engine the store stands on: five operations, and nothing of documents in
 //! them. Implemented by `sled` and `memory`, driven by the typed methods of `store`, held to its
 //! word by `contract`.
 //! Never interprets a key or a value.
+
+use std::ops::Bound;
 
 use super::Error;
 
@@ -17,12 +19,37 @@ pub trait Engine: Send + Sync + 'static {
     /// `limit` of them.
     fn scan(&self, prefix: &[u8], from: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, Error>;
 
+    /// Pairs whose key starts with `prefix` and is less than `before`, in descending byte order, at
+    /// most `limit` of them.
+    fn scan_back(
+        &self,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, Error>;
+
     /// Applies all changes of a batch, in order, or none of them, also across a crash. Readers see
     /// them at once; they are on disk only after `sync`.
     fn apply(&self, batch: &Batch) -> Result<(), Error>;
 
     /// Returns when everything applied before the call is on disk and survives power loss.
     fn sync(&self) -> Result<(), Error>;
+}
+
+/// The least key above all that start with `prefix`; `None` when there is none.
+#[must_use]
+pub fn end_of(prefix: &[u8]) -> Option<Vec<u8>> {
+    let len = prefix.iter().rposition(|byte| *byte != u8::MAX)? + 1;
+    let mut end = prefix[..len].to_vec();
+    end[len - 1] += 1;
+    Some(end)
+}
+
+/// The upper bound of a backward scan: the lesser of `before` and the end of `prefix`.
+#[must_use]
+pub fn bound_back(prefix: &[u8], before: Option<&[u8]>) -> Bound<Vec<u8>> {
+    let ends = [before.map(<[u8]>::to_vec), end_of(prefix)];
+    ends.into_iter().flatten().min().map_or(Bound::Unbounded, Bound::Excluded)
 }
 
 /// One change of a batch.

@@ -11,7 +11,7 @@ use super::engine::{Batch, Pair};
 use super::keys::meta::{self, Facts};
 use super::keys::{self, Key, feed, heads, items, paths, vaults};
 use super::window::{Window, digest};
-use super::{Error, Head, Item, Store, value};
+use super::{Error, Head, Item, Made, Store, value};
 
 /// Keys of a deleted vault that one batch removes.
 const PURGE_KEYS: usize = 1_000;
@@ -26,6 +26,8 @@ pub struct ItemChange<'a> {
     pub prev_seq: u64,
     /// The item from now on.
     pub item: &'a Item,
+    /// How it came about.
+    pub made: &'a Made,
     /// What else it does to the document.
     pub renamed: Option<Renamed<'a>>,
 }
@@ -119,7 +121,7 @@ impl Window {
         (position, vault): (u64, &VaultName),
         change: ItemChange<'_>,
     ) -> Result<(), Error> {
-        let ItemChange { prev_seq, item, renamed } = change;
+        let ItemChange { prev_seq, item, made, renamed } = change;
         let head = renamed.map(|renamed| {
             let (name, created) = (item.path.to_string(), doc.doc.0);
             Head { name, epoch: renamed.epoch, created, is_deleted: item.is_deleted }
@@ -131,6 +133,7 @@ impl Window {
             }
             let row = feed::key(doc.vault, item.seq);
             value::put_one(&mut self.batch, &row, &feed::encode(doc.doc))?;
+            self.version(doc, (prev_seq, item, made))?;
             self.raise_seq(store, doc.vault, item.seq)?;
             if let (Some(renamed), Some(head)) = (renamed, &head) {
                 self.batch.delete(paths::key(doc.vault, renamed.from));

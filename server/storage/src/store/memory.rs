@@ -8,7 +8,7 @@ use std::ops::Bound;
 use parking_lot::Mutex;
 
 use super::Error;
-use super::engine::{Batch, Change, Engine, Pair};
+use super::engine::{Batch, Change, Engine, Pair, bound_back};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -70,6 +70,18 @@ impl Engine for Memory {
             .take(limit)
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect())
+    }
+
+    fn scan_back(
+        &self,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, Error> {
+        let state = self.state.lock();
+        let all = state.live.range((Bound::Unbounded, bound_back(prefix, before)));
+        let found = all.rev().take_while(|(key, _)| key.starts_with(prefix)).take(limit);
+        Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
     fn apply(&self, batch: &Batch) -> Result<(), Error> {

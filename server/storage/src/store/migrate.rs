@@ -7,16 +7,17 @@ use sheaf_protocol::stamp::Stamp;
 
 use super::keys::meta::{self, Facts};
 use super::keys::{self, Key, vaults};
-use super::{Error, Head, value};
+use super::{Error, Head, Item, Made, Version, value};
 
 /// The format this build writes.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// A step turns a store of its version into one of the next, as one batch.
 type Step = fn(&dyn Engine, &mut Batch) -> Result<(), Error>;
 
 /// `STEPS[v - 1]` leads from version `v` to `v + 1`.
-const STEPS: [Step; FORMAT as usize - 1] = [vaults_get_facts, deleted_names_are_kept];
+const STEPS: [Step; FORMAT as usize - 1] =
+    [vaults_get_facts, deleted_names_are_kept, items_are_versions];
 
 /// Format 2 has items, feeds and facts of each vault. Items come when bodies settle at the start
 /// after; the facts are made here: a vault is as old as its first document.
@@ -47,6 +48,24 @@ fn deleted_names_are_kept(engine: &dyn Engine, batch: &mut Batch) -> Result<(), 
             let head = Head::decode(&bytes).filter(|head| head.is_deleted);
             if let (Some(head), Some(doc)) = (head, keys::doc_of(&key)) {
                 super::retired::put(batch, (doc, &head.name), &[])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Format 4 has versions: what every item is now is its first.
+fn items_are_versions(engine: &dyn Engine, batch: &mut Batch) -> Result<(), Error> {
+    for (key, _) in engine.scan(&vaults::prefix(), None, usize::MAX)? {
+        let number = value::get_one(engine, &key)?.and_then(|bytes| vaults::decode(&bytes));
+        let number = number.ok_or_else(|| Error::corrupt(&key, "vault"))?;
+        for pair in engine.scan(&keys::vault_prefix(number, Key::Items), None, usize::MAX)? {
+            // One that is damaged is made good by the next start, as a version of its own.
+            let item = value::body(&pair).ok().and_then(Item::decode);
+            if let (Some(item), Some(doc)) = (item, keys::doc_of(&pair.0)) {
+                let authors = vec![item.author.clone()];
+                let made = Made { authors, ..Made::default() };
+                super::versions::put(batch, doc, &Version { prev_seq: 0, item, made })?;
             }
         }
     }

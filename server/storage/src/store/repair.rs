@@ -245,7 +245,7 @@ impl Store {
         }
         mark.last_n = last_n;
         mark.log = chain;
-        let floor = Floor { n: from_n, digest: start };
+        let floor = Floor { n: from_n, digest: start, unanchored: 0 };
         value::put_one(batch, &floors::key(doc), &floor.encode())
     }
 

@@ -1,10 +1,10 @@
-//! What documents had a name before. Filled by the fold of deletions and moves, read by
-//! `document::registry`.
+//! What documents had a name before. Filled by the fold of deletions and moves, which keeps as many
+//! as are remembered, and read by `document::registry`.
 //! Never says that a document is gone: it may be back, or live under another name.
 
 use sheaf_protocol::ids::{DocId, DocKey, VaultNo};
 
-use super::engine::Batch;
+use super::engine::{Batch, Pair};
 use super::keys::retired;
 use super::window::Window;
 use super::{Error, Store, value};
@@ -48,6 +48,8 @@ impl Window {
     ) -> Result<(), Error> {
         if position >= self.engine_from {
             put(&mut self.batch, (doc, name), clients)?;
+            let rows = self.retired.entry(retired::prefix(doc.vault, name)).or_default();
+            rows.insert(retired::key(doc, name));
         }
         Ok(())
     }
@@ -60,21 +62,37 @@ impl Store {
     /// # Errors
     /// What the engine reports.
     pub fn retired(&self, vault: VaultNo, name: &str) -> Result<Vec<Retired>, Error> {
-        let prefix = retired::prefix(vault, name);
         let mut found = Vec::new();
-        let mut from: Option<Vec<u8>> = None;
-        loop {
-            let pairs = self.engine().scan(&prefix, from.as_deref(), SCAN_PAIRS)?;
+        self.retired_rows(&retired::prefix(vault, name), |pairs| {
             for pair in &pairs {
                 let Some(DocKey { doc, .. }) = retired::doc(&pair.0) else { continue };
                 let clients = value::body(pair).ok().and_then(retired::decode).unwrap_or_default();
                 found.push(Retired { doc, clients });
             }
+            // A store that comes from before format 3 may have more.
             found.drain(..found.len().saturating_sub(EPOCHS_MAX));
-            match pairs.into_iter().next_back() {
-                Some((key, _)) => from = Some(key),
-                None => return Ok(found),
-            }
+        })?;
+        Ok(found)
+    }
+
+    /// Removes what a window puts beyond those that are remembered.
+    pub(super) fn trim_retired(&self, window: &mut Window) -> Result<(), Error> {
+        for (prefix, mut rows) in std::mem::take(&mut window.retired) {
+            self.retired_rows(&prefix, |pairs| rows.extend(pairs.into_iter().map(|(key, _)| key)))?;
+            let surplus = rows.len().saturating_sub(EPOCHS_MAX);
+            rows.into_iter().take(surplus).for_each(|key| window.batch.delete(key));
+        }
+        Ok(())
+    }
+
+    /// All rows of a name, some at a time, the oldest document's first.
+    fn retired_rows(&self, prefix: &[u8], mut each: impl FnMut(Vec<Pair>)) -> Result<(), Error> {
+        let mut from: Option<Vec<u8>> = None;
+        loop {
+            let pairs = self.engine().scan(prefix, from.as_deref(), SCAN_PAIRS)?;
+            let Some((last, _)) = pairs.last() else { return Ok(()) };
+            from = Some(last.clone());
+            each(pairs);
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Error;
-use super::engine::{Batch, Change, Engine, Pair};
+use super::engine::{Batch, Change, Engine, Pair, bound_back};
 
 /// sled uses several times what it is told (16 MB setting, 45 MB resident; facts, 2.1).
 pub const CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -74,6 +74,26 @@ impl Engine for Sled {
             };
             let mut pairs = Vec::new();
             for pair in self.db.range((start, std::ops::Bound::Unbounded)).take(limit) {
+                let (key, value) = pair?;
+                if !key.starts_with(prefix) {
+                    break;
+                }
+                pairs.push((key.to_vec(), value.to_vec()));
+            }
+            Ok(pairs)
+        })
+    }
+
+    fn scan_back(
+        &self,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, Error> {
+        self.run("scan", || {
+            let end = bound_back(prefix, before);
+            let mut pairs = Vec::new();
+            for pair in self.db.range((std::ops::Bound::Unbounded, end)).rev().take(limit) {
                 let (key, value) = pair?;
                 if !key.starts_with(prefix) {
                     break;

@@ -137,12 +137,12 @@ fn a_checkpoint_replaces_the_entries_up_to_it() {
     let loaded = bench.store.load(doc(1)).unwrap();
     assert_eq!(range_of(&loaded), [7, 8, 9]);
     assert_eq!(loaded.checkpoint, Some(Checkpoint { n: 6, position: 600, state }));
-    bench.store.thin_log(doc(1), 6).unwrap();
+    bench.store.thin_log(doc(1), 6, &mut |_| Vec::new()).unwrap();
     assert_eq!(bench.verify().findings, []);
     assert_eq!(bench.verify().entries, 5, "a group that goes beyond the checkpoint stays");
     bench.entries(1, 10..=10);
     bench.store.put_checkpoint(doc(1), 10, 1_000, b"ten").unwrap();
-    bench.store.thin_log(doc(1), 10).unwrap();
+    bench.store.thin_log(doc(1), 10, &mut |_| Vec::new()).unwrap();
     let loaded = bench.store.load(doc(1)).unwrap();
     assert_eq!((range_of(&loaded), loaded.last_n), (vec![], 10));
     assert_eq!(bench.verify().findings, []);
@@ -158,7 +158,7 @@ fn a_checkpoint_needs_its_entries_and_thinning_needs_a_checkpoint() {
     bench.entries(1, 1..=4);
     let early = bench.store.put_checkpoint(doc(1), 5, 0, b"");
     assert!(matches!(early, Err(Error::NotFolded { n: 5, folded_n: 4, .. })), "{early:?}");
-    let early = bench.store.thin_log(doc(1), 1);
+    let early = bench.store.thin_log(doc(1), 1, &mut |_| Vec::new());
     assert!(matches!(early, Err(Error::NotCheckpointed { n: 1, ckpt_n: 0, .. })), "{early:?}");
     bench.store.put_checkpoint(doc(1), 4, 0, b"four").unwrap();
     bench.store.put_checkpoint(doc(1), 2, 0, b"two").unwrap();
@@ -183,7 +183,7 @@ fn checkpoints_at_the_same_time_never_take_each_other_back() {
                 scope.spawn(move || {
                     barrier.wait();
                     store.put_checkpoint(doc(1), n, 0, state.as_bytes()).unwrap();
-                    store.thin_log(doc(1), n).unwrap();
+                    store.thin_log(doc(1), n, &mut |_| Vec::new()).unwrap();
                 });
             }
         });
@@ -214,7 +214,7 @@ fn whatever_the_engine_loses_is_reported_with_the_document() {
         bench.claim(1);
         bench.entries(2, 1..=2);
         bench.store.put_checkpoint(doc(2), 2, 0, &[1; 3 * CHUNK_BYTES_MAX]).unwrap();
-        bench.store.thin_log(doc(2), 2).unwrap();
+        bench.store.thin_log(doc(2), 2, &mut |_| Vec::new()).unwrap();
         bench.delete(&key());
         let hurt = keys::doc_of(&key()).unwrap();
         let number = hurt.doc.0.ms();

@@ -122,7 +122,7 @@ impl Store {
         let is_known = match kind {
             Key::Meta | Key::Vaults | Key::Hooks => true,
             _ if self.is_dropped(keys::vault_of(key))? => true,
-            Key::Feed => witness.vault(keys::vault_of(key)).is_some(),
+            Key::Feed | Key::Activity | Key::Stamps => witness.vault(keys::vault_of(key)).is_some(),
             Key::Paths => {
                 let name = paths::name(key).unwrap_or_default();
                 witness.find(keys::vault_of(key), name).is_some()

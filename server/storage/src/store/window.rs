@@ -2,7 +2,7 @@
 //! fold, record by record, and committed as one batch.
 //! Never changes anything before `Store::commit`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use sheaf_protocol::ids::{DocKey, VaultName, VaultNo};
@@ -32,6 +32,8 @@ pub struct Window {
     pub(super) has_dropped: bool,
     /// The highest number among them, and before.
     pub(super) last_dropped: VaultNo,
+    /// Rows that were put of documents that had a name, by what the keys of that name begin with.
+    pub(super) retired: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
     /// The engine has everything below; records there are for the witness alone.
     pub(super) engine_from: u64,
     /// The witness has everything below; records there are for the engine alone.
@@ -95,6 +97,7 @@ impl Store {
             dropped: Vec::new(),
             has_dropped: false,
             last_dropped: VaultNo(0),
+            retired: BTreeMap::new(),
             engine_from: engine.position,
             witness_from: witness.position,
             presence: engine.presence.max(witness.presence),
@@ -122,6 +125,7 @@ impl Store {
                 let key = meta::facts_key(*vault);
                 value::put_one(&mut window.batch, &key, &facts.encode())?;
             }
+            self.trim_retired(&mut window)?;
             let key = meta::key(meta::FOLDED);
             value::put_one(&mut window.batch, &key, &folded.encode())?;
             self.engine().apply(&window.batch)?;

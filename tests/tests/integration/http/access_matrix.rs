@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 use sheaf_server::auth::role::Role;
+use sheaf_server::blob::Hash;
 use sheaf_server::config::Config;
 use sheaf_tests::http::{Answer, Request};
 use sheaf_tests::server::Server;
@@ -14,6 +15,7 @@ use super::{ROOT, these, user, with_root};
 
 const EXISTS: &str = "papers";
 const MISSING: &str = "ghosts";
+const BLOB: &[u8] = b"bytes";
 
 /// Who asks: the columns. `ticket` is good for one other document of the same vaults.
 const CALLERS: [&str; 9] =
@@ -21,7 +23,7 @@ const CALLERS: [&str; 9] =
 
 /// Method, target and, by caller, the statuses on a vault that exists and on one that does not.
 /// `{v}` is the vault; what comes after a blank is the body's kind.
-const ROWS: [(&str, &str, &str); 32] = [
+const ROWS: [(&str, &str, &str); 41] = [
     (
         "GET /v1/vaults",
         "401 401 200 200 200 200 200 200 200",
@@ -53,6 +55,11 @@ const ROWS: [(&str, &str, &str); 32] = [
         "401 401 404 404 404 403 403 403 404",
     ),
     (
+        "GET /v1/vaults/{v}/activity",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
         "GET /v1/vaults/{v}/files/f.md",
         "401 401 200 200 200 403 403 403 200",
         "401 401 404 404 404 403 403 403 404",
@@ -66,6 +73,21 @@ const ROWS: [(&str, &str, &str); 32] = [
         "GET /v1/vaults/{v}/files/f.md?roots=1",
         "401 401 200 200 200 403 403 403 200",
         "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/vaults/{v}/files/f.md?versions=1",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/vaults/{v}/files/f.md?at=999999",
+        "401 401 404 404 404 403 403 403 404",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "POST /v1/vaults/{v}/files/f.md?restore=999999",
+        "401 401 403 404 404 403 403 403 404",
+        "401 401 403 404 404 403 403 403 404",
     ),
     (
         "HEAD /v1/vaults/{v}/files/f.md",
@@ -106,6 +128,31 @@ const ROWS: [(&str, &str, &str); 32] = [
         "GET /v1/vaults/{v}/awareness/f.md",
         "401 401 200 200 200 403 403 403 200",
         "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "POST /v1/vaults/{v}/blobs want",
+        "401 401 403 200 200 403 403 403 200",
+        "401 401 403 404 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/vaults/{v}/blobs/BLOB",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "HEAD /v1/vaults/{v}/blobs/BLOB",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "PUT /v1/vaults/{v}/blobs/BLOB blob",
+        "401 401 403 200 200 403 403 403 200",
+        "401 401 403 404 404 403 403 403 404",
+    ),
+    (
+        "POST /v1/vaults/{v}/blobs/BLOB list",
+        "401 401 403 409 409 403 403 403 409",
+        "401 401 403 404 404 403 403 403 404",
     ),
     (
         "GET /v1/vaults/{v}/changes",
@@ -198,6 +245,7 @@ fn request(row: &str, vault: &str) -> Request {
     let mut words = row.split(' ');
     let method = words.next().expect("a method");
     let target = words.next().expect("a target").replace("{v}", vault);
+    let target = target.replace("BLOB", &Hash::of(BLOB).to_string());
     let request = Request::new(method, &target);
     match words.next() {
         None => request,
@@ -210,6 +258,12 @@ fn request(row: &str, vault: &str) -> Request {
         Some("update") => request
             .header("Content-Type", "application/octet-stream")
             .body(b"\x01\x01\x01\x00\x04\x01\x07content\x01a\x00".to_vec()),
+        Some("want") => request.json(&json!({ "want": [] })),
+        Some("blob") => request.body(BLOB),
+        Some("list") => {
+            let chunk = json!({ "hash": "0".repeat(64), "size": 1 << 20 });
+            request.json(&json!({ "chunks": [chunk, chunk] }))
+        }
         Some("doc") => request.json(&json!({})),
         Some("ticket") => request.json(&json!({ "vault": vault, "role": "read", "valid_s": 60 })),
         Some("upgrade") => request
@@ -233,6 +287,9 @@ async fn arrange(to: SocketAddr) {
     assert!([200, 201].contains(&made.status), "{}", made.text());
     let gone = root("DELETE", &format!("{file}/g.md")).send(to).await;
     assert!([204, 404].contains(&gone.status), "{}", gone.text());
+    let blob = format!("/v1/vaults/{EXISTS}/blobs/{}", Hash::of(BLOB));
+    let made = root("PUT", &blob).body(BLOB).send(to).await;
+    assert!([200, 201].contains(&made.status), "{}", made.text());
     let gone = root("DELETE", &format!("/v1/vaults/{MISSING}")).send(to).await;
     assert!([204, 404].contains(&gone.status), "{}", gone.text());
     // For Y-Sweet's routes, a document of each name or none.

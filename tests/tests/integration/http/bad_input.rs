@@ -232,7 +232,8 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_read() {
 async fn a_body_that_is_not_what_it_should_be_is_told_where() {
     let server = Server::start().await;
     let notes = Client::new(&server);
-    let latin = notes.file("PUT", "a.md").body(b"caf\xe9".to_vec());
+    let latin = notes.file("PUT", "a.md").header("Content-Type", "text/plain");
+    let latin = latin.body(b"caf\xe9".to_vec());
     let answer = notes.send(latin).await;
     assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
     assert_eq!(answer.json()["details"]["at"], 3);

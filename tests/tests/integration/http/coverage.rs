@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sheaf_server::auth::role::Role;
+use sheaf_server::blob::Hash;
 use sheaf_server::config::Config;
 use sheaf_tests::http::Request;
 use sheaf_tests::server::Server;
@@ -22,6 +23,7 @@ fn configure(config: &mut Config) {
     config.users.push(user("reader", READER, these(&["v"]), Role::Read));
     config.vaults.auto_create = false;
     config.limits.message_bytes_max = 64 << 10;
+    config.limits.file_bytes_max = 2 << 20;
 }
 
 /// A request by root: method and target, then what differs from a plain one.
@@ -56,6 +58,11 @@ fn ticket(valid_s: i64) -> String {
 }
 
 const FILE: &str = "/v1/vaults/v/files/a.md";
+const NO_BLOB: &str =
+    "/v1/vaults/x/blobs/0000000000000000000000000000000000000000000000000000000000000000";
+/// Of `bytes`.
+const BLOB: &str =
+    "/v1/vaults/v/blobs/277089d91c0bdf4f2e6862ba7e4a07605119431f5d13f726dd352b06f1b206a9";
 const EDITS: &str = "{\"unit\":\"utf8\",\"edits\":[]}";
 /// Block 1 of client 9, whose block 0 nobody has.
 const GAP: &[u8] = b"\x01\x01\x09\x01\x84\x09\x00\x01b\x00";
@@ -77,7 +84,8 @@ fn reading() -> Vec<Step> {
         step("GET", "/v1/vaults/ghost"),
         step("PUT", FILE).body("text"),
         step("PUT", FILE).body("other text"),
-        step("PUT", FILE).body(b"\xff".to_vec()),
+        step("PUT", FILE).with("Sheaf-Base", "-1").body("text"),
+        step("PUT", "/v1/vaults/v/files/bytes").body(b"\xff".to_vec()),
         step("PUT", FILE).with("If-None-Match", "*").body("x"),
         step("PUT", FILE).with("Content-Encoding", "gzip").body("x"),
         step("PUT", FILE).body("x".repeat(100 << 10)),
@@ -87,6 +95,10 @@ fn reading() -> Vec<Step> {
         step("GET", "/v1/vaults/v/files?limit=0"),
         step("GET", "/v1/vaults/ghost/files"),
         step("GET", FILE),
+        step("GET", "/v1/vaults/v/files/a.md?versions=1"),
+        step("GET", "/v1/vaults/v/activity"),
+        step("GET", "/v1/vaults/v/activity?limit=0"),
+        step("GET", "/v1/vaults/ghost/activity"),
         step("GET", FILE).with("If-None-Match", "*"),
         step("GET", FILE).with("If-Match", stale),
         step("GET", "/v1/vaults/v/files/a.md?roots=7"),
@@ -160,6 +172,60 @@ fn writing() -> Vec<Step> {
     ]
 }
 
+fn blobs() -> Vec<Step> {
+    let ghost = BLOB.replace("/v/", "/ghost/").leak();
+    let none = BLOB.replace("277", "000").leak();
+    let put = || step("PUT", BLOB);
+    let large = || step("PUT", none).with("Content-Range", "bytes 0-4/3000000").body("bytes");
+    let chunk = vec![0; 1 << 20];
+    let list = |hash: &str, count: usize| {
+        let chunk = json!({ "hash": hash, "size": 1 << 20 });
+        json!({ "chunks": vec![chunk; count] }).to_string()
+    };
+    let here = Hash::of(&chunk).to_string();
+    let blob = |bytes: &[u8]| &*format!("/v1/vaults/v/blobs/{}", Hash::of(bytes)).leak();
+    let mut steps = vec![
+        step("POST", "/v1/vaults/v/blobs").body("{\"want\":[]}"),
+        step("POST", "/v1/vaults/v/blobs").body("{\"want\":[\"x\"]}"),
+        step("POST", "/v1/vaults/ghost/blobs").body("{\"want\":[]}"),
+        step("POST", "/v1/vaults/v/blobs").body(" ".repeat(1 << 20)),
+        step("POST", "/v1/vaults/v/blobs").with("Content-Encoding", "br").body("{}"),
+        put().body("bytes"),
+        put().body("bytes"),
+        put().body("other"),
+        put().with("Content-Range", "bytes 5-9/10").body("bytes"),
+        put().with("Content-Range", "bytes 0-4/10").body("bytes"),
+        put().with("Content-Range", "x").body("bytes"),
+        large(),
+        put().with("Content-Encoding", "br").body("bytes"),
+        step("PUT", ghost).body("bytes"),
+    ];
+    for method in ["GET", "HEAD"] {
+        steps.extend([
+            step(method, BLOB),
+            step(method, BLOB).with("If-None-Match", "*"),
+            step(method, BLOB).with("If-Match", "\"x\""),
+            step(method, none),
+            step(method, ghost),
+            step(method, "/v1/vaults/v/blobs/x"),
+        ]);
+    }
+    steps.extend([
+        step("GET", BLOB).with("Range", "bytes=0-1"),
+        step("GET", BLOB).with("Range", "bytes=5-"),
+        step("POST", BLOB).body(list(&"0".repeat(64), 2)),
+        step("PUT", blob(&chunk)).body(chunk.clone()),
+        step("POST", BLOB).body(list(&here, 2)),
+        step("POST", blob(&[0; 2 << 20])).body(list(&here, 2)),
+        step("POST", blob(&[0; 2 << 20])).body(list(&here, 2)),
+        step("POST", BLOB).body(list(&here, 3)),
+        step("POST", BLOB).body("{"),
+        step("POST", BLOB).with("Content-Encoding", "br").body("{}"),
+        step("POST", ghost).body(list(&here, 2)),
+    ]);
+    steps
+}
+
 /// What Y-Sweet's SDKs ask, in the vault `default`.
 fn ysweet() -> Vec<Step> {
     let mut steps = vec![
@@ -209,6 +275,7 @@ fn refused() -> Vec<(&'static str, &'static str, &'static str)> {
         ("PUT", "/v1/vaults/x", ""),
         ("DELETE", "/v1/vaults/x", ""),
         ("GET", "/v1/vaults/x/files", ""),
+        ("GET", "/v1/vaults/x/activity", ""),
         ("GET", "/v1/vaults/x/files/a", ""),
         ("HEAD", "/v1/vaults/x/files/a", ""),
         ("PUT", "/v1/vaults/x/files/a", "text"),
@@ -218,6 +285,11 @@ fn refused() -> Vec<(&'static str, &'static str, &'static str)> {
         ("GET", "/v1/vaults/x/update/a", ""),
         ("POST", "/v1/vaults/x/update/a", "x"),
         ("GET", "/v1/vaults/x/awareness/a", ""),
+        ("POST", "/v1/vaults/x/blobs", "{\"want\":[]}"),
+        ("GET", NO_BLOB, ""),
+        ("HEAD", NO_BLOB, ""),
+        ("PUT", NO_BLOB, ""),
+        ("POST", NO_BLOB, "{}"),
         ("GET", "/v1/vaults/x/changes", ""),
         ("GET", "/v1/vaults/x/sessions", ""),
         ("GET", "/v1/sessions", ""),
@@ -256,7 +328,7 @@ fn note(seen: &mut Seen, description: &Value, request: (&str, &str), status: u16
 async fn run(server: &Server, description: &Value) -> Seen {
     let to = server.address();
     let mut seen = Seen::new();
-    let steps = [reading(), writing(), ysweet()];
+    let steps = [reading(), blobs(), writing(), ysweet()];
     for Step(method, target, headers, body) in steps.into_iter().flatten() {
         let mut request = Request::new(method, &target.replace("current", "1")).token(ROOT);
         for (name, value) in headers {

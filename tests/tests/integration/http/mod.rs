@@ -3,6 +3,7 @@
 
 mod access_matrix;
 mod bad_input;
+mod blobs;
 mod bounds;
 mod coverage;
 mod examples;

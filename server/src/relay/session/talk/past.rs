@@ -61,14 +61,12 @@ impl<D: Dialect> Talk<D> {
         self.document.leave(self.reader);
         self.question = None;
         self.acks.clear();
-        let past = if self.grant.can_write() {
-            // What was asked at the beginning may have been answered long ago.
-            self.ask(socket);
-            Past::Asked(doc, Timer::new(&socket.relay.clock, HELD))
-        } else {
+        if !self.grant.can_write() {
             return self.end_past(socket, READ_ONLY);
-        };
-        self.past = Some(Box::new(past));
+        }
+        // What was asked at the beginning may have been answered long ago.
+        self.ask(socket);
+        self.past = Some(Box::new(Past::Asked(doc, Timer::new(&socket.relay.clock, HELD))));
         socket.wake();
     }
 

@@ -43,6 +43,15 @@ impl Engine for Sick {
         self.memory.scan(prefix, from, limit)
     }
 
+    fn scan_back(
+        &self,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, crate::store::Error> {
+        self.memory.scan_back(prefix, before, limit)
+    }
+
     fn apply(&self, batch: &Batch) -> Result<(), crate::store::Error> {
         self.check(Step::Apply)?;
         self.memory.apply(batch)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sheaf_protocol::stamp::Stamp;
 
 use super::*;
+use crate::store;
 use crate::store::engine::Engine;
 use crate::store::keys::items::Body;
 use crate::store::keys::retired;
@@ -61,7 +62,8 @@ impl Bench {
                 let place = Place { n: 1, position: at, stamp, author: None };
                 window.entry(store, doc(number), place, b"entry").unwrap();
                 let item = item(number, &format!("file {number}"), false);
-                let change = ItemChange { prev_seq: 0, item: &item, renamed: None };
+                let change =
+                    ItemChange { prev_seq: 0, item: &item, made: &Made::default(), renamed: None };
                 window.item(store, doc(number), (at, &vault()), change).unwrap();
             }
         });
@@ -80,7 +82,7 @@ impl Bench {
     fn rename(&mut self, from: &str, item: &Item, prev_seq: u64) {
         self.fold(|store, window, at| {
             let renamed = Some(Renamed { from, epoch: 2 });
-            let change = ItemChange { prev_seq, item, renamed };
+            let change = ItemChange { prev_seq, item, made: &Made::default(), renamed };
             window.item(store, doc(2), (at, &vault()), change).unwrap();
         });
     }
@@ -137,13 +139,41 @@ fn a_deleted_document_is_known_by_the_name_it_had_and_by_its_client_ids() {
 
 #[test]
 fn of_many_documents_of_a_name_the_latest_are_remembered() {
-    let mut bench = Bench::new();
-    bench.fold(|_, window, at| {
-        (10..610).for_each(|number| window.retired(doc(number), at, ("a", &[number])).unwrap());
-    });
+    let bench = Bench::new();
+    // As a migration leaves it, which trims nothing.
+    let mut batch = Batch::default();
+    for number in 10..610 {
+        store::retired::put(&mut batch, (doc(number), "a"), &[number]).unwrap();
+    }
+    bench.engine.apply(&batch).unwrap();
     let found = bench.store.retired(VAULT, "a").unwrap();
     let clients: Vec<u64> = found.into_iter().flat_map(|row| row.clients).collect();
     assert_eq!(clients, Vec::from_iter(546..610));
+}
+
+#[test]
+fn of_the_rows_of_a_name_no_more_are_stored_than_are_remembered() {
+    let mut bench = Bench::new();
+    let stored = |bench: &Bench, name| {
+        let rows = bench.engine.scan(&retired::prefix(VAULT, name), None, usize::MAX).unwrap();
+        rows.iter().map(|(key, _)| retired::doc(key).unwrap()).collect::<Vec<_>>()
+    };
+    let latest = |numbers: std::ops::Range<u64>| numbers.map(doc).collect::<Vec<_>>();
+    bench.fold(|_, window, at| {
+        window.retired(doc(3), at, ("b", &[3])).unwrap();
+        (10..110).for_each(|number| window.retired(doc(number), at, ("a", &[number])).unwrap());
+    });
+    assert_eq!(stored(&bench, "a"), latest(46..110));
+    bench.fold(|_, window, at| window.retired(doc(110), at, ("a", &[110])).unwrap());
+    assert_eq!(stored(&bench, "a"), latest(47..111));
+    // One of which there is no row any more, whose client ids come in a later window.
+    bench.fold(|_, window, at| window.retired(doc(46), at, ("a", &[46])).unwrap());
+    assert_eq!(stored(&bench, "a"), latest(47..111));
+    // One that is there.
+    bench.fold(|_, window, at| window.retired(doc(50), at, ("a", &[5])).unwrap());
+    assert_eq!(stored(&bench, "a"), latest(47..111));
+    assert_eq!(bench.store.retired(VAULT, "a").unwrap()[3].clients, [5]);
+    assert_eq!(stored(&bench, "b"), [doc(3)]);
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub struct Floor {
     pub n: u64,
     /// Running digest of the entries up to it.
     pub digest: [u8; 16],
+    /// Bytes of entries that went since the last older state that was kept.
+    pub unanchored: u64,
 }
 
 /// The key of a document's floor.
@@ -23,11 +25,14 @@ pub fn key(doc: DocKey) -> Vec<u8> {
 }
 
 impl Floor {
-    /// n u64 (little-endian), digest 16 bytes.
+    /// n u64 (little-endian), digest 16 bytes, unanchored u64 if it is not 0.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = self.n.to_le_bytes().to_vec();
         out.extend_from_slice(&self.digest);
+        if self.unanchored > 0 {
+            out.extend_from_slice(&self.unanchored.to_le_bytes());
+        }
         out
     }
 
@@ -35,7 +40,9 @@ impl Floor {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        let floor = Self { n: reader.u64()?, digest: reader.array()? };
+        let (n, digest) = (reader.u64()?, reader.array()?);
+        let unanchored = if reader.is_empty() { 0 } else { reader.u64()? };
+        let floor = Self { n, digest, unanchored };
         reader.is_empty().then_some(floor)
     }
 }

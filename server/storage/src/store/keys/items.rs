@@ -20,6 +20,8 @@ pub enum Body {
     Text = 1,
     /// Root types that are no text.
     Other = 2,
+    /// Bytes of any kind, kept outside the document.
+    Blob = 3,
 }
 
 /// A file as of its last settled body.
@@ -33,11 +35,11 @@ pub struct Item {
     pub body: Body,
     /// Deleted: the item is a tombstone.
     pub is_deleted: bool,
-    /// Bytes of the text, or of the stored state where there is none.
+    /// Bytes of the text or blob, or of the stored state where there is neither.
     pub size: u64,
     /// Bytes of the document as stored: what its vault is charged with.
     pub bytes: u64,
-    /// SHA-256 of the text.
+    /// SHA-256 of the text or blob.
     pub hash: Option<[u8; 32]>,
     /// When it last changed.
     pub updated: Stamp,
@@ -79,12 +81,19 @@ impl Item {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
+        let item = Self::read(&mut reader)?;
+        reader.is_empty().then_some(item)
+    }
+
+    /// Reads one that more may follow.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let (seq, n, body) = (reader.u64()?, reader.u64()?, reader.u8()?);
         let is_deleted = body & DELETED != 0;
         let body = match body & !DELETED {
             0 => Body::Empty,
             1 => Body::Text,
             2 => Body::Other,
+            3 => Body::Blob,
             _ => return None,
         };
         let (size, bytes) = (reader.u64()?, reader.u64()?);
@@ -96,7 +105,6 @@ impl Item {
         let updated = Stamp::from_bytes(reader.array()?);
         let author = reader.text_option()?.map(Arc::from);
         let path = Arc::from(reader.text()?);
-        let item = Self { seq, n, body, is_deleted, size, bytes, hash, updated, author, path };
-        reader.is_empty().then_some(item)
+        Some(Self { seq, n, body, is_deleted, size, bytes, hash, updated, author, path })
     }
 }

@@ -6,19 +6,26 @@
 //! Keys whose value is chunked end with a 2-byte chunk number.
 //! Never builds a key outside these files.
 
+pub mod activity;
+pub mod anchors;
 pub mod aside;
+pub mod authors;
 pub mod ckpt;
 pub mod feed;
 pub mod floors;
 pub mod heads;
 pub mod hooks;
 pub mod items;
+pub mod labels;
 pub mod log;
 pub mod lost;
+pub mod marks;
 pub mod meta;
 pub mod owners;
+pub mod past;
 pub mod paths;
 pub mod retired;
+pub mod stamps;
 pub mod vaults;
 
 use sheaf_protocol::ids::{DocId, DocKey, VaultNo};
@@ -54,13 +61,27 @@ pub enum Key {
     Feed = 0x19,
     /// Documents that had a name before, with the client ids of their histories.
     Retired = 0x1a,
+    /// Versions of files, by seq.
+    Marks = 0x1b,
+    /// Which file a version is of, by seq.
+    Activity = 0x1c,
+    /// Names of versions, by seq.
+    Labels = 0x1d,
+    /// The log below the newest checkpoint, by the last n of a piece.
+    Past = 0x1e,
+    /// Older states, by n.
+    Anchors = 0x1f,
+    /// Changes that clients stamped.
+    Stamps = 0x20,
+    /// Who wrote which clocks, by the last n of what it is about.
+    Authors = 0x21,
     /// What webhooks have told and still have to tell.
     Hooks = 0x30,
 }
 
 impl Key {
     /// All kinds.
-    pub const ALL: [Key; 14] = [
+    pub const ALL: [Key; 21] = [
         Key::Meta,
         Key::Vaults,
         Key::Heads,
@@ -74,6 +95,13 @@ impl Key {
         Key::Items,
         Key::Feed,
         Key::Retired,
+        Key::Marks,
+        Key::Activity,
+        Key::Labels,
+        Key::Past,
+        Key::Anchors,
+        Key::Stamps,
+        Key::Authors,
         Key::Hooks,
     ];
 
@@ -125,10 +153,10 @@ pub fn doc_of(key: &[u8]) -> Option<DocKey> {
     if Key::of(key) == Some(Key::Retired) {
         return retired::doc(key);
     }
-    let has_none =
-        matches!(Key::of(key)?, Key::Meta | Key::Vaults | Key::Paths | Key::Feed | Key::Hooks);
-    if has_none {
-        return None;
+    match Key::of(key)? {
+        Key::Meta | Key::Vaults | Key::Paths | Key::Feed | Key::Hooks => return None,
+        Key::Activity | Key::Stamps => return None,
+        _ => {}
     }
     let vault = u32::from_be_bytes(key.get(..4)?.try_into().ok()?);
     let doc = key.get(5..DOC_PREFIX_BYTES)?.try_into().ok()?;

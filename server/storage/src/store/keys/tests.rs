@@ -5,13 +5,17 @@ use sheaf_protocol::ids::{DocId, DocKey, VaultNo};
 use sheaf_protocol::stamp::Stamp;
 
 use super::aside::{Aside, Why};
+use super::authors::Authored;
 use super::floors::Floor;
 use super::heads::Head;
 use super::hooks::{HookId, Open, Place as HookPlace, What};
 use super::items::{Body, Item};
+use super::labels::Label;
 use super::log::{Group, LogEntry, Place};
+use super::marks::{Made, Version};
 use super::meta::{Facts, Folded};
 use super::owners::Owner;
+use super::stamps::Stamped;
 use super::*;
 
 fn doc() -> DocKey {
@@ -44,6 +48,13 @@ fn keys_are_the_golden_bytes() {
         (aside::key(doc(), 0x105), format!("0102030415{STAMP}{n}")),
         (floors::key(doc()), format!("0102030416{STAMP}")),
         (lost::key(doc(), 0x105), format!("0102030417{STAMP}{n}")),
+        (marks::key(doc(), 0x105), format!("010203041b{STAMP}{n}")),
+        (activity::key(VaultNo(7), 0x105), format!("000000071c{n}")),
+        (labels::key(doc(), 0x105), format!("010203041d{STAMP}{n}")),
+        (past::key(doc(), 0x105), format!("010203041e{STAMP}{n}")),
+        (anchors::key(doc(), 0x105), format!("010203041f{STAMP}{n}")),
+        (stamps::key(VaultNo(7), stamp()), format!("0000000720{STAMP}")),
+        (authors::key(doc(), 0x105), format!("0102030421{STAMP}{n}")),
         (retired::key(doc(), "a/b"), format!("010203041a{}ff{STAMP}", hex(b"a/b"))),
         (hooks::key(HOOK, &What::Begun), format!("0000000030{}00", "ab".repeat(16))),
         (
@@ -81,8 +92,12 @@ fn small_values_are_the_golden_bytes() {
     assert_eq!(hex(&folded.encode()), "0201000000000000d0c0b0a00900000000000000");
     assert_eq!(Folded::decode(&folded.encode()), Some(folded));
 
-    let floor = Floor { n: 3, digest: [7; 16] };
+    let floor = Floor { n: 3, digest: [7; 16], unanchored: 0 };
     assert_eq!(hex(&floor.encode()), format!("0300000000000000{}", "07".repeat(16)));
+    assert_eq!(Floor::decode(&floor.encode()), Some(floor));
+    let floor = Floor { unanchored: 2, ..floor };
+    let golden = format!("0300000000000000{}0200000000000000", "07".repeat(16));
+    assert_eq!(hex(&floor.encode()), golden);
     assert_eq!(Floor::decode(&floor.encode()), Some(floor));
 
     assert_eq!(hex(&vaults::encode(VaultNo(0x0102))), "02010000");
@@ -226,6 +241,8 @@ proptest::proptest! {
         let _ = Head::decode(&bytes);
         let _ = (Item::decode(&bytes), Facts::decode(&bytes), feed::seq(&bytes));
         let _ = Aside::decode(0, &bytes);
+        let _ = authors::decode(&bytes);
+        let _ = (Version::decode(&bytes), Label::decode(&bytes), Stamped::decode(&bytes));
         let _ = (HookPlace::decode(&bytes), hooks::decode_key(&bytes));
         let _ = Floor::decode(&bytes);
         let _ = Folded::decode(&bytes);
@@ -264,6 +281,54 @@ fn an_item_is_the_golden_bytes() {
         assert_eq!(Item::decode(&bytes[..len]), None, "{len} bytes");
     }
     assert_eq!(hex(&items::key(doc())), format!("0102030418{STAMP}"));
+}
+
+#[test]
+fn a_version_its_name_and_a_stamp_are_the_golden_bytes() {
+    let authors = vec![None, Some("ann".into())];
+    let made =
+        Made { authors, device: 9, restored: 300, is_conflict: true, from: Some("c".into()) };
+    let version = Version { prev_seq: 200, item: item(), made };
+    let how =
+        "03".to_owned() + "0900000000000000" + "ac02" + "02" + "00" + "010300616e6e" + "010063";
+    let golden = format!("c801{how}{}", hex(&item().encode()));
+    assert_eq!(hex(&version.encode()), golden);
+    assert_eq!(Version::decode(&version.encode()), Some(version.clone()));
+    let plain = Version { prev_seq: 0, item: item(), made: Made::default() };
+    let golden = format!("000000000000000000000000{}", hex(&item().encode()));
+    assert_eq!(hex(&plain.encode()), golden);
+    assert_eq!(Version::decode(&plain.encode()), Some(plain));
+    let bytes = version.encode();
+    for len in 0..bytes.len() {
+        assert_eq!(Version::decode(&bytes[..len]), None, "{len} bytes");
+    }
+
+    let label = Label { name: "v1".into(), stamp: stamp(), author: Some("ann".into()) };
+    assert_eq!(hex(&label.encode()), format!("{STAMP}010300616e6e02007631"));
+    assert_eq!(Label::decode(&label.encode()), Some(label));
+
+    let stamped = Stamped { doc: DocId(stamp()), seq: 0x102, fingerprint: 3 };
+    let golden = format!("{STAMP}02010000000000000300000000000000");
+    assert_eq!(hex(&stamped.encode()), golden);
+    assert_eq!(Stamped::decode(&stamped.encode()), Some(stamped));
+}
+
+#[test]
+fn who_wrote_what_is_the_golden_bytes() {
+    let span = |client, clock, author: Option<&str>, minute| Authored {
+        client,
+        clock,
+        len: 5,
+        author: author.map(Into::into),
+        minute,
+    };
+    let spans = vec![span(300, 0, Some("ann"), 70), span(300, 5, None, 71), span(7, 2, None, 71)];
+    let names = "02".to_owned() + "010300616e6e" + "00";
+    let golden = names + "00ac0200058c01" + "01ac02000502" + "01070f0500";
+    let bytes = authors::encode(&spans);
+    assert_eq!(hex(&bytes), golden);
+    assert_eq!(authors::decode(&bytes), Some(spans));
+    assert_eq!(authors::decode(&authors::encode(&[])), Some(vec![]));
 }
 
 #[test]

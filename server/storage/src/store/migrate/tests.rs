@@ -7,10 +7,10 @@ use sheaf_protocol::stamp::Stamp;
 
 use super::{FORMAT, STEPS, Step, run, run_steps};
 use crate::store::engine::{Batch, Engine};
-use crate::store::keys::{heads, vaults};
+use crate::store::keys::{heads, items, vaults};
 use crate::store::memory::Memory;
 use crate::store::witness::Witness;
-use crate::store::{Error, Head, Retired, Store, value};
+use crate::store::{Body, Error, Head, Item, Made, Retired, Store, Version, value};
 
 fn first(_: &dyn Engine, batch: &mut Batch) -> Result<(), Error> {
     batch.put("step", "first");
@@ -87,4 +87,36 @@ fn format_3_knows_deleted_documents_by_name() {
     let store = Store::new(engine, Witness::in_memory()).unwrap();
     let due = Retired { doc: doc(1).doc, clients: vec![] };
     assert_eq!(store.retired(vault, "a.md").unwrap(), [due]);
+}
+
+#[test]
+fn format_4_has_a_version_of_every_item() {
+    let engine = Arc::new(Memory::new());
+    run_steps(&*engine, &STEPS[..2]).unwrap();
+    let mut batch = Batch::default();
+    let vault = VaultNo(5);
+    let doc = DocKey { vault, doc: DocId(Stamp::new(1, 0, 7)) };
+    let key = vaults::key(&"home".parse().unwrap());
+    value::put_one(&mut batch, &key, &vaults::encode(vault)).unwrap();
+    let item = Item {
+        seq: 7,
+        n: 3,
+        body: Body::Text,
+        is_deleted: false,
+        size: 4,
+        bytes: 5,
+        hash: Some([6; 32]),
+        updated: Stamp::new(2, 0, 7),
+        author: Some("ann".into()),
+        path: "a.md".into(),
+    };
+    value::put_one(&mut batch, &items::key(doc), &item.encode()).unwrap();
+    engine.apply(&batch).unwrap();
+    assert_eq!(run(&*engine).unwrap(), Some(3));
+    let store = Store::new(engine, Witness::in_memory()).unwrap();
+    let made = Made { authors: vec![Some("ann".into())], ..Made::default() };
+    let first = Version { prev_seq: 0, item, made };
+    assert_eq!(store.version(doc, 7).unwrap().as_ref(), Some(&first));
+    assert_eq!(store.versions(doc, None, 10).unwrap(), [first]);
+    assert_eq!(store.activity(vault, None, 10).unwrap(), [(7, doc.doc)]);
 }

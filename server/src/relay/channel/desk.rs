@@ -1,0 +1,174 @@
+//! What a request needs, and who answers it.
+//!
+//! Job: carry one request out and hand back what is to be said, in one future. Made by the channel
+//! for each request. Never touches the socket, and never does anything that the caller may not.
+
+use std::sync::Arc;
+
+use sheaf_protocol::control::{
+    Ack, Acknowledge, Device, FileId, Pong, Problem, Re, Reply, Request,
+};
+use sheaf_protocol::error::Code;
+use sheaf_protocol::ids::VaultName;
+
+use super::documents::{self, Joined};
+use super::problem::Refused;
+use super::voice::Voice;
+use super::{files, listing, push};
+use crate::auth::{Caller, Grant, Role};
+use crate::document::author::Author;
+use crate::relay::outbound::Outbound;
+use crate::relay::session::Relay;
+use crate::relay::session::socket::INLINE_BYTES_MAX;
+use sheaf_ground::task;
+
+/// What a request needs. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) relay: Arc<Relay>,
+    pub(super) vault: VaultName,
+    pub(super) epoch: u64,
+    pub(super) caller: Caller,
+    /// In the vault as a whole, when the request came.
+    pub(super) grant: Grant,
+    pub(super) device: Option<Device>,
+    pub(super) voice: Voice,
+}
+
+/// What came of a request.
+pub(super) struct Answer {
+    /// What is said, as whole frames.
+    pub(super) frames: Vec<u8>,
+    /// What else happens.
+    pub(super) then: Then,
+}
+
+/// What happens besides the answer.
+pub(super) enum Then {
+    /// Nothing.
+    Nothing,
+    /// Nothing is said until everything before this journal position is durable.
+    Waits(u64),
+    /// The client is a reader of a document now.
+    Joins(FileId, Joined),
+    /// It is not any more.
+    Leaves(FileId),
+    /// Files of so many bytes were listed, those on the last page among them or not.
+    Listed { bytes: u64, is_last: bool },
+}
+
+pub(super) type Said = Result<(Reply, Then), Refused>;
+
+impl Desk {
+    /// Carries a request out.
+    pub(super) async fn answer(self, request: Request, out: Arc<Outbound>) -> Answer {
+        let re = request.re().cloned();
+        let voice = self.voice;
+        let said = self.say(request, out).await;
+        let (reply, then) = match said {
+            Ok((reply, then)) => (with_re(reply, re), then),
+            Err(refused) => {
+                self.relay.metrics.relay.refuse(refused.code);
+                let problem = Problem { re, ..refused.into_problem() };
+                (Reply::Error(problem), Then::Nothing)
+            }
+        };
+        let frames = match is_large(&reply) {
+            true => task::block(|| voice.frame(&reply)),
+            false => voice.frame(&reply),
+        };
+        Answer { frames, then }
+    }
+
+    async fn say(&self, request: Request, out: Arc<Outbound>) -> Said {
+        let plain = |reply| (reply, Then::Nothing);
+        match request {
+            Request::Auth(_) => {
+                Err(Refused::field("type", "who this is has been said; connect again for another"))
+            }
+            Request::ListFiles(asked) => listing::files(self, &asked),
+            Request::GetChanges(asked) => listing::changes(self, &asked).map(plain),
+            Request::UploadFile(asked) => {
+                files::upload(self, asked).await.map(Reply::Ack).map(plain)
+            }
+            Request::DownloadFile(asked) => {
+                let content = files::download(self, &asked).await?;
+                Ok(plain(Reply::FileContent(content)))
+            }
+            Request::DeleteFile(asked) => {
+                files::delete(self, &asked).await.map(Reply::Ack).map(plain)
+            }
+            Request::MoveFile(asked) => {
+                files::relocate(self, &asked).await.map(Reply::Ack).map(plain)
+            }
+            Request::Push(asked) => push::push(self, asked).await.map(Reply::PushResult).map(plain),
+            Request::Ack(asked) => self.acknowledge(&asked).map(plain),
+            Request::DocSync(asked) => documents::join(self, asked, out).await,
+            Request::DocUpdate(asked) => documents::edit(self, asked).await,
+            Request::DocClose(asked) => {
+                let reply = Reply::Ack(Ack { id: Some(asked.id), ..Ack::default() });
+                Ok((reply, Then::Leaves(asked.id)))
+            }
+            Request::Ping(_) => {
+                let server_time = self.relay.clock.now_ms();
+                Ok(plain(Reply::Pong(Pong { re: None, server_time })))
+            }
+        }
+    }
+
+    /// The client holds everything up to a version. That its device does, is kept by nobody yet.
+    fn acknowledge(&self, asked: &Acknowledge) -> Result<Reply, Refused> {
+        if let (None, None) = (asked.version, asked.stamp) {
+            return Err(Refused::field("version", "a version, or a stamp"));
+        }
+        let seq = self.relay.vaults.get(&self.vault).map_or(0, |vault| vault.seq);
+        if asked.version.is_some_and(|version| version > seq) {
+            let refused = Refused::new(Code::CursorExpired, "this vault has no such version");
+            return Err(refused.with("version", seq));
+        }
+        Ok(Reply::Ack(Ack { version: asked.version, ..Ack::default() }))
+    }
+
+    /// On whose behalf a write is made.
+    pub(super) fn author(&self) -> Author<'_> {
+        Author { principal: &self.grant.principal, may_relay: self.grant.may_relay() }
+    }
+
+    /// Whether the caller may write at a path now.
+    pub(super) async fn check_write(&self, path: &str) -> Result<(), Refused> {
+        match self.caller.may(&self.vault, Some(path), Role::Write).await? {
+            true => Ok(()),
+            false => Err(Refused::new(Code::ReadOnly, "this is for reading only")),
+        }
+    }
+}
+
+/// Whether writing it takes so long that it is not done on the reactor's own threads.
+fn is_large(reply: &Reply) -> bool {
+    match reply {
+        Reply::FileContent(content) => content.size > INLINE_BYTES_MAX as u64,
+        Reply::DocUpdate(edit) => edit.update.0.len() > INLINE_BYTES_MAX,
+        _ => false,
+    }
+}
+
+/// Gives an answer the name of its request.
+fn with_re(mut reply: Reply, name: Option<Re>) -> Reply {
+    match &mut reply {
+        Reply::AuthOk(it) => it.re = name,
+        Reply::FileList(it) => it.re = name,
+        Reply::FileContent(it) => it.re = name,
+        Reply::Changes(it) => it.re = name,
+        Reply::Ack(it) => it.re = name,
+        Reply::PushResult(it) => it.re = name,
+        Reply::DocUpdate(it) => it.re = name,
+        Reply::Error(it) => it.re = name,
+        Reply::Pong(it) => it.re = name,
+        Reply::SyncComplete(_)
+        | Reply::FileUpdated(_)
+        | Reply::FileDeleted(_)
+        | Reply::Change(_)
+        | Reply::Touched(_) => {}
+    }
+    reply
+}

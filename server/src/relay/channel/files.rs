@@ -1,0 +1,217 @@
+//! Whole files: uploaded, downloaded, deleted, moved.
+//!
+//! Job: check what is asked and have the vault do it. Called by `desk` and `push`. Never writes
+//! where the caller may not, and never says that something is done before it is durable.
+
+use sheaf_protocol::control::{
+    Ack, Content, Delete, Download, FileContent, FileId, Hash, Move, Upload,
+};
+use sheaf_protocol::error::Code;
+
+use super::desk::Desk;
+use super::problem::{Refused, too_large};
+use super::{difference, listing};
+use crate::vault::upload::{Base, Upcoming};
+use crate::vault::versions::{Held, Read};
+use crate::vault::{self, File};
+use sheaf_ground::task;
+
+/// Takes a whole file in.
+pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refused> {
+    desk.check_write(&asked.path).await?;
+    let before = existing(desk, &asked.path)?.map_or(0, |file| file.seq);
+    let body = body(desk, &mut asked).await?;
+    let upcoming = vault::upload::Upload {
+        content: match &body {
+            Body::Text(text) => Upcoming::Text(text),
+            Body::Blob(hash) => Upcoming::Blob { hash: *hash, size: 0 },
+        },
+        base: asked.base_version.map_or(Base::Now, Base::Version),
+        stamp: asked.stamp.map(|stamp| stamp.0),
+        device: desk.device.map_or(0, |device| device.0),
+    };
+    let (vaults, path) = (&desk.relay.vaults, &asked.path);
+    let uploaded = vaults.upload(&desk.vault, path, desk.author(), upcoming).await?;
+    let version = uploaded.version;
+    if uploaded.has_changed || uploaded.is_created {
+        let device = desk.device.map(|device| format!("{:016x}", device.0));
+        tracing::info!(vault = %desk.vault, device, "Upload: {path} (v{before} -> v{version})");
+        told(desk);
+    }
+    Ok(Ack {
+        re: None,
+        path: Some(path.clone()),
+        id: Some(FileId(uploaded.id)),
+        version: Some(version),
+        size: Some(uploaded.size),
+        hash: Some(Hash(uploaded.hash)),
+        merged: Some(uploaded.is_merged),
+        conflict: Some(uploaded.is_conflict),
+        created: Some(uploaded.is_created),
+        changed: Some(uploaded.has_changed),
+        content: uploaded.content.map(Content::Text),
+    })
+}
+
+/// Reads a file, now or as it was at a version.
+pub(super) async fn download(desk: &Desk, asked: &Download) -> Result<FileContent, Refused> {
+    let (path, version) = (&asked.path, asked.version);
+    let read = desk.relay.vaults.read_at(&desk.vault, path, version).await?;
+    let Read { dated, held } = read;
+    let item = dated.version.item;
+    let (content, blob) = match held {
+        Held::Text(text) => (Some(Content::Text(text)), None),
+        Held::Blob { hash, .. } => (None, Some(address(desk, Hash(hash)))),
+        Held::Roots(roots) => {
+            let root = roots.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(vault::Error::NotText { root }.into());
+        }
+    };
+    Ok(FileContent {
+        re: None,
+        path: item.path.to_string(),
+        id: FileId(dated.doc),
+        version: item.seq,
+        size: item.size,
+        hash: item.hash.map(Hash),
+        kind: listing::kind(item.body),
+        content,
+        encoding: None,
+        blob,
+    })
+}
+
+/// Where the bytes of a file are over HTTP.
+fn address(desk: &Desk, hash: Hash) -> String {
+    format!("/v1/vaults/{}/blobs/{hash}", desk.vault)
+}
+
+/// Deletes a file, unless it was edited since the version that is meant.
+pub(super) async fn delete(desk: &Desk, asked: &Delete) -> Result<Ack, Refused> {
+    let (vaults, path) = (&desk.relay.vaults, &asked.path);
+    desk.check_write(path).await?;
+    let principal = &desk.grant.principal;
+    vaults.settle(&desk.vault, path).await?;
+    let file = task::block(|| vaults.file(&desk.vault, path))?;
+    let only_if = match asked.base_version {
+        Some(base) if base < file.seq => return Err(edit_wins(&file)),
+        Some(_) => Some((file.id, file.n)),
+        None => None,
+    };
+    let deleted = vaults.delete_file(&desk.vault, path, principal, only_if).await;
+    let version = match deleted {
+        Err(vault::Error::Stale { .. }) => {
+            vaults.settle(&desk.vault, path).await?;
+            return Err(edit_wins(&task::block(|| vaults.file(&desk.vault, path))?));
+        }
+        other => other?,
+    };
+    told(desk);
+    let (path, id) = (Some(path.clone()), Some(FileId(file.id)));
+    Ok(Ack { path, id, version: Some(version), ..Ack::default() })
+}
+
+fn edit_wins(file: &File) -> Refused {
+    let what = "the file was edited since then, so it lives";
+    Refused::new(Code::EditWins, what)
+        .with("version", file.seq)
+        .with("size", file.size)
+        .with("id", file.id.to_string())
+}
+
+/// Gives a file another path.
+pub(super) async fn relocate(desk: &Desk, asked: &Move) -> Result<Ack, Refused> {
+    let (vaults, from, to) = (&desk.relay.vaults, &asked.path, &asked.to);
+    desk.check_write(from).await?;
+    desk.check_write(to).await?;
+    let moved = vaults.move_file(&desk.vault, from, to, &desk.grant.principal, None).await;
+    let version = moved.map_err(|error| match error {
+        vault::Error::BadPath(_) => Refused::from(error).with("field", "to"),
+        other => other.into(),
+    })?;
+    told(desk);
+    let file = task::block(|| vaults.file(&desk.vault, to))?;
+    Ok(ack(&file, version))
+}
+
+/// The others hear of it by their feeds.
+fn told(desk: &Desk) {
+    let clients = desk.relay.channels.audience.others(&desk.vault);
+    tracing::info!(vault = %desk.vault, "Broadcast to {clients} clients");
+}
+
+fn ack(file: &File, version: u64) -> Ack {
+    Ack {
+        path: Some(file.path.to_string()),
+        id: Some(FileId(file.id)),
+        version: Some(version),
+        size: Some(file.size),
+        hash: file.hash.map(Hash),
+        ..Ack::default()
+    }
+}
+
+fn existing(desk: &Desk, path: &str) -> Result<Option<File>, Refused> {
+    match task::block(|| desk.relay.vaults.file(&desk.vault, path)) {
+        Ok(file) => Ok(Some(file)),
+        Err(vault::Error::NoFile) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What an upload brings.
+enum Body {
+    Text(String),
+    /// Bytes that the vault has, or is said to have.
+    Blob([u8; 32]),
+}
+
+/// What is meant. Text is UTF-8 without NUL; everything else is put as bytes.
+async fn body(desk: &Desk, asked: &mut Upload) -> Result<Body, Refused> {
+    let body = match (asked.content.take(), asked.blob, &asked.diff) {
+        (Some(content), None, None) => {
+            let bytes = content.into_bytes(asked.encoding);
+            let bytes = bytes.ok_or(Refused::field("content", "this is no base64"))?;
+            match String::from_utf8(bytes) {
+                Ok(text) if !text.contains('\0') => Body::Text(text),
+                Ok(text) => put(desk, text.as_bytes())?,
+                Err(no_text) => put(desk, no_text.as_bytes())?,
+            }
+        }
+        (None, Some(hash), None) => Body::Blob(hash.0),
+        (None, None, Some(diff)) => {
+            let base = asked.base_version;
+            let base = base.ok_or(Refused::field("base_version", "what it is from"))?;
+            let text = base_text(desk, &asked.path, base).await?;
+            let whole = difference::applied(&text, diff, asked.unit.unwrap_or_default());
+            Body::Text(whole.map_err(|what| Refused::field("diff", what))?)
+        }
+        _ => return Err(Refused::field("content", "one of content, blob and diff")),
+    };
+    let max = desk.relay.channels.text_bytes_max;
+    match &body {
+        Body::Text(text) if text.len() > max => Err(too_large(max)),
+        _ => Ok(body),
+    }
+}
+
+fn put(desk: &Desk, bytes: &[u8]) -> Result<Body, Refused> {
+    let (hash, _) = task::block(|| desk.relay.vaults.put_bytes(&desk.vault, bytes))?;
+    Ok(Body::Blob(hash))
+}
+
+/// The text that a difference is from.
+async fn base_text(desk: &Desk, path: &str, base: u64) -> Result<String, Refused> {
+    if base == 0 {
+        return Ok(String::new());
+    }
+    match desk.relay.vaults.read_at(&desk.vault, path, Some(base)).await {
+        Ok(Read { held: Held::Text(text), .. }) => Ok(text),
+        Ok(_) => Err(Refused::field("diff", "this version is no text")),
+        Err(vault::Error::NoVersion { .. }) => {
+            let (seq, hash) = existing(desk, path)?.map_or((0, None), |file| (file.seq, file.hash));
+            Err(vault::Error::BaseGone { seq, hash }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,115 @@
+//! Files and changes as the channel shows them, and pages of both.
+//!
+//! Job: render the vault's feed. Called by `desk` for pages that are asked for, and by `feed` for
+//! those that are not. Never shows anything but what the vault gives: durable, in order.
+
+use sheaf_protocol::control::{
+    Changes, Deleted, Entry, FileId, FileKind, FileList, GetChanges, Hash, Item, ItemOp, ListFiles,
+    Reply, Updated,
+};
+use sheaf_protocol::error::Code;
+use sheaf_protocol::limits::BATCH_ITEMS_MAX;
+
+use super::desk::{Desk, Said, Then};
+use super::problem::Refused;
+use crate::vault::{self, Change, Cursor, File, Kind};
+use sheaf_ground::task;
+
+/// The one collection.
+pub(super) const FILES: &str = "files";
+
+/// A page of files.
+pub(super) fn files(desk: &Desk, asked: &ListFiles) -> Said {
+    let page = page(desk, asked.since_version, asked.limit)?;
+    let vault::Changes { items, cursor, has_more } = page;
+    let files: Vec<Entry> = items.into_iter().map(|change| entry(change.file)).collect();
+    let live = files.iter().filter(|file| !file.deleted);
+    let bytes = live.map(|file| file.size).sum();
+    let next = has_more.then_some(cursor.seq);
+    let list = FileList { re: None, files, version: cursor.seq, has_more, next };
+    Ok((Reply::FileList(list), Then::Listed { bytes, is_last: !has_more }))
+}
+
+/// A page of the feed.
+pub(super) fn changes(desk: &Desk, asked: &GetChanges) -> Result<Reply, Refused> {
+    let GetChanges { owner, since_stamp, origin, collections, .. } = asked;
+    if owner.is_some() || since_stamp.is_some() || origin.is_some() {
+        let what = "only collections are told apart here: leave owner, since_stamp and origin out";
+        return Err(Refused::new(Code::Unsupported, what));
+    }
+    let is_wanted = |names: &Vec<String>| names.iter().any(|name| name == FILES);
+    let is_any = collections.as_ref().is_none_or(is_wanted);
+    let vault::Changes { items, cursor, has_more } = page(desk, asked.since, asked.limit)?;
+    let items = items.into_iter().filter(|_| is_any).map(item).collect();
+    let next = has_more.then_some(cursor.seq);
+    Ok(Reply::Changes(Changes { re: None, items, next, has_more, version: cursor.seq }))
+}
+
+fn page(desk: &Desk, since: u64, limit: Option<u64>) -> Result<vault::Changes, Refused> {
+    let limit = limit.unwrap_or(BATCH_ITEMS_MAX as u64);
+    if !(1..=BATCH_ITEMS_MAX as u64).contains(&limit) {
+        let refused = Refused::field("limit", format!("a limit is from 1 to {BATCH_ITEMS_MAX}"));
+        return Err(refused.with("max", BATCH_ITEMS_MAX));
+    }
+    let since = cursor(desk.epoch, since);
+    Ok(task::block(|| desk.relay.vaults.changes(&desk.vault, since, limit as usize))?)
+}
+
+/// The place behind a version.
+pub(super) fn cursor(epoch: u64, seq: u64) -> Cursor {
+    if seq == 0 { Cursor::default() } else { Cursor { epoch, seq } }
+}
+
+pub(super) fn kind(kind: Kind) -> FileKind {
+    match kind {
+        Kind::Text => FileKind::Text,
+        Kind::Other => FileKind::Other,
+        Kind::Empty => FileKind::Empty,
+        Kind::Blob => FileKind::Blob,
+    }
+}
+
+fn entry(file: File) -> Entry {
+    Entry {
+        path: file.path.to_string(),
+        id: FileId(file.id),
+        version: file.seq,
+        size: file.size,
+        hash: file.hash.map(Hash),
+        kind: kind(file.kind),
+        created_at: file.created_ms,
+        updated_at: file.updated_ms,
+        user: file.by.map(|by| by.to_string()),
+        deleted: file.is_deleted,
+    }
+}
+
+/// A change as an item.
+pub(super) fn item(change: Change) -> Item {
+    let Change { seq, file } = change;
+    Item {
+        seq,
+        op: if file.is_deleted { ItemOp::Delete } else { ItemOp::Put },
+        collection: FILES.to_owned(),
+        id: FileId(file.id),
+        path: file.path.to_string(),
+        size: file.size,
+        hash: file.hash.map(Hash),
+        kind: kind(file.kind),
+        by: None,
+        user: file.by.map(|by| by.to_string()),
+    }
+}
+
+/// A change as what happened to a file.
+pub(super) fn happening(change: Change) -> Reply {
+    let Change { seq: version, file } = change;
+    let (path, id) = (file.path.to_string(), FileId(file.id));
+    let (by, user) = (None, file.by.map(|by| by.to_string()));
+    if file.is_deleted {
+        return Reply::FileDeleted(Deleted { path, version, id, by, user });
+    }
+    let (size, hash, kind) = (file.size, file.hash.map(Hash), kind(file.kind));
+    let (stamp, from) = (None, None);
+    Reply::FileUpdated(Updated { path, version, size, hash, id, kind, by, user, stamp, from })
+}

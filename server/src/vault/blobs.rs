@@ -1,0 +1,218 @@
+//! Files whose content is bytes of any kind.
+//!
+//! Job: make bytes that the server has a file's content, the newest stamp winning where two were
+//! made of one version. Called by `upload` and `versions`. Never loses the other: it is a version.
+
+use std::sync::Arc;
+
+use sheaf_protocol::ids::{DocId, VaultName, VaultNo};
+use sheaf_protocol::stamp::Stamp;
+
+use super::book::{Book, Entry, State};
+use super::error::Error;
+use super::upload::{Base, Upload, Uploaded};
+use super::{OPEN_ATTEMPTS, Vaults, address, made_by};
+use crate::blob::{Hash, Hold, InUse};
+use crate::document::author::{Author, WriteError};
+use crate::document::submission::Failure;
+use sheaf_ground::task;
+use sheaf_storage::journal::Kind;
+use sheaf_storage::store::{Body, Item, Made};
+
+/// Bytes that become a file's content.
+#[derive(Clone, Copy)]
+struct Coming {
+    hash: [u8; 32],
+    size: u64,
+    /// When they were made.
+    stamp: Stamp,
+    base: Base,
+}
+
+impl Vaults {
+    pub(super) async fn upload_blob(
+        &self,
+        (name, path): (&VaultName, &str),
+        by: Author<'_>,
+        (hash, size, upload): ([u8; 32], u64, &Upload<'_>),
+    ) -> Result<Uploaded, Error> {
+        let stamp = upload.stamp.unwrap_or_else(|| self.registry().stamp());
+        let coming = Coming { hash, size, stamp, base: upload.base };
+        let made = Made { device: upload.device, ..made_by(by.principal) };
+        let path = self.path_for((name, path), by, upload.base)?;
+        self.take_blob((name, &path), by, coming, made).await
+    }
+
+    /// Makes a file's content what it was, as a version of its own.
+    pub(super) async fn restore_blob(
+        &self,
+        (name, path): (&VaultName, &str),
+        (hash, size): ([u8; 32], u64),
+        by: Author<'_>,
+        made: Made,
+    ) -> Result<u64, Error> {
+        let stamp = self.registry().stamp();
+        let coming = Coming { hash, size, stamp, base: Base::Now };
+        let authors = made_by(by.principal).authors;
+        let made = Made { authors, ..made };
+        Ok(self.take_blob((name, path), by, coming, made).await?.version)
+    }
+
+    async fn take_blob(
+        &self,
+        (name, path): (&VaultName, &str),
+        by: Author<'_>,
+        coming: Coming,
+        made: Made,
+    ) -> Result<Uploaded, Error> {
+        for _ in 0..OPEN_ATTEMPTS {
+            let handle = self.open_or_create(name, path).await?;
+            let (coming, _hold) = self.held_back(handle.key().vault, coming)?;
+            let size = usize::try_from(coming.size).unwrap_or(usize::MAX);
+            if self.live(name).is_ok_and(|book| book.account().is_over(size)) {
+                return Err(Failure::Quota.into());
+            }
+            let is_created = !handle.is_created();
+            let created = task::block(|| handle.make(by));
+            match created {
+                Ok(written) => handle.durable(written.end).await?,
+                Err(WriteError::Failed(Failure::Dropped)) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let book = self.live(name)?;
+            // What was typed before is a version before it.
+            let doc = handle.key().doc;
+            if book.state().current(doc).is_some_and(|item| item.n < handle.n()) {
+                self.settle_now(&address(name, path)).await?;
+            }
+            let (item, end, how) = {
+                let mut state = book.state();
+                self.commit_blob(&book, &mut state, (doc, by), (coming, &made))?
+            };
+            self.durable(end).await?;
+            self.publish(&book);
+            return Ok(Uploaded {
+                id: doc,
+                version: item.seq,
+                n: item.n,
+                size: item.size,
+                hash: item.hash.unwrap_or_default(),
+                is_merged: false,
+                is_conflict: matches!(how, Taken::Won | Taken::Lost),
+                has_changed: how != Taken::Held,
+                is_created,
+                content: None,
+            });
+        }
+        Err(Failure::Dropped.into())
+    }
+
+    /// What is coming, with its size, and what makes its bytes stay until a version refers to them.
+    fn held_back(&self, vault: VaultNo, coming: Coming) -> Result<(Coming, Option<Hold>), Error> {
+        let Some(blobs) = &self.inner.blobs else { return Ok((coming, None)) };
+        let hash = Hash(coming.hash);
+        let hold = task::block(|| blobs.hold(vault, &hash))?.ok_or(Error::BlobMissing(hash))?;
+        Ok((Coming { size: hold.size(), ..coming }, Some(hold)))
+    }
+
+    /// Keeps bytes for a file that is to be; their hash and size. They stay for a day, or until a
+    /// version refers to them. Blocks the thread.
+    ///
+    /// # Errors
+    /// `Full`; `NoVault`; those of the blobs.
+    pub fn put_bytes(&self, name: &VaultName, bytes: &[u8]) -> Result<([u8; 32], u64), Error> {
+        let account = self.registry().place(name).ok_or(Error::Full)?;
+        let size = bytes.len() as u64;
+        let Some(blobs) = &self.inner.blobs else { return Ok((Hash::of(bytes).0, size)) };
+        Ok((blobs.put(account.number(), bytes)?.hold.hash().0, size))
+    }
+
+    /// The item from now on, where the journal has it, and whether the bytes became it.
+    fn commit_blob(
+        &self,
+        book: &Book,
+        state: &mut State,
+        (doc, by): (DocId, Author<'_>),
+        (coming, made): (Coming, &Made),
+    ) -> Result<(Item, u64, Taken), Error> {
+        let Some(path) = book.account().path_of(doc) else { return Err(Error::NoFile) };
+        let current = state.current(doc).filter(|item| !item.is_deleted).cloned();
+        let is_same = |item: &Item| (item.body, item.hash) == (Body::Blob, Some(coming.hash));
+        if let Some(item) = current.as_ref().filter(|item| is_same(item)) {
+            return Ok((item.clone(), state.staged_end(), Taken::Held));
+        }
+        let (n, before) = current.as_ref().map_or((0, 0), |item| (item.n, item.seq));
+        let item = Item {
+            seq: 0,
+            n,
+            body: Body::Blob,
+            is_deleted: false,
+            size: coming.size,
+            bytes: coming.size,
+            hash: Some(coming.hash),
+            updated: coming.stamp,
+            author: by.principal.name().map(Arc::from),
+            path,
+        };
+        // A document that was only just made for it is nobody's version.
+        let is_stale = match coming.base {
+            Base::Now => false,
+            Base::Version(seq) => before != 0 && seq != before,
+        };
+        let made = Made { is_conflict: is_stale, ..made.clone() };
+        let mut commit = |item: Item, made: Made| {
+            let by = item.author.clone();
+            let (kind, renamed, retired) = (Kind::Settled, None, None);
+            let entry =
+                Entry { kind, doc, item: item.clone(), made, renamed, retired, by: by.as_deref() };
+            let (seq, appended) = book.commit(state, self.registry(), entry)?;
+            Ok::<_, Failure>((Item { seq, ..item }, appended.end))
+        };
+        let (item, end) = commit(item, made)?;
+        let winner = current.filter(|current| is_stale && current.updated > coming.stamp);
+        let Some(winner) = winner else {
+            book.account().charge(doc, item.bytes, 0);
+            return Ok((item, end, if is_stale { Taken::Won } else { Taken::Plainly }));
+        };
+        // It is a version, and what was there before is the file again.
+        let made = Made {
+            authors: vec![winner.author.clone()],
+            restored: winner.seq,
+            is_conflict: true,
+            ..Made::default()
+        };
+        let (item, end) = commit(winner, made)?;
+        Ok((item, end, Taken::Lost))
+    }
+}
+
+impl InUse for Vaults {
+    /// Those of all versions that are kept, and of what is about to be one.
+    fn mark(&self, vault: VaultNo, mark: &mut dyn FnMut(Hash)) -> bool {
+        let Some(book) = self.inner.books.read().get(&vault).map(Arc::clone) else { return true };
+        if self.wait_stored().is_err() {
+            return false;
+        }
+        let mut take = |item: &Item| {
+            if let (Body::Blob, Some(hash)) = (item.body, item.hash) {
+                mark(Hash(hash));
+            }
+        };
+        book.state().each(&mut take);
+        let all = self.registry().store().each_version(vault, |version| take(&version.item));
+        all.is_ok()
+    }
+}
+
+/// What became of bytes that were brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// They are the file's content.
+    Plainly,
+    /// They are the file's content, and were made of another version than the one before.
+    Won,
+    /// They are a version, and something newer is the file's content.
+    Lost,
+    /// They were the file's content already.
+    Held,
+}

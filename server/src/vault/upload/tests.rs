@@ -1,0 +1,207 @@
+//! Uploads: the table of measured cases in both orders, retries, deletions, blobs.
+
+use proptest::prelude::*;
+use sheaf_protocol::ids::Principal;
+
+use super::*;
+use crate::document::edit::tests::texts;
+use crate::document::tests::run;
+use crate::vault::tests::{World, home};
+
+const NOBODY: Principal = Principal::Anonymous;
+const BY: Author<'_> = Author { principal: &NOBODY, may_relay: false };
+
+fn of(text: &str, base: Base) -> Upload<'_> {
+    Upload { content: Upcoming::Text(text), base, stamp: None, device: 0 }
+}
+
+async fn upload(world: &World, upload: Upload<'_>) -> Result<Uploaded, Error> {
+    world.vaults.upload(&home(), "a.md", BY, upload).await
+}
+
+async fn up(world: &World, text: &str, base: Base) -> Uploaded {
+    upload(world, of(text, base)).await.unwrap()
+}
+
+/// What becomes of two texts made of one base, uploaded in this order, through the whole vault.
+async fn merged(base: &str, first: &str, second: &str) -> String {
+    let world = World::new();
+    let version = Base::Version(up(&world, base, Base::Now).await.version);
+    let one = up(&world, first, version).await;
+    assert_eq!((one.is_merged, one.content), (false, None));
+    assert_eq!(world.text("a.md").await.as_deref(), Some(first));
+    let other = up(&world, second, version).await;
+    let text = world.text("a.md").await.unwrap();
+    assert_eq!(other.is_merged, text != second);
+    assert_eq!(other.content, (text != second).then(|| text.clone()));
+    let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+    assert_eq!((other.hash, other.size), (hash, text.len() as u64));
+    // A retry of either changes nothing.
+    for tried in [first, second] {
+        let again = up(&world, tried, version).await;
+        let due = (other.version.max(one.version), false);
+        assert_eq!((again.version, again.has_changed), due, "{tried:?} of {base:?} in {text:?}");
+    }
+    text
+}
+
+#[test]
+fn the_measured_cases_come_out_as_measured_in_both_orders() {
+    let fox = "The quick fox jumps over the lazy dog.";
+    let red = "The quick red fox jumps over the lazy dog.";
+    let very = "The quick fox jumps over the very lazy dog.";
+    let cases = [
+        (fox, red, very, "The quick red fox jumps over the very lazy dog."),
+        ("Hello world", "Hello beautiful world", "Hello world!", "Hello beautiful world!"),
+        (
+            "Line 1\nLine 2\nLine 3",
+            "Line 1\nLine 3",
+            "Line 1\nLine 2 modified\nLine 3",
+            "Line 1\nLine 2 modified\nLine 3",
+        ),
+        ("a\n", "a\nsame\n", "a\nsame\n", "a\nsame\n"),
+        ("one two", "one new two", "one new two", "one new two"),
+    ];
+    run(async {
+        for (base, one, other, due) in cases {
+            assert_eq!(merged(base, one, other).await, due);
+            assert_eq!(merged(base, other, one).await, due);
+        }
+        let both = [
+            merged("# note\n", "# note\nline A\n", "# note\nline B\n").await,
+            merged("# note\n", "# note\nline B\n", "# note\nline A\n").await,
+        ];
+        for text in both {
+            assert_eq!(text.len(), "# note\nline A\nline B\n".len());
+            assert!(text.contains("line A\n") && text.contains("line B\n"), "{text:?}");
+        }
+        let words = merged("the red house", "the green house", "the blue house").await;
+        assert!(["the greenblue house", "the bluegreen house"].contains(&&*words), "{words:?}");
+    });
+}
+
+#[test]
+fn a_text_made_of_nothing_is_joined_with_what_is_there() {
+    run(async {
+        let world = World::new();
+        let first = up(&world, "a\nb\n", Base::Version(0)).await;
+        assert!(first.is_created && !first.is_merged);
+        let same = up(&world, "a\nb\n", Base::Version(0)).await;
+        assert_eq!((same.version, same.has_changed), (first.version, false));
+        let joined = up(&world, "a\nc\n", Base::Version(0)).await;
+        assert_eq!(joined.content.as_deref(), Some("a\nb\nc\n"));
+        let bare = up(&world, "all new", Base::Now).await;
+        assert_eq!((bare.is_merged, world.text("a.md").await.as_deref()), (false, Some("all new")));
+    });
+}
+
+#[test]
+fn an_upload_that_comes_again_with_its_stamp_is_known_and_another_is_refused() {
+    run(async {
+        let mut world = World::new();
+        let base = Base::Version(up(&world, "a\n", Base::Now).await.version);
+        let stamp = Some(world.ground.registry.stamp());
+        let first = upload(&world, Upload { stamp, ..of("a\nb\n", base) }).await.unwrap();
+        up(&world, "everything else\n", Base::Now).await;
+        for _ in 0..2 {
+            let again = upload(&world, Upload { stamp, ..of("a\nb\n", base) }).await.unwrap();
+            assert_eq!((again.version, again.has_changed), (first.version, false));
+            assert_eq!(world.text("a.md").await.as_deref(), Some("everything else\n"));
+            let other = upload(&world, Upload { stamp, ..of("a\nc\n", base) }).await;
+            assert_eq!(other, Err(Error::StampReused));
+            world = world.crash();
+        }
+        let ahead = world.ground.registry.stamp();
+        let ahead = Stamp::new(ahead.ms() + 60_000, 0, 7);
+        let early = upload(&world, Upload { stamp: Some(ahead), ..of("x", base) }).await;
+        assert!(matches!(early, Err(Error::ClockDrift { .. })), "{early:?}");
+    });
+}
+
+#[test]
+fn an_edit_of_a_version_wins_over_a_deletion() {
+    run(async {
+        let world = World::new();
+        let first = up(&world, "a\nb\n", Base::Now).await;
+        world.vaults.delete_file(&home(), "a.md", &NOBODY, None).await.unwrap();
+        let back = up(&world, "a\nb\nc\n", Base::Version(first.version)).await;
+        assert_eq!((back.id, back.is_created), (first.id, false));
+        assert_eq!(world.text("a.md").await.as_deref(), Some("a\nb\nc\n"));
+    });
+}
+
+#[test]
+fn a_base_that_is_not_there_is_told_with_what_is() {
+    run(async {
+        let world = World::new();
+        let now = up(&world, "a", Base::Now).await;
+        let gone = upload(&world, of("b", Base::Version(99))).await;
+        assert_eq!(gone, Err(Error::BaseGone { seq: now.version, hash: Some(now.hash) }));
+        assert_eq!(world.text("a.md").await.as_deref(), Some("a"));
+    });
+}
+
+#[test]
+fn a_base_whose_text_was_deleted_and_collected_is_still_a_base() {
+    run(async {
+        let mut world = World::new();
+        let long = (0..200).map(|line| format!("line {line}\n")).collect::<String>();
+        let base = Base::Version(up(&world, &long, Base::Now).await.version);
+        up(&world, "line 0\nline 199\n", Base::Now).await;
+        world.checkpoint("a.md").await;
+        world = world.restart();
+        let mine = long.replace("line 100\n", "line 100\ninserted\n");
+        let done = up(&world, &mine, base).await;
+        assert_eq!(done.content.as_deref(), Some("line 0\ninserted\nline 199\n"));
+    });
+}
+
+#[test]
+fn of_two_blobs_made_of_one_version_the_newer_wins_and_the_other_is_a_version() {
+    run(async {
+        let world = World::new();
+        let blob = |byte: u8| Upcoming::Blob { hash: [byte; 32], size: u64::from(byte) };
+        let put = |byte, base, stamp| Upload { content: blob(byte), base, stamp, device: 3 };
+        let first = upload(&world, put(1, Base::Version(0), None)).await.unwrap();
+        assert!(first.is_created && !first.is_conflict);
+        let base = Base::Version(first.version);
+        let (older, newer) = (world.ground.registry.stamp(), world.ground.registry.stamp());
+        let won = upload(&world, put(2, base, Some(newer))).await.unwrap();
+        assert!(!won.is_conflict);
+        let lost = upload(&world, put(3, base, Some(older))).await.unwrap();
+        assert!(lost.is_conflict);
+        assert_eq!(lost.hash, [2; 32], "the newer one is the file");
+        let page = world.vaults.versions(&home(), "a.md", None, 10).unwrap();
+        let hashes: Vec<u8> =
+            page.items.iter().map(|it| it.version.item.hash.unwrap()[0]).collect();
+        assert_eq!(hashes, [2, 3, 2, 1]);
+        let read = world.vaults.read_at(&home(), "a.md", None).await.unwrap();
+        assert_eq!(read.held, Held::Blob { hash: [2; 32], size: 2 });
+        let same = upload(&world, put(2, Base::Now, None)).await.unwrap();
+        assert_eq!((same.version, same.has_changed), (lost.version, false));
+        let text = up(&world, "now it is a text", Base::Now).await;
+        assert_eq!(text.id, first.id, "the kind changes, the id stays");
+        let back = world.vaults.restore(&home(), "a.md", first.version, BY).await.unwrap();
+        assert!(back > text.version);
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_uploaded_to_what_nobody_else_changed_is_what_is_there(
+        all in proptest::collection::vec(texts(), 2..8),
+    ) {
+        run(async {
+            let world = World::new();
+            let mut base = Base::Version(0);
+            for text in &all {
+                let done = up(&world, text, base).await;
+                assert!(!done.is_merged, "{:?} of {all:?}", done.content);
+                assert_eq!(world.text("a.md").await.unwrap_or_default(), *text);
+                base = Base::Version(done.version);
+            }
+        });
+    }
+}

@@ -1,0 +1,105 @@
+//! `marks`: the versions of a file. Key: vault, kind, document id, seq. Written by the fold of
+//! every commit to the feed, read when somebody asks for history, deleted when versions are
+//! thinned.
+//! Never holds a body: what it names is rebuilt from the log.
+
+use std::sync::Arc;
+
+use sheaf_protocol::ids::DocKey;
+
+use super::Key;
+use super::items::Item;
+use crate::store::codec::{Reader, put_text, put_text_option, put_varint};
+
+/// A file as it was at a seq.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The seq of the version before it; 0 for none. Where that is not there any more, versions
+    /// between were thinned.
+    pub prev_seq: u64,
+    /// The item then.
+    pub item: Item,
+    /// How it came about.
+    pub made: Made,
+}
+
+/// How a version came about, besides what its item says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Made {
+    /// Who wrote in it, each once, the latest last; `None` is nobody in particular.
+    pub authors: Vec<Option<Arc<str>>>,
+    /// The device it came from; 0 where none is named.
+    pub device: u64,
+    /// The seq of the version whose body it is again; 0 if it is none's.
+    pub restored: u64,
+    /// It lost against another of the same base, or was merged with it.
+    pub is_conflict: bool,
+    /// The path it had before a move.
+    pub from: Option<Arc<str>>,
+}
+
+/// Bits of the flags.
+const CONFLICT: u8 = 1;
+const MOVED: u8 = 2;
+
+/// Authors that one version names; of more the latest.
+const AUTHORS_MAX: usize = 64;
+
+/// The key of a version.
+#[must_use]
+pub fn key(doc: DocKey, seq: u64) -> Vec<u8> {
+    super::doc_number(doc, Key::Marks, seq)
+}
+
+impl Made {
+    /// flags u8 (1: conflict, 2: moved), device u64 (little-endian), restored varint, author count
+    /// varint, authors (text or none), the path before a move.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let conflict = if self.is_conflict { CONFLICT } else { 0 };
+        out.push(conflict | if self.from.is_some() { MOVED } else { 0 });
+        out.extend_from_slice(&self.device.to_le_bytes());
+        put_varint(out, self.restored);
+        let authors = &self.authors[self.authors.len().saturating_sub(AUTHORS_MAX)..];
+        put_varint(out, authors.len() as u64);
+        authors.iter().for_each(|author| put_text_option(out, author.as_deref()));
+        if let Some(from) = &self.from {
+            put_text(out, from);
+        }
+    }
+
+    /// The inverse of `encode`.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let flags = reader.u8()?;
+        if flags & !(CONFLICT | MOVED) != 0 {
+            return None;
+        }
+        let (device, restored, count) = (reader.u64()?, reader.varint()?, reader.varint()?);
+        let mut authors = Vec::new();
+        for _ in 0..count {
+            authors.push(reader.text_option()?.map(Arc::from));
+        }
+        let from = if flags & MOVED == 0 { None } else { Some(Arc::from(reader.text()?)) };
+        Some(Self { authors, device, restored, is_conflict: flags & CONFLICT != 0, from })
+    }
+}
+
+impl Version {
+    /// previous seq varint, how it was made, then the item.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        put_varint(&mut out, self.prev_seq);
+        self.made.encode(&mut out);
+        out.extend_from_slice(&self.item.encode());
+        out
+    }
+
+    /// The inverse of `encode`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let (prev_seq, made) = (reader.varint()?, Made::read(&mut reader)?);
+        let item = Item::read(&mut reader)?;
+        reader.is_empty().then_some(Self { prev_seq, item, made })
+    }
+}

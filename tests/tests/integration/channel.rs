@@ -1,0 +1,219 @@
+//! The vault channel against a running server: many readers, a slow one, a stop. What one client
+//! and one file need is in `tests/interop/channel.test.mjs`.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use sheaf_protocol::control::{
+    Auth, Batch, Content, Download, FileContent, Form, GetChanges, Operation, OperationKind,
+    Problem, Push, PushMode, Re, Reply, Request, Updated, Upload, read_reply, write,
+};
+use sheaf_tests::server::Server;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A client of the channel.
+struct Client {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    form: Form,
+}
+
+impl Client {
+    async fn open(server: &Server, form: Form, since: Option<u64>) -> Client {
+        let url = format!("{}/v1/vaults/team/channel", server.url());
+        let (socket, _) = connect_async(url).await.expect("it is upgraded");
+        let mut client = Client { socket, form };
+        client.say(&Request::Auth(Auth { since, ..Auth::default() })).await;
+        assert!(matches!(client.hear().await, Ok(Reply::AuthOk(_))));
+        client
+    }
+
+    async fn say(&mut self, request: &Request) {
+        let message = write(request, self.form);
+        let message = match self.form {
+            Form::Json => Message::text(String::from_utf8(message).expect("JSON is UTF-8")),
+            Form::MessagePack => Message::binary(message),
+        };
+        self.socket.send(message).await.expect("it is sent");
+    }
+
+    /// The next message, or the code with which the server closed.
+    async fn hear(&mut self) -> Result<Reply, u16> {
+        loop {
+            let next = timeout(DEADLINE, self.socket.next()).await.expect("something comes");
+            match next.expect("the socket is there").expect("no broken frame") {
+                Message::Text(text) => return Ok(read(text.as_bytes(), Form::Json)),
+                Message::Binary(bytes) => return Ok(read(&bytes, Form::MessagePack)),
+                Message::Close(close) => return Err(close.map_or(1005, |close| close.code.into())),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next message for which `wanted` gives something; others are passed over.
+    async fn hear_of<T>(&mut self, wanted: impl Fn(Reply) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = wanted(self.hear().await.expect("it is not closed")) {
+                return found;
+            }
+        }
+    }
+
+    async fn push(&mut self, items: Vec<Operation>) {
+        let mode = PushMode::Independent;
+        let count = items.len();
+        self.say(&Request::Push(Push { re: None, items: Batch::of(items), mode })).await;
+        let result = self.hear_of(|reply| match reply {
+            Reply::PushResult(result) => Some(result),
+            _ => None,
+        });
+        assert_eq!(result.await.success.len(), count);
+    }
+}
+
+fn read(bytes: &[u8], form: Form) -> Reply {
+    read_reply(bytes, form).expect("the server writes what can be read")
+}
+
+fn upload(id: i64, path: String, content: String) -> Operation {
+    Operation {
+        id: Re::Number(id),
+        r#type: OperationKind::UploadFile,
+        path,
+        to: None,
+        content: Some(Content::Text(content)),
+        encoding: None,
+        blob: None,
+        diff: None,
+        unit: None,
+        base_version: None,
+        stamp: None,
+        timestamp: None,
+    }
+}
+
+fn updated(reply: Reply) -> Option<Updated> {
+    match reply {
+        Reply::FileUpdated(updated) => Some(updated),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_readers_hear_a_thousand_changes_in_order_and_without_a_gap() {
+    const READERS: usize = 50;
+    const FILES: u64 = 1_000;
+    let server = Server::start().await;
+    let mut writer = Client::open(&server, Form::MessagePack, None).await;
+    let mut readers = JoinSet::new();
+    for at in 0..READERS {
+        let form = if at % 2 == 0 { Form::Json } else { Form::MessagePack };
+        // Some come from the beginning, some with what happens from now on.
+        let since = (at % 3 == 0).then_some(0);
+        let mut reader = Client::open(&server, form, since).await;
+        readers.spawn(async move {
+            let mut seen = Vec::new();
+            while seen.len() < FILES as usize {
+                seen.push(reader.hear_of(updated).await.version);
+            }
+            seen
+        });
+    }
+    let items = (0..FILES as i64).map(|at| upload(at, format!("{at}.md"), at.to_string()));
+    writer.push(items.collect()).await;
+    let expected: Vec<u64> = (1..=FILES).collect();
+    for seen in readers.join_all().await {
+        assert_eq!(seen, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_changes_faster_than_a_reader_reads_is_told_in_its_latest_form() {
+    let server = Server::start().await;
+    let mut writer = Client::open(&server, Form::Json, None).await;
+    let mut reader = Client::open(&server, Form::Json, Some(0)).await;
+    for round in 0..60 {
+        writer.push(vec![upload(round, "a.md".to_owned(), format!("round {round}"))]).await;
+    }
+    let mut last = 0;
+    loop {
+        let Updated { version, size, .. } = reader.hear_of(updated).await;
+        assert!(version > last, "{version} behind {last}");
+        last = version;
+        if size == "round 59".len() as u64 && version == 60 {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_ends_with_the_server_and_goes_on_after_it() {
+    let server = Server::start().await;
+    let mut writer = Client::open(&server, Form::Json, None).await;
+    writer.push((0..3).map(|at| upload(at, format!("{at}.md"), at.to_string())).collect()).await;
+    let ended = async {
+        loop {
+            if let Err(code) = writer.hear().await {
+                break code;
+            }
+        }
+    };
+    let (server, code) = tokio::join!(server.restart(), ended);
+    assert_eq!(code, 1012);
+    let mut reader = Client::open(&server, Form::Json, Some(2)).await;
+    assert_eq!(reader.hear_of(updated).await.version, 3);
+    reader.hear_of(|reply| matches!(reply, Reply::SyncComplete(_)).then_some(())).await;
+    reader.say(&Request::GetChanges(GetChanges { since: 1, ..GetChanges::default() })).await;
+    let page = reader.hear_of(|reply| match reply {
+        Reply::Changes(page) => Some(page.items),
+        _ => None,
+    });
+    assert_eq!(page.await.iter().map(|item| item.seq).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_names_the_version_whose_content_it_has() {
+    let server = Server::start().await;
+    let mut writer = Client::open(&server, Form::Json, None).await;
+    let mut reader = Client::open(&server, Form::MessagePack, None).await;
+    let mut writing = JoinSet::new();
+    writing.spawn(async move {
+        for round in 0..100 {
+            let content = Some(Content::Text(round.to_string().repeat(round + 1)));
+            let upload = Upload { path: "a.md".into(), content, ..Upload::default() };
+            writer.say(&Request::UploadFile(upload)).await;
+            writer.hear_of(|reply| matches!(reply, Reply::Ack(_)).then_some(())).await;
+        }
+    });
+    let mut by_version = std::collections::BTreeMap::new();
+    loop {
+        if let Some(written) = writing.try_join_next() {
+            written.expect("all were written");
+            break;
+        }
+        let asked = Download { re: None, path: "a.md".into(), version: None };
+        reader.say(&Request::DownloadFile(asked)).await;
+        let answer: Result<FileContent, Problem> = reader
+            .hear_of(|reply| match reply {
+                Reply::FileContent(content) => Some(Ok(content)),
+                Reply::Error(problem) => Some(Err(problem)),
+                _ => None,
+            })
+            .await;
+        match answer {
+            Ok(FileContent { version, size, content: Some(Content::Text(text)), .. }) => {
+                assert_eq!(size, text.len() as u64);
+                let before = by_version.entry(version).or_insert_with(|| text.clone());
+                assert_eq!(*before, text, "version {version}");
+            }
+            Ok(other) => panic!("no text: {other:?}"),
+            Err(problem) => assert_eq!(problem.code, "FILE_NOT_FOUND"),
+        }
+    }
+    assert!(by_version.len() > 1, "it was read while it changed");
+}

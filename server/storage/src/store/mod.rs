@@ -3,6 +3,7 @@
 //! `sheaf verify` and `sheaf dump`.
 //! Never knows what a document is, and never serves one that the witness contradicts.
 
+mod anew;
 pub mod codec;
 pub mod contract;
 pub mod disk;
@@ -86,7 +87,8 @@ pub struct Options {
     pub cache_bytes: u64,
     /// The disk under the witness.
     pub disk: Arc<dyn Disk>,
-    /// Go past a damaged witness: what it said is made up for by what the engine holds.
+    /// Go past a damaged witness, which is made up for by what the engine holds, and past damaged
+    /// files of sled, which are copied as far as they can be read.
     pub is_repair: bool,
     /// Look at a data directory that is there: what is missing is reported, and not created.
     pub is_existing: bool,
@@ -145,7 +147,10 @@ impl Store {
             }
             other => other?,
         };
-        let engine = Sled::open(&dir.store(), options.cache_bytes)?;
+        let engine = match options.is_repair {
+            true => anew::open(&dir, options.cache_bytes)?,
+            false => Sled::open(&dir.store(), options.cache_bytes)?,
+        };
         Self::build(Arc::new(engine), witness, opened, Some(dir))
     }
 

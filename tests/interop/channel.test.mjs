@@ -78,7 +78,8 @@ test('another version of the channel is refused before it begins', async (t) => 
 for (const form of ['json', 'msgpack']) {
   test(`files are written, read, moved and deleted, and everybody hears of it: ${form}`, async (t) => {
     const server = await guarded(t)
-    const alice = await Channel.as(t, server, 'alice', { form })
+    const device = 'b57a77385cbd4067'
+    const alice = await Channel.as(t, server, 'alice', { form, device })
     const bob = await Channel.as(t, server, 'bob', { form })
     const path = 'notes/h\u00e9.md'
     const text = 'h\u00e9 \ud83d\ude00\n'
@@ -86,8 +87,10 @@ for (const form of ['json', 'msgpack']) {
     assert.equal(ack.type, 'ack')
     assert.deepEqual([ack.path, ack.size, ack.hash, ack.created], [path, Buffer.byteLength(text), hash(text), true])
     for (const channel of [alice, bob]) {
-      const { version, id, size, user, kind } = await channel.hear((it) => it.type === 'file_updated')
+      const { version, id, size, user, kind, by, stamp, from } = await channel.hear((it) => it.type === 'file_updated')
       assert.deepEqual([version, id, size, user, kind], [ack.version, ack.id, ack.size, 'alice', 'text'])
+      assert.deepEqual([by, from], [device, undefined])
+      assert.match(stamp, /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/)
     }
     assert.equal(bob.frames.every((frame) => frame.isBinary === (form === 'msgpack')), true)
     await logged(server, `Upload: ${path} (v0 -> v${ack.version})`)
@@ -104,7 +107,7 @@ for (const form of ['json', 'msgpack']) {
     const moved = await bob.ask({ type: 'move_file', path, to: 'b.md' })
     assert.deepEqual([moved.path, moved.id], ['b.md', ack.id])
     const heard = await alice.hear((it) => it.type === 'file_updated' && it.path === 'b.md')
-    assert.deepEqual([heard.id, heard.version], [ack.id, moved.version])
+    assert.deepEqual([heard.id, heard.version, heard.from, heard.by], [ack.id, moved.version, path, undefined])
 
     const wins = await alice.ask({ type: 'delete_file', path: 'b.md', base_version: ack.version })
     assert.deepEqual([wins.code, wins.details.version], ['EDIT_WINS', moved.version])

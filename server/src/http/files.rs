@@ -123,7 +123,7 @@ impl From<File> for FileInfo {
             size: file.size,
             hash: file.hash.map(|hash| blake3::Hash::from(hash).to_hex().to_string()),
             created_ms: file.created_ms,
-            updated_ms: file.updated_ms,
+            updated_ms: file.updated.ms(),
             by: file.by.map(|by| by.to_string()),
         }
     }

@@ -166,10 +166,10 @@ impl From<Dated> for VersionInfo {
             created_ms: item.updated.ms(),
             by: item.author.map(|by| by.to_string()),
             authors: made.authors.iter().map(|it| it.as_deref().map(str::to_owned)).collect(),
-            device: (made.device != 0).then(|| format!("{:016x}", made.device)),
+            device: (item.device != 0).then(|| format!("{:016x}", item.device)),
             name: label.map(|label| label.name.to_string()),
             restored: (made.restored != 0).then_some(made.restored),
-            from: made.from.map(|from| from.to_string()),
+            from: item.from.map(|from| from.to_string()),
             conflict: made.is_conflict,
         }
     }

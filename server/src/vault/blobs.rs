@@ -27,6 +27,8 @@ struct Coming {
     /// When they were made.
     stamp: Stamp,
     base: Base,
+    /// The device they come from; 0 where none is named.
+    device: u64,
 }
 
 impl Vaults {
@@ -37,8 +39,8 @@ impl Vaults {
         (hash, size, upload): ([u8; 32], u64, &Upload<'_>),
     ) -> Result<Uploaded, Error> {
         let stamp = upload.stamp.unwrap_or_else(|| self.registry().stamp());
-        let coming = Coming { hash, size, stamp, base: upload.base };
-        let made = Made { device: upload.device, ..made_by(by.principal) };
+        let coming = Coming { hash, size, stamp, base: upload.base, device: upload.device };
+        let made = made_by(by.principal);
         let path = self.path_for((name, path), by, upload.base)?;
         self.take_blob((name, &path), by, coming, made).await
     }
@@ -52,7 +54,7 @@ impl Vaults {
         made: Made,
     ) -> Result<u64, Error> {
         let stamp = self.registry().stamp();
-        let coming = Coming { hash, size, stamp, base: Base::Now };
+        let coming = Coming { hash, size, stamp, base: Base::Now, device: 0 };
         let authors = made_by(by.principal).authors;
         let made = Made { authors, ..made };
         Ok(self.take_blob((name, path), by, coming, made).await?.version)
@@ -152,7 +154,9 @@ impl Vaults {
             hash: Some(coming.hash),
             updated: coming.stamp,
             author: by.principal.name().map(Arc::from),
+            device: coming.device,
             path,
+            from: None,
         };
         // A document that was only just made for it is nobody's version.
         let is_stale = match coming.base {

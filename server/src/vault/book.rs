@@ -53,7 +53,7 @@ pub(super) struct State {
     /// Rows in the store of documents whose item is lost.
     stray_rows: HashMap<DocId, u64>,
     /// What is known of bodies that are about to settle.
-    notes: HashMap<DocId, Made>,
+    notes: HashMap<DocId, Note>,
     /// Stamped changes that the store may not have yet, with the ends of their records.
     stamped: HashMap<Stamp, (Stamped, u64)>,
     /// Fingerprints of the latest uploads: one that comes again, though two have changed the same
@@ -63,6 +63,15 @@ pub(super) struct State {
 
 /// Uploads that are remembered, for clients that try again and stamp nothing.
 const UPLOADS_MAX: usize = 1_024;
+
+/// How a version comes about, as far as the document's log does not say.
+#[derive(Debug, Default)]
+pub(super) struct Note {
+    /// The device it comes from; 0 where none is named.
+    pub device: u64,
+    /// The rest.
+    pub made: Made,
+}
 
 /// A change of one item that is about to be written.
 pub(super) struct Entry<'a> {
@@ -91,12 +100,12 @@ impl State {
     }
 
     /// Keeps how the next version of a document comes about, as far as its log does not say.
-    pub(super) fn set_note(&mut self, doc: DocId, made: Made) {
-        self.notes.insert(doc, made);
+    pub(super) fn set_note(&mut self, doc: DocId, note: Note) {
+        self.notes.insert(doc, note);
     }
 
     /// How the next version of a document comes about, as far as its log does not say.
-    pub(super) fn note(&mut self, doc: DocId) -> Made {
+    pub(super) fn note(&mut self, doc: DocId) -> Note {
         self.notes.remove(&doc).unwrap_or_default()
     }
 
@@ -421,8 +430,10 @@ fn file(id: DocId, path: Arc<str>, item: Option<&Item>) -> File {
             size: 0,
             hash: None,
             created_ms,
-            updated_ms: created_ms,
+            updated: id.0,
             by: None,
+            device: 0,
+            from: None,
             is_deleted: false,
         },
         Some(item) => File {
@@ -434,8 +445,10 @@ fn file(id: DocId, path: Arc<str>, item: Option<&Item>) -> File {
             size: item.size,
             hash: item.hash,
             created_ms,
-            updated_ms: item.updated.ms(),
+            updated: item.updated,
             by: item.author.clone(),
+            device: item.device,
+            from: item.from.clone(),
             is_deleted: item.is_deleted,
         },
     }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use sheaf_protocol::ids::{DocId, VaultName};
+use sheaf_protocol::stamp::Stamp;
 
 pub use sheaf_storage::store::Body as Kind;
 
@@ -46,10 +47,14 @@ pub struct File {
     pub hash: Option<[u8; 32]>,
     /// When it was created, in Unix milliseconds.
     pub created_ms: u64,
-    /// When it last changed, in Unix milliseconds.
-    pub updated_ms: u64,
+    /// When it last changed.
+    pub updated: Stamp,
     /// Who changed it last, where that is somebody in particular.
     pub by: Option<Arc<str>>,
+    /// The device it was changed from last; 0 where none is named.
+    pub device: u64,
+    /// The path before, if its last change was a move.
+    pub from: Option<Arc<str>>,
     /// True of a tombstone.
     pub is_deleted: bool,
 }

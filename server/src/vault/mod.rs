@@ -395,10 +395,11 @@ impl Vaults {
             let mut state = book.state();
             let mut item = state.current(doc.doc).cloned().ok_or(Error::NoFile)?;
             item.path = Arc::clone(&target.document);
+            item.from = Some(from.into());
             self.sign(&mut item, by);
             let (kind, renamed) = (journal::Kind::Moved, Some((from, mark.epoch)));
             let (retired, by) = (None, by.name());
-            let made = store::Made { from: Some(from.into()), ..made.clone() };
+            let made = made.clone();
             let entry = Entry { kind, doc: doc.doc, item, made, renamed, retired, by };
             let names = (doc.doc, from, &target.document);
             let renamed = book.account().rename(names, || {
@@ -417,7 +418,7 @@ impl Vaults {
     }
 
     fn sign(&self, item: &mut store::Item, by: &Principal) {
-        item.updated = self.registry().stamp();
+        (item.updated, item.device) = (self.registry().stamp(), 0);
         item.author = by.name().map(Arc::from);
     }
 

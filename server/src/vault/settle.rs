@@ -14,7 +14,7 @@ use sheaf_protocol::ids::{DocId, DocKey};
 use tokio_util::sync::CancellationToken;
 
 use super::Vaults;
-use super::book::{Book, Entry};
+use super::book::{Book, Entry, Note};
 use super::error::Error;
 use crate::document::ending::Mark;
 use crate::document::handle::{Handle, Name};
@@ -281,9 +281,23 @@ impl Vaults {
         let (n, bytes) = (mark.n, mark.bytes);
         let by = author.clone();
         let (seq, is_deleted) = (0, false);
-        let item = Item { seq, n, body, is_deleted, size, bytes, hash, updated, author, path };
+        let Note { device, made } = state.note(doc);
+        let item = Item {
+            seq,
+            n,
+            body,
+            is_deleted,
+            size,
+            bytes,
+            hash,
+            updated,
+            author,
+            device,
+            path,
+            from: None,
+        };
         let (kind, renamed) = (Kind::Settled, None);
-        let made = Made { authors, ..state.note(doc) };
+        let made = Made { authors, ..made };
         let entry = Entry { kind, doc, item, made, renamed, retired: None, by: by.as_deref() };
         match book.commit(&mut state, self.registry(), entry) {
             Ok((seq, appended)) => Ok(Settled::Done { seq, end: appended.end }),
@@ -327,7 +341,9 @@ pub(super) fn tombstone(before: Option<&Item>, (path, doc): (Arc<str>, DocId)) -
         hash: None,
         updated: before.map_or(doc.0, |item| item.updated),
         author: None,
+        device: 0,
         path,
+        from: None,
     }
 }
 

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 use sheaf_protocol::stamp::Stamp;
 
-use super::book;
+use super::book::{self, Note};
 use super::error::Error;
 use super::versions::Held;
 use super::{OPEN_ATTEMPTS, Vaults};
@@ -223,10 +223,10 @@ impl Vaults {
         };
         let doc = handle.key().doc;
         if written.has_changed {
-            let made = Made { device: upload.device, ..Made::default() };
+            let note = Note { device: upload.device, made: Made::default() };
             let book = self.live(name)?;
             let mut state = book.state();
-            state.set_note(doc, made);
+            state.set_note(doc, note);
             state.set_uploaded(print);
         }
         let (version, n, now) = self.settled_text(name, &path).await?;
@@ -309,7 +309,7 @@ impl Vaults {
         self.write((name, path), &write).await
     }
 
-    /// Makes a file's text this one.
+    /// Makes a file's text this one. It is durable when it has settled.
     pub(super) async fn write_text(
         &self,
         place: (&VaultName, &str),
@@ -319,7 +319,7 @@ impl Vaults {
         self.write(place, &|handle: &Handle| handle.put_text(by, text, None)).await
     }
 
-    /// Writes into a file, or into one that it becomes.
+    /// Writes into a file, or into one that it becomes. It is durable when it has settled.
     async fn write(
         &self,
         (name, path): (&VaultName, &str),
@@ -332,10 +332,7 @@ impl Vaults {
                 task::block(|| write(&handle))
             };
             match written {
-                Ok(written) => {
-                    handle.durable(written.end).await?;
-                    return Ok((handle, written));
-                }
+                Ok(written) => return Ok((handle, written)),
                 Err(WriteError::Failed(Failure::Dropped)) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName};
 use tokio_util::sync::CancellationToken;
 
-use super::book::Book;
+use super::book::{Book, Note};
 use super::error::Error;
 use super::file::Page;
 use super::{PAGE_MAX, Vaults, address};
@@ -179,9 +179,12 @@ impl Vaults {
             }
         };
         let path = self.bring_back((name, path), dated.doc, by)?;
-        let (handle, _) = self.write_text((name, &path), by, &text).await?;
-        let made = Made { restored: dated.version.item.seq, ..Made::default() };
-        self.live(name)?.state().set_note(handle.key().doc, made);
+        let (handle, written) = self.write_text((name, &path), by, &text).await?;
+        if written.has_changed {
+            let made = Made { restored: dated.version.item.seq, ..Made::default() };
+            let note = Note { device: 0, made };
+            self.live(name)?.state().set_note(handle.key().doc, note);
+        }
         self.settle_now(&address(name, &path)).await
     }
 

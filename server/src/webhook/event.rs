@@ -89,7 +89,7 @@ pub(super) fn of_document(
         r#type: event.name(),
         vault,
         cursor: Some(cursor),
-        time: rfc3339(file.updated_ms),
+        time: rfc3339(file.updated.ms()),
         document: Some(document),
         session: None,
     };

@@ -219,7 +219,7 @@ impl Lane {
     /// When the oldest change that is not told was made, in milliseconds since 1970.
     pub(super) fn oldest_ms(&self) -> Option<u64> {
         let changes = self.open.values().filter_map(|open| open.change.as_ref());
-        changes.map(|change| change.file.updated_ms).min()
+        changes.map(|change| change.file.updated.ms()).min()
     }
 
     /// A newer form takes the place of one that is open.

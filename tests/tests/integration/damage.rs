@@ -299,7 +299,9 @@ fn item(number: u64, round: u64) -> Item {
         hash: Some([number as u8; 32]),
         updated: Stamp::new(5_000 + n, 1, 7),
         author: Some("ann".into()),
+        device: 0,
         path: name(number).into(),
+        from: None,
     }
 }
 

@@ -81,7 +81,7 @@ impl Kept {
                     }
                     .to_owned(),
                     size: file.size,
-                    updated_ms: file.updated_ms,
+                    updated_ms: file.updated.ms(),
                 }
             }));
             match page.next {

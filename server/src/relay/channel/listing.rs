@@ -4,8 +4,8 @@
 //! those that are not. Never shows anything but what the vault gives: durable, in order.
 
 use sheaf_protocol::control::{
-    Changes, Deleted, Entry, FileId, FileKind, FileList, GetChanges, Hash, Item, ItemOp, ListFiles,
-    Reply, Updated,
+    Changes, Deleted, Device, Entry, FileId, FileKind, FileList, GetChanges, Hash, Item, ItemOp,
+    ListFiles, Reply, StampText, Updated,
 };
 use sheaf_protocol::error::Code;
 use sheaf_protocol::limits::BATCH_ITEMS_MAX;
@@ -78,7 +78,7 @@ fn entry(file: File) -> Entry {
         hash: file.hash.map(Hash),
         kind: kind(file.kind),
         created_at: file.created_ms,
-        updated_at: file.updated_ms,
+        updated_at: file.updated.ms(),
         user: file.by.map(|by| by.to_string()),
         deleted: file.is_deleted,
     }
@@ -96,20 +96,24 @@ pub(super) fn item(change: Change) -> Item {
         size: file.size,
         hash: file.hash.map(Hash),
         kind: kind(file.kind),
-        by: None,
+        by: device(file.device),
         user: file.by.map(|by| by.to_string()),
     }
+}
+
+fn device(device: u64) -> Option<Device> {
+    (device != 0).then_some(Device(device))
 }
 
 /// A change as what happened to a file.
 pub(super) fn happening(change: Change) -> Reply {
     let Change { seq: version, file } = change;
     let (path, id) = (file.path.to_string(), FileId(file.id));
-    let (by, user) = (None, file.by.map(|by| by.to_string()));
+    let (by, user) = (device(file.device), file.by.map(|by| by.to_string()));
     if file.is_deleted {
         return Reply::FileDeleted(Deleted { path, version, id, by, user });
     }
     let (size, hash, kind) = (file.size, file.hash.map(Hash), kind(file.kind));
-    let (stamp, from) = (None, None);
+    let (stamp, from) = (Some(StampText(file.updated)), file.from.map(|from| from.to_string()));
     Reply::FileUpdated(Updated { path, version, size, hash, id, kind, by, user, stamp, from })
 }

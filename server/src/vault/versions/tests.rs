@@ -89,7 +89,7 @@ fn history_follows_a_file_that_moves() {
         let found: Vec<_> = page.items.iter().map(of).collect();
         let (was, is) = ("a.md".to_owned(), "b/c.md".to_owned());
         assert_eq!(found, [(second, is.clone()), (second - 1, is), (first, was)]);
-        assert_eq!(page.items[1].version.made.from.as_deref(), Some("a.md"));
+        assert_eq!(page.items[1].version.item.from.as_deref(), Some("a.md"));
         let missing = world.vaults.versions(&home(), "never.md", None, 10);
         assert_eq!(missing, Err(Error::NoFile));
     });

@@ -22,8 +22,10 @@ fn change() -> Change {
         size: 12,
         hash: Some([0xab; 32]),
         created_ms: 1_700_000_000_000,
-        updated_ms: 1_709_251_199_999,
+        updated: Stamp::new(1_709_251_199_999, 0, 2),
         by: Some("ada".into()),
+        device: 0,
+        from: None,
         is_deleted: false,
     };
     Change { seq: 42, file }

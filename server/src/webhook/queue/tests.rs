@@ -50,8 +50,10 @@ impl Desk {
             size: 1,
             hash: None,
             created_ms: 0,
-            updated_ms: self.clock.now_ms(),
+            updated: Stamp::new(self.clock.now_ms(), 0, 1),
             by: None,
+            device: 0,
+            from: None,
             is_deleted,
         };
         let change = Change { seq: self.seq, file };

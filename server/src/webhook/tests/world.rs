@@ -74,8 +74,10 @@ impl Fake {
             size: 1,
             hash: None,
             created_ms: before.map_or(now_ms, |before| before.file.created_ms),
-            updated_ms: now_ms,
+            updated: Stamp::new(now_ms, 0, 1),
             by: None,
+            device: 0,
+            from: None,
             is_deleted,
         };
         made.items.insert(id, Change { seq, file });

@@ -18,8 +18,7 @@ const COPIED_PAIRS: usize = 1_000;
 pub(super) fn open(dir: &DataDir, cache_bytes: u64) -> Result<Sled, Error> {
     let begun = dir.begin_store()?;
     {
-        let (old, new) =
-            (Sled::open(&dir.store(), cache_bytes)?, Sled::open(&begun, cache_bytes)?);
+        let (old, new) = (Sled::open(&dir.store(), cache_bytes)?, Sled::open(&begun, cache_bytes)?);
         copy(&old, &new)?;
         new.sync()?;
     }

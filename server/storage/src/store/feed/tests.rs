@@ -35,7 +35,9 @@ fn item(seq: u64, path: &str, is_deleted: bool) -> Item {
         hash: None,
         updated: Stamp::new(seq, 0, 7),
         author: None,
+        device: 0,
         path: path.into(),
+        from: None,
     }
 }
 

@@ -45,12 +45,20 @@ pub struct Item {
     pub updated: Stamp,
     /// Who changed it last.
     pub author: Option<Arc<str>>,
+    /// The device it was changed from last; 0 where none is named.
+    pub device: u64,
     /// Its path; of a tombstone its last one.
     pub path: Arc<str>,
+    /// The path before, if its last change was a move.
+    pub from: Option<Arc<str>>,
 }
 
 /// Bit of the body's byte that makes an item a tombstone.
 const DELETED: u8 = 0x80;
+/// Bit that a device is named.
+const DEVICE: u8 = 0x40;
+/// Bit that it was moved.
+const MOVED: u8 = 0x20;
 
 /// The key of a document's item.
 #[must_use]
@@ -59,14 +67,17 @@ pub fn key(doc: DocKey) -> Vec<u8> {
 }
 
 impl Item {
-    /// seq u64, n u64, body u8 (high bit: deleted), size u64, bytes u64 (little-endian), hash (a
-    /// presence byte, 32 bytes), stamp 16 bytes, author text or none, path text.
+    /// seq u64, n u64, body u8 (0x80: deleted, 0x40: has a device, 0x20: was moved), size u64, bytes
+    /// u64 (little-endian), hash (a presence byte, 32 bytes), stamp 16 bytes, author text or none,
+    /// path text, then the device u64 and the path before the move, where there are.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(96 + self.path.len());
         out.extend_from_slice(&self.seq.to_le_bytes());
         out.extend_from_slice(&self.n.to_le_bytes());
-        out.push(self.body as u8 | if self.is_deleted { DELETED } else { 0 });
+        let flag = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+        let flags = flag(self.is_deleted, DELETED) | flag(self.device != 0, DEVICE);
+        out.push(self.body as u8 | flags | flag(self.from.is_some(), MOVED));
         out.extend_from_slice(&self.size.to_le_bytes());
         out.extend_from_slice(&self.bytes.to_le_bytes());
         out.push(u8::from(self.hash.is_some()));
@@ -74,6 +85,12 @@ impl Item {
         out.extend_from_slice(&self.updated.to_bytes());
         put_text_option(&mut out, self.author.as_deref());
         put_text(&mut out, &self.path);
+        if self.device != 0 {
+            out.extend_from_slice(&self.device.to_le_bytes());
+        }
+        if let Some(from) = &self.from {
+            put_text(&mut out, from);
+        }
         out
     }
 
@@ -87,9 +104,9 @@ impl Item {
 
     /// Reads one that more may follow.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let (seq, n, body) = (reader.u64()?, reader.u64()?, reader.u8()?);
-        let is_deleted = body & DELETED != 0;
-        let body = match body & !DELETED {
+        let (seq, n, flags) = (reader.u64()?, reader.u64()?, reader.u8()?);
+        let is_deleted = flags & DELETED != 0;
+        let body = match flags & !(DELETED | DEVICE | MOVED) {
             0 => Body::Empty,
             1 => Body::Text,
             2 => Body::Other,
@@ -105,6 +122,21 @@ impl Item {
         let updated = Stamp::from_bytes(reader.array()?);
         let author = reader.text_option()?.map(Arc::from);
         let path = Arc::from(reader.text()?);
-        Some(Self { seq, n, body, is_deleted, size, bytes, hash, updated, author, path })
+        let device = if flags & DEVICE == 0 { 0 } else { reader.u64()? };
+        let from = if flags & MOVED == 0 { None } else { Some(Arc::from(reader.text()?)) };
+        Some(Self {
+            seq,
+            n,
+            body,
+            is_deleted,
+            size,
+            bytes,
+            hash,
+            updated,
+            author,
+            device,
+            path,
+            from,
+        })
     }
 }

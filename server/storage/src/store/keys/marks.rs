@@ -9,7 +9,7 @@ use sheaf_protocol::ids::DocKey;
 
 use super::Key;
 use super::items::Item;
-use crate::store::codec::{Reader, put_text, put_text_option, put_varint};
+use crate::store::codec::{Reader, put_text_option, put_varint};
 
 /// A file as it was at a seq.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,19 +28,14 @@ pub struct Version {
 pub struct Made {
     /// Who wrote in it, each once, the latest last; `None` is nobody in particular.
     pub authors: Vec<Option<Arc<str>>>,
-    /// The device it came from; 0 where none is named.
-    pub device: u64,
     /// The seq of the version whose body it is again; 0 if it is none's.
     pub restored: u64,
     /// It lost against another of the same base, or was merged with it.
     pub is_conflict: bool,
-    /// The path it had before a move.
-    pub from: Option<Arc<str>>,
 }
 
-/// Bits of the flags.
+/// Bit of the flags.
 const CONFLICT: u8 = 1;
-const MOVED: u8 = 2;
 
 /// Authors that one version names; of more the latest.
 const AUTHORS_MAX: usize = 64;
@@ -52,34 +47,27 @@ pub fn key(doc: DocKey, seq: u64) -> Vec<u8> {
 }
 
 impl Made {
-    /// flags u8 (1: conflict, 2: moved), device u64 (little-endian), restored varint, author count
-    /// varint, authors (text or none), the path before a move.
+    /// flags u8 (1: conflict), restored varint, author count varint, authors (text or none).
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        let conflict = if self.is_conflict { CONFLICT } else { 0 };
-        out.push(conflict | if self.from.is_some() { MOVED } else { 0 });
-        out.extend_from_slice(&self.device.to_le_bytes());
+        out.push(if self.is_conflict { CONFLICT } else { 0 });
         put_varint(out, self.restored);
         let authors = &self.authors[self.authors.len().saturating_sub(AUTHORS_MAX)..];
         put_varint(out, authors.len() as u64);
         authors.iter().for_each(|author| put_text_option(out, author.as_deref()));
-        if let Some(from) = &self.from {
-            put_text(out, from);
-        }
     }
 
     /// The inverse of `encode`.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let flags = reader.u8()?;
-        if flags & !(CONFLICT | MOVED) != 0 {
+        if flags & !CONFLICT != 0 {
             return None;
         }
-        let (device, restored, count) = (reader.u64()?, reader.varint()?, reader.varint()?);
+        let (restored, count) = (reader.varint()?, reader.varint()?);
         let mut authors = Vec::new();
         for _ in 0..count {
             authors.push(reader.text_option()?.map(Arc::from));
         }
-        let from = if flags & MOVED == 0 { None } else { Some(Arc::from(reader.text()?)) };
-        Some(Self { authors, device, restored, is_conflict: flags & CONFLICT != 0, from })
+        Some(Self { authors, restored, is_conflict: flags & CONFLICT != 0 })
     }
 }
 

@@ -261,7 +261,9 @@ fn item() -> Item {
         hash: Some([6; 32]),
         updated: stamp(),
         author: Some("ann".into()),
+        device: 0,
         path: "a/b".into(),
+        from: None,
     }
 }
 
@@ -276,7 +278,12 @@ fn an_item_is_the_golden_bytes() {
     let gone = Item { is_deleted: true, body: Body::Empty, hash: None, author: None, ..item() };
     assert_eq!(hex(&gone.encode()), format!("{numbers}80{sizes}00{STAMP}000300612f62"));
     assert_eq!(Item::decode(&gone.encode()), Some(gone));
-    let bytes = item().encode();
+    let moved = Item { device: 9, from: Some("c".into()), ..item() };
+    let end = "0900000000000000".to_owned() + "010063";
+    let golden = format!("{numbers}61{sizes}{hash}{STAMP}010300616e6e0300612f62{end}");
+    assert_eq!(hex(&moved.encode()), golden);
+    assert_eq!(Item::decode(&moved.encode()), Some(moved.clone()));
+    let bytes = moved.encode();
     for len in 0..bytes.len() {
         assert_eq!(Item::decode(&bytes[..len]), None, "{len} bytes");
     }
@@ -286,16 +293,14 @@ fn an_item_is_the_golden_bytes() {
 #[test]
 fn a_version_its_name_and_a_stamp_are_the_golden_bytes() {
     let authors = vec![None, Some("ann".into())];
-    let made =
-        Made { authors, device: 9, restored: 300, is_conflict: true, from: Some("c".into()) };
+    let made = Made { authors, restored: 300, is_conflict: true };
     let version = Version { prev_seq: 200, item: item(), made };
-    let how =
-        "03".to_owned() + "0900000000000000" + "ac02" + "02" + "00" + "010300616e6e" + "010063";
+    let how = "01".to_owned() + "ac02" + "02" + "00" + "010300616e6e";
     let golden = format!("c801{how}{}", hex(&item().encode()));
     assert_eq!(hex(&version.encode()), golden);
     assert_eq!(Version::decode(&version.encode()), Some(version.clone()));
     let plain = Version { prev_seq: 0, item: item(), made: Made::default() };
-    let golden = format!("000000000000000000000000{}", hex(&item().encode()));
+    let golden = format!("00000000{}", hex(&item().encode()));
     assert_eq!(hex(&plain.encode()), golden);
     assert_eq!(Version::decode(&plain.encode()), Some(plain));
     let bytes = version.encode();

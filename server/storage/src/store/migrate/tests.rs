@@ -108,7 +108,9 @@ fn format_4_has_a_version_of_every_item() {
         hash: Some([6; 32]),
         updated: Stamp::new(2, 0, 7),
         author: Some("ann".into()),
+        device: 0,
         path: "a.md".into(),
+        from: None,
     };
     value::put_one(&mut batch, &items::key(doc), &item.encode()).unwrap();
     engine.apply(&batch).unwrap();

@@ -132,7 +132,7 @@ impl Store {
         let newest = self.numbers(doc, Key::Ckpt)?.into_iter().next_back();
         let base = newest.map_or(Ok(None), |n| self.checkpoint(doc, n))?;
         let (mut last_n, start) = base.as_ref().map_or((0, [0; 16]), |(at, sum)| (at.n, *sum));
-        let mut chain = Chain { count: 0, digest: start };
+        let mut chain = Chain { count: last_n, digest: start };
         let mut has_met =
             mark.last_n < last_n || (mark.last_n == last_n && mark.log.digest == start);
         let mut scratch = Vec::new();
@@ -209,7 +209,7 @@ impl Store {
         let (from_n, start) = base.as_ref().map_or((0, [0; 16]), |(at, digest)| (at.n, *digest));
         mark.ckpt_n = from_n;
         mark.ckpt_digest = base.as_ref().map_or(0, |(at, _)| digest(&at.state));
-        let mut chain = Chain { count: 0, digest: start };
+        let mut chain = Chain { count: from_n, digest: start };
         let (mut scratch, mut last_n) = (Vec::new(), from_n);
         let mut group = Group::default();
         let accepted = self.lost(doc)?;

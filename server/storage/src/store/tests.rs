@@ -36,8 +36,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let engine = Arc::new(Memory::new());
-        let store = Store::new(engine.clone(), Witness::in_memory()).unwrap();
+        Self::with(Arc::default(), Witness::in_memory())
+    }
+
+    fn with(engine: Arc<Memory>, witness: Witness) -> Self {
+        let store = Store::new(engine.clone(), witness).unwrap();
         Self { engine, store, position: 0 }
     }
 
@@ -409,4 +412,24 @@ fn what_the_sled_store_folded_is_there_after_it_is_opened_again() {
     assert_eq!(store.folded().unwrap().position, 200);
     let blobs = dir.path().join("store/blobs").read_dir().unwrap().count();
     assert_eq!(blobs, 0, "no record is large enough for a file that nothing syncs");
+}
+
+#[test]
+fn a_loss_of_all_behind_a_checkpoint_is_accepted_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let witness = || Witness::open(dir.path(), Arc::new(Files)).unwrap().0;
+    let mut bench = Bench::with(Arc::default(), witness());
+    bench.create(1);
+    bench.entries(1, 1..=5);
+    bench.store.put_checkpoint(doc(1), 3, 1, b"state").unwrap();
+    bench.store.thin_log(doc(1), 3, &mut |_| Vec::new()).unwrap();
+    bench.delete(&keys::doc_prefix(doc(1), Key::Log));
+    assert_eq!(bench.store.accept_loss(doc(1), 1).unwrap().entries, [4..=5]);
+    let engine = Arc::clone(&bench.engine);
+    drop(bench);
+    let loaded = Bench::with(engine, witness()).store.load(doc(1)).unwrap();
+    assert_eq!(
+        (loaded.last_n, loaded.checkpoint.map(|it| it.n), loaded.entries.len()),
+        (3, Some(3), 0)
+    );
 }

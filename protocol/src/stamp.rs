@@ -5,11 +5,16 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// 48-bit milliseconds since 1970, 16-bit counter, 64-bit device: ordered by time, then by count,
 /// then by device. Its text is a ULID: 26 characters of Crockford's base 32, sorting as the value.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(u128);
+
+/// Bits of the counter.
+const COUNTER_BITS: u32 = 16;
 
 const MS_END: u64 = 1 << 48;
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -100,46 +105,56 @@ fn digit(byte: u8) -> Option<u8> {
     ALPHABET.iter().position(|letter| *letter == upper).map(|place| place as u8)
 }
 
-/// Gives out the stamps of one device, each greater than all before it.
-#[derive(Clone, Debug)]
+/// A stamp of a clock that is too far ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the stamp is ahead of the clock")]
+pub struct Ahead;
+
+/// Gives out the stamps of one device, each greater than all before it. Shared by all who stamp for
+/// that device.
+#[derive(Debug)]
 pub struct StampClock {
     device: u64,
-    /// Milliseconds and counter of the last stamp given out or seen.
-    ms: u64,
-    counter: u16,
+    /// The last stamp given out or seen: 48 bits of milliseconds, 16 of the counter.
+    last: AtomicU64,
 }
 
 impl StampClock {
     /// A clock that has given out nothing yet. After a restart call `raise` with the last stored
     /// stamp, or a wall clock that stepped back gives ids out twice.
     pub const fn new(device: u64) -> StampClock {
-        StampClock { device, ms: 0, counter: 0 }
+        StampClock { device, last: AtomicU64::new(0) }
     }
 
     /// The next stamp at wall time `now_ms`. With the wall clock behind, the counter goes on, and
     /// after 65,536 stamps the milliseconds do.
-    pub fn tick(&mut self, now_ms: u64) -> Stamp {
-        if now_ms > self.ms {
-            (self.ms, self.counter) = (now_ms.min(MS_END - 1), 0);
-        } else {
-            (self.ms, self.counter) = match self.counter.checked_add(1) {
-                Some(counter) => (self.ms, counter),
-                None => (self.ms + 1, 0),
-            };
+    pub fn tick(&self, now_ms: u64) -> Stamp {
+        let wall = now_ms.min(MS_END - 1) << COUNTER_BITS;
+        let next = |last: u64| wall.max(last.saturating_add(1));
+        let before = self.last.fetch_update(Relaxed, Relaxed, |last| Some(next(last)));
+        let last = before.unwrap_or_else(|last| last);
+        assert!(last < u64::MAX, "stamps hold milliseconds until the year 10889");
+        let next = next(last);
+        Stamp::new(next >> COUNTER_BITS, next as u16, self.device)
+    }
+
+    /// Makes every later stamp greater than one of another clock.
+    ///
+    /// # Errors
+    /// `Ahead` when that is more than `drift_ms` ahead of the wall time `now_ms`: taken in, it
+    /// would drag this clock along for good. Nothing changes then.
+    pub fn observe(&self, seen: Stamp, now_ms: u64, drift_ms: u64) -> Result<(), Ahead> {
+        if seen.ms() > now_ms.saturating_add(drift_ms) {
+            return Err(Ahead);
         }
-        assert!(self.ms < MS_END, "stamps hold milliseconds until the year 10889");
-        Stamp::new(self.ms, self.counter, self.device)
+        self.raise(seen);
+        Ok(())
     }
 
-    /// The last stamp given out or seen, as one of this device.
-    pub const fn last(&self) -> Stamp {
-        Stamp::new(self.ms, self.counter, self.device)
-    }
-
-    /// Makes every later stamp greater than `seen`, from whichever device. The caller has checked
-    /// that `seen` is not absurdly far ahead.
-    pub fn raise(&mut self, seen: Stamp) {
-        (self.ms, self.counter) = (self.ms, self.counter).max((seen.ms(), seen.counter()));
+    /// Makes every later stamp greater than `seen`, which was stored before a restart.
+    pub fn raise(&self, seen: Stamp) {
+        let seen = seen.ms() << COUNTER_BITS | u64::from(seen.counter());
+        self.last.fetch_max(seen, Relaxed);
     }
 }
 

@@ -25,7 +25,7 @@ test('somebody is let in, and the log says so', async (t) => {
   assert.match(epoch, /^\d+$/)
   assert.ok(Math.abs(server_time - Date.now()) < 60_000)
   assert.deepEqual(limits, { frame_bytes: 16 << 20, document_bytes: 10 << 20, file_bytes: 512 << 20, page_items: 1000,
-    batch_items: 1000, documents: 256, wait_s: 55 })
+    batch_items: 1000, documents: 256, wait_s: 55, clock_drift_ms: 100 })
   assert.equal(alice.socket.protocol, 'sheaf.v1')
   await logged(server, 'WebSocket connection from 127.0.0.1')
   await logged(server, "User 'alice' authenticated for vault 'personal'")

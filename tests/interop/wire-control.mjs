@@ -50,7 +50,7 @@ const server = () => [
   ['it is let in', { type: 'auth_ok', re: 1, user: 'alice', device: 'b57a77385cbd4067', vault: 'personal', mode: 'open',
     role: 'write', epoch: '1438213039488', version: 42, horizon: 0, server_time: 1438213039488, limits: {
       frame_bytes: 16777216, document_bytes: 10485760, file_bytes: 536870912, page_items: 1000, batch_items: 1000,
-      documents: 256, wait_s: 55 } }],
+      documents: 256, wait_s: 55, clock_drift_ms: 100 } }],
   ['everything is there', { type: 'sync_complete', total_files: 150, current_version: 42, bytes: 300 }],
   ['a page of files', { type: 'file_list', re: 'a', files: [
     { ...file, created_at: 1438213039488, updated_at: 1438213039500, user: 'alice', deleted: false },

@@ -122,6 +122,7 @@ impl Site {
             unload_idle: Duration::ZERO,
             documents_bytes_max: usize::MAX,
             device: 1,
+            clock_drift_ms: 100,
             auto_create: true,
         };
         let registry = Registry::new(shared, store.clone(), config).expect("a registry");

@@ -87,6 +87,8 @@ pub struct Limits {
     pub documents: u64,
     /// Seconds that a request for changes over HTTP may wait.
     pub wait_s: u64,
+    /// Milliseconds that a stamp may be ahead of the server's time.
+    pub clock_drift_ms: u64,
 }
 
 /// The first drain is over.

@@ -15,7 +15,7 @@ fn a_stamp_has_golden_bytes_and_text() {
 
 #[test]
 fn text_goes_there_and_back_and_sorts_as_the_value() {
-    let mut clock = StampClock::new(u64::MAX);
+    let clock = StampClock::new(u64::MAX);
     let mut last = Stamp::ZERO;
     for now_ms in [1, 1, 2, 1, 0, 1 << 40, (1 << 48) - 3] {
         let stamp = clock.tick(now_ms);
@@ -39,7 +39,7 @@ fn what_is_no_ulid_is_refused() {
 
 #[test]
 fn a_clock_that_stands_still_goes_on_counting() {
-    let mut clock = StampClock::new(1);
+    let clock = StampClock::new(1);
     let mut last = clock.tick(10);
     for _ in 0..70_000 {
         let next = clock.tick(10);
@@ -51,9 +51,35 @@ fn a_clock_that_stands_still_goes_on_counting() {
 
 #[test]
 fn a_raised_clock_gives_only_later_stamps() {
-    let mut clock = StampClock::new(1);
+    let clock = StampClock::new(1);
     let seen = Stamp::new(500, 7, 9);
     clock.raise(seen);
     assert!(clock.tick(3) > seen);
     assert_eq!(clock.tick(3), Stamp::new(500, 9, 1));
+}
+
+#[test]
+fn a_stamp_too_far_ahead_is_refused_and_changes_nothing() {
+    let clock = StampClock::new(7);
+    let ahead = |ms| Stamp::new(ms, 9, 3);
+    assert_eq!(clock.observe(ahead(1_101), 1_000, 100), Err(Ahead));
+    assert_eq!(clock.tick(1_000), Stamp::new(1_000, 0, 7));
+    assert_eq!(clock.observe(ahead(1_100), 1_000, 100), Ok(()));
+    assert_eq!(clock.tick(1_000), Stamp::new(1_100, 10, 7));
+    assert_eq!(clock.observe(ahead(5), 1_000, 100), Ok(()), "an old one is nothing new");
+    assert_eq!(clock.tick(1_000), Stamp::new(1_100, 11, 7));
+    assert_eq!(clock.observe(ahead((1 << 48) - 1), u64::MAX, 1), Ok(()), "no overflow");
+}
+
+#[test]
+fn those_who_share_a_clock_never_get_the_same_stamp() {
+    let clock = StampClock::new(1);
+    let take = || (0..10_000).map(|_| clock.tick(5)).collect::<Vec<_>>();
+    let mut all = std::thread::scope(|scope| {
+        let takers = [scope.spawn(take), scope.spawn(take)];
+        takers.into_iter().flat_map(|taker| taker.join().unwrap()).collect::<Vec<_>>()
+    });
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 20_000);
 }

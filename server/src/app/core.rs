@@ -105,15 +105,8 @@ impl Core {
             ledger: Ledger::new(config.quota, metrics.vault.quota_refusals.clone()),
             work: Work::default(),
         };
-        let documents = registry::Config {
-            unload_idle: Duration::from_secs(config.limits.unload_idle_s),
-            documents_bytes_max: usize::try_from(config.limits.documents_bytes_max)
-                .unwrap_or(usize::MAX),
-            device: seed.generator("device").next_u64(),
-            auto_create: config.vaults.auto_create,
-        };
         let blobs = open_blobs(data_dir, config, (clock, metrics))?;
-        let registry = Registry::new(shared, store.clone(), documents)?;
+        let registry = Registry::new(shared, store.clone(), documents(config, seed))?;
         let sessions = Group::new(metrics.task_panics.clone());
         let background = Group::new(metrics.task_panics.clone());
         let stopping = background.stopping().clone();
@@ -253,12 +246,25 @@ fn bounds(limits: &config::limits::Limits) -> Limits {
     }
 }
 
+/// What documents are bound by.
+fn documents(config: &Config, seed: &Seed) -> registry::Config {
+    registry::Config {
+        unload_idle: Duration::from_secs(config.limits.unload_idle_s),
+        documents_bytes_max: usize::try_from(config.limits.documents_bytes_max)
+            .unwrap_or(usize::MAX),
+        device: seed.generator("device").next_u64(),
+        clock_drift_ms: config.limits.clock_drift_ms,
+        auto_create: config.vaults.auto_create,
+    }
+}
+
 /// What vault channels share.
 fn channels(config: &Config) -> Channels {
     Channels {
         auto_create: config.vaults.auto_create,
         text_bytes_max: config.limits.text_bytes_max,
         file_bytes_max: config.limits.file_bytes_max,
+        clock_drift_ms: config.limits.clock_drift_ms,
         ..Channels::default()
     }
 }

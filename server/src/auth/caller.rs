@@ -25,6 +25,9 @@ const NAME_BYTES_MAX: usize = 128;
 pub(super) const FORBIDDEN: Refusal =
     Refusal { code: Code::Forbidden, at: 0, what: "this is not allowed here" };
 
+const READ_ONLY: Refusal =
+    Refusal { code: Code::ReadOnly, at: 0, what: "who may read here may not write" };
+
 /// Who makes a request, as far as its token tells. Cheap to clone.
 #[derive(Clone)]
 pub struct Caller {
@@ -133,7 +136,8 @@ impl Caller {
     ///
     /// # Errors
     /// `Unauthorised` without a valid token where one is needed, `Forbidden` (in the same words
-    /// whatever exists) for less than `least`, `Unavailable` if nobody could be asked.
+    /// whatever exists) for less than `least`, `ReadOnly` where that is to write and the caller may
+    /// read, `Unavailable` if nobody could be asked.
     pub async fn grant(
         &self,
         vault: &VaultName,
@@ -206,10 +210,12 @@ impl Caller {
         least: Role,
     ) -> Result<Grant, Refusal> {
         let standing = self.standing(Some((vault, what.path()))).await?;
-        let role = reach::role_in(&standing.rules, vault, what).filter(|role| *role >= least);
-        match role {
-            Some(role) => Ok(Grant { principal: standing.principal, role }),
-            None => Err(self.denied(&standing.principal, vault)),
+        match reach::role_in(&standing.rules, vault, what) {
+            Some(role) if role >= least => Ok(Grant { principal: standing.principal, role }),
+            Some(Role::Read) if least == Role::Write && self.refused() == FORBIDDEN => {
+                Err(READ_ONLY)
+            }
+            _ => Err(self.denied(&standing.principal, vault)),
         }
     }
 

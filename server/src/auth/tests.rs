@@ -313,7 +313,10 @@ fn the_same_words_for_whoever_may_not_whatever_there_is() {
     let words = refused("other", None, Role::Read);
     assert_eq!(words.code, Code::Forbidden);
     assert_eq!(refused("other", Some("a"), Role::Read), words);
-    assert_eq!(refused("mine", Some("a"), Role::Write), words);
+    let writing = refused("mine", Some("a"), Role::Write);
+    assert_eq!(writing.code, Code::ReadOnly, "who may read is told so");
+    assert_eq!(refused("mine", None, Role::Write), writing);
+    assert_eq!(refused("other", Some("a"), Role::Write), words);
     assert_eq!(refused("mine", None, Role::Admin), words);
     let admin = futures::executor::block_on(caller.server_admin());
     assert_eq!(admin.expect_err("a reader"), words);

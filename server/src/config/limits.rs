@@ -47,6 +47,9 @@ pub struct Limits {
     /// Time to show a token that lets its holder in, on a socket where tokens are shown in messages
     /// (Hocuspocus, the vault channel).
     pub auth_timeout_s: u64,
+    /// How far a client's clock may be ahead of the server's, by the stamp of a change. A stamp
+    /// from further ahead is refused, or it would win over everything for as long.
+    pub clock_drift_ms: u64,
     /// A session that is silent this long is asked whether it is there.
     pub ping_idle_s: u64,
     /// A session that is silent this long, although asked, is ended.
@@ -76,7 +79,8 @@ impl Default for Limits {
             text_bytes_max: TEXT_BYTES_MAX,
             pending_bytes_max: 256 << 20,
             header_timeout_s: 5,
-            auth_timeout_s: 30,
+            auth_timeout_s: 10,
+            clock_drift_ms: 100,
             ping_idle_s: 20,
             session_idle_s: 40,
             documents_bytes_max: 512 << 20,

@@ -6,8 +6,10 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use sheaf_protocol::ids::DocKey;
+use sheaf_protocol::stamp::StampClock;
 
 use super::ending;
 use super::merge::{Core, Parts};
@@ -53,7 +55,7 @@ pub(super) struct Rebuilt {
 pub(super) fn rebuild(
     doc: DocKey,
     loaded: &Loaded,
-    device: u64,
+    stamps: &Arc<StampClock>,
     is_suspect: bool,
 ) -> Result<Rebuilt, Error> {
     let entries = loaded.entries.len();
@@ -90,7 +92,7 @@ pub(super) fn rebuild(
         is_created: true,
         n: loaded.last_n,
         position: loaded.last_position,
-        device,
+        stamps: Arc::clone(stamps),
         checkpoint_n,
         checkpoint_bytes,
         bytes_since,
@@ -137,7 +139,7 @@ fn step(state: &mut State, bytes: &[u8], is_suspect: bool) -> Result<(), ()> {
 /// # Errors
 /// What does not merge.
 pub fn check(doc: DocKey, loaded: &Loaded) -> Result<(), Error> {
-    let rebuilt = rebuild(doc, loaded, 0, true)?;
+    let rebuilt = rebuild(doc, loaded, &Arc::new(StampClock::new(0)), true)?;
     match rebuilt.skipped.len() {
         0 => Ok(()),
         skipped => Err(Error::Entries(skipped)),

@@ -9,11 +9,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use sheaf_protocol::error::{Code, Refusal};
-use sheaf_protocol::ids::DocKey;
-use sheaf_protocol::ids::Principal;
+use sheaf_protocol::ids::{DocKey, Principal};
 use sheaf_protocol::plan::{Plan, Source, Span};
-use sheaf_protocol::scan;
-use sheaf_protocol::scan::{Block, Event};
+use sheaf_protocol::scan::{self, Block, Event};
 use sheaf_protocol::stamp::{Stamp, StampClock};
 
 use super::answers::Answers;
@@ -75,7 +73,9 @@ pub(super) struct Core {
     n: u64,
     /// A journal position at or before the last entry's record.
     position: u64,
-    stamps: StampClock,
+    stamps: Arc<StampClock>,
+    /// The last one that was taken from it for an entry.
+    stamped: Stamp,
     /// What was answered to others since the last change.
     pub(super) answers: Option<Box<Answers>>,
     checkpoint_n: u64,
@@ -97,7 +97,7 @@ pub(super) struct Parts {
     pub is_created: bool,
     pub n: u64,
     pub position: u64,
-    pub device: u64,
+    pub stamps: Arc<StampClock>,
     pub checkpoint_n: u64,
     pub checkpoint_bytes: usize,
     pub bytes_since: usize,
@@ -137,7 +137,8 @@ impl Core {
             is_created: parts.is_created,
             n: parts.n,
             position: parts.position,
-            stamps: StampClock::new(parts.device),
+            stamps: parts.stamps,
+            stamped: Stamp::ZERO,
             answers: None,
             checkpoint_n: parts.checkpoint_n,
             checkpoint_bytes: parts.checkpoint_bytes,
@@ -188,7 +189,7 @@ impl Core {
             || self.past.has(client)
     }
 
-    pub(super) fn stamp(&mut self, now_ms: u64) -> Stamp {
+    pub(super) fn stamp(&self, now_ms: u64) -> Stamp {
         self.stamps.tick(now_ms)
     }
 
@@ -417,6 +418,7 @@ impl Core {
         all.map(|(kind, payload)| {
             n += u64::from(kind == Kind::Update);
             let ticked = self.stamps.tick(now_ms);
+            self.stamped = ticked;
             // A document's id is the moment of its creation.
             let stamp = if kind == Kind::Created { doc.doc.0 } else { ticked };
             Record { doc, n, kind, stamp, author, payload }
@@ -430,11 +432,8 @@ impl Core {
         self.position = position;
         self.n += taken.updates.len() as u64;
         if !taken.updates.is_empty() {
-            self.last = Some(self.stamps.last());
-            let author = match author {
-                Principal::Anonymous => None,
-                Principal::Named(name) => Some(name),
-            };
+            self.last = Some(self.stamped);
+            let author = if let Principal::Named(name) = author { Some(name) } else { None };
             ending::wrote(&mut self.writers, author, self.n);
         }
         self.bytes_since += taken.updates.iter().map(|update| update.len()).sum::<usize>();

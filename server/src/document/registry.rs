@@ -16,10 +16,9 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared as SharedFuture};
-use parking_lot::Mutex;
 use sheaf_protocol::error::Code;
 use sheaf_protocol::ids::{DocId, DocKey, VaultName, VaultNo};
-use sheaf_protocol::stamp::{Stamp, StampClock};
+use sheaf_protocol::stamp::{Ahead, Stamp, StampClock};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +51,8 @@ pub struct Config {
     pub documents_bytes_max: usize,
     /// The half of a stamp that tells this server from others.
     pub device: u64,
+    /// How far a client's clock may be ahead.
+    pub clock_drift_ms: u64,
     /// The first write to a vault that does not exist makes it.
     pub auto_create: bool,
 }
@@ -108,7 +109,7 @@ struct Inner {
     store: Store,
     config: Config,
     slots: DashMap<Name, Slot>,
-    stamps: Mutex<StampClock>,
+    stamps: Arc<StampClock>,
     /// Loads at once: more threads than these only make it slower, and each keeps its stack.
     loads: Arc<Semaphore>,
     /// Tells a slot from an earlier one of the same name.
@@ -124,7 +125,8 @@ impl Registry {
     /// The store cannot list its vaults.
     pub fn new(shared: Shared, store: Store, config: Config) -> Result<Self, store::Error> {
         shared.ledger.fill(&store)?;
-        let stamps = Mutex::new(StampClock::new(config.device));
+        let stamps = Arc::new(StampClock::new(config.device));
+        stamps.raise(store.folded()?.stamp);
         let inner = Inner {
             shared: Arc::new(shared),
             store,
@@ -200,7 +202,16 @@ impl Registry {
     /// A stamp of this server.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
-        self.inner.stamps.lock().tick(self.inner.shared.clock.now_ms())
+        self.inner.stamps.tick(self.inner.shared.clock.now_ms())
+    }
+
+    /// Takes in the stamp of a client's clock: later stamps of this server are greater.
+    ///
+    /// # Errors
+    /// `Ahead` when it is farther ahead of the wall clock than is configured.
+    pub fn observe(&self, stamp: Stamp) -> Result<(), Ahead> {
+        let now_ms = self.inner.shared.clock.now_ms();
+        self.inner.stamps.observe(stamp, now_ms, self.inner.config.clock_drift_ms)
     }
 
     /// The slot of a name, made if there is none.
@@ -280,8 +291,8 @@ impl Registry {
     fn load_known(&self, key: DocKey, is_suspect: bool) -> Result<(DocKey, Core), OpenError> {
         let inner = &self.inner;
         let loaded = inner.store.load(key).map_err(|error| failed(&error))?;
-        let device = inner.config.device;
-        let mut rebuilt = load::rebuild(key, &loaded, device, is_suspect).map_err(|error| {
+        let stamps = &inner.stamps;
+        let mut rebuilt = load::rebuild(key, &loaded, stamps, is_suspect).map_err(|error| {
             tracing::error!(doc = %key, %error, "document damaged");
             OpenError::Damaged
         })?;
@@ -320,7 +331,6 @@ impl Registry {
 
     fn create(&self, vault: VaultNo) -> (DocKey, Core) {
         let created = self.stamp();
-        let device = self.inner.config.device;
         let core = Core::new(Parts {
             state: State::new(),
             owners: Owners::default(),
@@ -328,7 +338,7 @@ impl Registry {
             is_created: false,
             n: 0,
             position: 0,
-            device,
+            stamps: Arc::clone(&self.inner.stamps),
             checkpoint_n: 0,
             checkpoint_bytes: 0,
             bytes_since: 0,

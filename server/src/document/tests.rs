@@ -62,8 +62,13 @@ impl Ground {
             work: Work::default(),
         };
         let unload_idle = Duration::from_secs(60);
-        let config =
-            registry::Config { unload_idle, documents_bytes_max, device: 1, auto_create: true };
+        let config = registry::Config {
+            unload_idle,
+            documents_bytes_max,
+            device: 1,
+            clock_drift_ms: 100,
+            auto_create: true,
+        };
         let registry = Registry::new(shared.clone(), store.clone(), config).expect("a registry");
         Self { shared, store, registry }
     }

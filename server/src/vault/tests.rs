@@ -49,16 +49,24 @@ impl World {
 
     /// As after `kill -9`: nothing more is synced or folded.
     pub(super) fn crash(self) -> Self {
+        let clock = self.ground.shared.clock.clone();
+        self.at_clock(&clock, false)
+    }
+
+    /// After a crash, or a stop if it `is_closed`, with another clock.
+    pub(super) fn at_clock(self, clock: &Clock, is_closed: bool) -> Self {
         let Self { ground, vaults, dir, clients } = self;
-        let clock = ground.shared.clock.clone();
+        if is_closed {
+            ground.shared.journal.close().unwrap();
+        }
         drop((ground, vaults));
-        let (ground, vaults) = open_at(dir.path(), Quota::default(), &clock);
+        let (ground, vaults) = open_at(dir.path(), Quota::default(), clock);
         Self { ground, vaults, dir, clients }
     }
 
     pub(crate) fn restart(self) -> Self {
-        self.ground.shared.journal.close().unwrap();
-        self.crash()
+        let clock = self.ground.shared.clock.clone();
+        self.at_clock(&clock, true)
     }
 
     /// A world whose clock is set by hand.

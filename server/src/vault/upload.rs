@@ -22,9 +22,6 @@ use sheaf_ground::task;
 use sheaf_storage::journal::{Kind, Record, payload};
 use sheaf_storage::store::{Body, Made, Stamped};
 
-/// How far a client's clock may be ahead of the server's.
-const DRIFT_MS_MAX: u64 = 100;
-
 /// How often a body is settled again that changes before its text is read.
 const READS_MAX: usize = 4;
 
@@ -107,9 +104,8 @@ impl Vaults {
             if let Some(done) = self.done_before(name, stamp, (print, &upload)).await? {
                 return Ok(done);
             }
-            let now_ms = self.shared().clock.now_ms();
-            if stamp.ms() > now_ms.saturating_add(DRIFT_MS_MAX) {
-                return Err(Error::ClockDrift { now_ms });
+            if self.registry().observe(stamp).is_err() {
+                return Err(Error::ClockDrift { now_ms: self.shared().clock.now_ms() });
             }
         }
         let uploaded = match upload.content {

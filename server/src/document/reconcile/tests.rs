@@ -147,7 +147,7 @@ fn ends_of_lines_and_wide_characters_are_counted_right() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
 
     #[test]
     fn an_upload_on_the_text_that_is_there_becomes_the_text(old in texts(), new in texts()) {

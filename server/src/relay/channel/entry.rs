@@ -146,5 +146,6 @@ fn limits(relay: &Relay) -> Limits {
         batch_items: BATCH_ITEMS_MAX as u64,
         documents: DOCUMENTS_MAX as u64,
         wait_s: WAIT_S,
+        clock_drift_ms: relay.channels.clock_drift_ms,
     }
 }

@@ -58,6 +58,8 @@ pub struct Channels {
     pub text_bytes_max: usize,
     /// Bytes of a file.
     pub file_bytes_max: u64,
+    /// How far a stamp may be ahead.
+    pub clock_drift_ms: u64,
 }
 
 impl Default for Channels {
@@ -67,6 +69,7 @@ impl Default for Channels {
             auto_create: true,
             text_bytes_max: TEXT_BYTES_MAX,
             file_bytes_max: FILE_BYTES_MAX,
+            clock_drift_ms: 100,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Uploads: the table of measured cases in both orders, retries, deletions, blobs.
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 use sheaf_protocol::ids::Principal;
 
@@ -7,7 +8,9 @@ use super::*;
 use crate::document::edit::tests::texts;
 use crate::document::tests::run;
 use crate::vault::tests::{World, home};
+use sheaf_ground::time::Clock;
 
+const HOUR_MS: u64 = 3_600_000;
 const NOBODY: Principal = Principal::Anonymous;
 const BY: Author<'_> = Author { principal: &NOBODY, may_relay: false };
 
@@ -115,6 +118,30 @@ fn an_upload_that_comes_again_with_its_stamp_is_known_and_another_is_refused() {
         let ahead = Stamp::new(ahead.ms() + 60_000, 0, 7);
         let early = upload(&world, Upload { stamp: Some(ahead), ..of("x", base) }).await;
         assert!(matches!(early, Err(Error::ClockDrift { .. })), "{early:?}");
+        assert!(world.ground.registry.stamp() < ahead, "it did not drag the clock along");
+    });
+}
+
+#[test]
+fn stamps_rise_though_the_clock_is_set_back() {
+    run(async {
+        let (mut world, _) = World::at(HOUR_MS * 10);
+        let ahead = Stamp::new(HOUR_MS * 10 + 90, 5, 7);
+        upload(&world, Upload { stamp: Some(ahead), ..of("a", Base::Now) }).await.unwrap();
+        let mut last = world.ground.registry.stamp();
+        assert!(last > ahead, "later than what was taken in");
+        for is_closed in [false, true] {
+            up(&world, &format!("{is_closed}"), Base::Now).await;
+            last = last.max(world.vaults.file(&home(), "a.md").unwrap().updated);
+            let (clock, _) = Clock::test(HOUR_MS * 9);
+            world = world.at_clock(&clock, is_closed);
+            for number in 0..20 {
+                up(&world, &format!("{is_closed} {number}"), Base::Now).await;
+                let now = world.vaults.file(&home(), "a.md").unwrap().updated;
+                assert!(now > last, "{now} after {last}");
+                last = now;
+            }
+        }
     });
 }
 
@@ -186,22 +213,38 @@ fn of_two_blobs_made_of_one_version_the_newer_wins_and_the_other_is_a_version() 
     });
 }
 
+/// Uploads texts one after the other, each made of the version before.
+async fn chain(world: &World, path: &str, all: &[String]) {
+    let mut base = Base::Version(0);
+    for text in all {
+        let done = world.vaults.upload(&home(), path, BY, of(text, base)).await.unwrap();
+        assert!(!done.is_merged, "{:?} of {all:?}", done.content);
+        assert_eq!(world.text(path).await.unwrap_or_default(), *text);
+        base = Base::Version(done.version);
+    }
+}
+
+#[test]
+fn an_empty_text_is_a_text_too() {
+    run(async {
+        let texts = ["", "", "a", ""].map(str::to_owned);
+        chain(&World::new(), "a.md", &texts).await;
+    });
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    // 3,072 texts in all.
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn what_is_uploaded_to_what_nobody_else_changed_is_what_is_there(
-        all in proptest::collection::vec(texts(), 2..8),
+        all in vec(vec(texts(), 6), 32),
     ) {
         run(async {
             let world = World::new();
-            let mut base = Base::Version(0);
-            for text in &all {
-                let done = up(&world, text, base).await;
-                assert!(!done.is_merged, "{:?} of {all:?}", done.content);
-                assert_eq!(world.text("a.md").await.unwrap_or_default(), *text);
-                base = Base::Version(done.version);
-            }
+            let paths: Vec<_> = (0..all.len()).map(|number| format!("{number}.md")).collect();
+            let chains = paths.iter().zip(&all).map(|(path, all)| chain(&world, path, all));
+            futures::future::join_all(chains).await;
         });
     }
 }

@@ -147,7 +147,7 @@ pub(super) fn window(
         let Some(placed) = reader.next()? else { break };
         take(store, &mut window, &placed)?;
     }
-    let folded = Folded { position: reader.position(), link: reader.link(), presence: 0 };
+    let folded = Folded { position: reader.position(), link: reader.link(), ..Folded::default() };
     let strays = store.commit(window, folded)?;
     Ok((folded, strays))
 }
@@ -156,6 +156,7 @@ fn take(store: &Store, window: &mut Window, placed: &Placed<'_>) -> Result<(), E
     let (position, record) = (placed.position, &placed.record);
     let doc: DocKey = record.doc;
     let bad = || Error::damaged(position, "payload");
+    window.stamp(record.stamp);
     match record.kind {
         Kind::Update => {
             let place = Place { n: record.n, position, stamp: record.stamp, author: record.author };

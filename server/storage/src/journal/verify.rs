@@ -112,7 +112,7 @@ pub(super) fn scan(dir: &Path, start: Option<Folded>) -> Result<Scan, Error> {
         Ok((from, noted))
     };
     let (from, noted) = read().map_err(|source| Error::Io { what: "read", source })?;
-    let start = start.unwrap_or(Folded { position: from.0, link: from.1, presence: 0 });
+    let start = start.unwrap_or(Folded { position: from.0, link: from.1, ..Folded::default() });
     recover::scan(&Files, dir, (from, start), noted)
 }
 

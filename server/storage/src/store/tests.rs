@@ -47,7 +47,7 @@ impl Bench {
     fn fold(&mut self, fill: impl FnOnce(&Store, &mut Window, &mut u64)) {
         let mut window = self.store.window(false).unwrap();
         fill(&self.store, &mut window, &mut self.position);
-        let folded = Folded { position: self.position, link: 0, presence: 0 };
+        let folded = Folded { position: self.position, link: 0, ..Folded::default() };
         self.store.commit(window, folded).unwrap();
     }
 
@@ -401,7 +401,7 @@ fn what_the_sled_store_folded_is_there_after_it_is_opened_again() {
         let place = Place { n: 1, position: 100, stamp: Stamp::new(5, 0, 7), author: None };
         window.entry(&store, doc(1), place, &big).unwrap();
         window.presence(44);
-        let folded = Folded { position: 200, link: 1, presence: 0 };
+        let folded = Folded { position: 200, link: 1, ..Folded::default() };
         store.commit(window, folded).unwrap();
     }
     let store = Store::open(dir.path()).unwrap();

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use sheaf_protocol::ids::{DocKey, VaultName, VaultNo};
+use sheaf_protocol::stamp::Stamp;
 
 use super::engine::Batch;
 use super::keys::floors::Floor;
@@ -39,6 +40,8 @@ pub struct Window {
     /// The witness has everything below; records there are for the engine alone.
     pub(super) witness_from: u64,
     presence: u64,
+    /// The highest stamp.
+    stamp: Stamp,
     /// Gaps in a document's entries are written down as accepted losses.
     is_repair: bool,
     strays: Vec<Stray>,
@@ -101,6 +104,7 @@ impl Store {
             engine_from: engine.position,
             witness_from: witness.position,
             presence: engine.presence.max(witness.presence),
+            stamp: engine.stamp,
             is_repair,
             strays: Vec::new(),
             scratch: Vec::new(),
@@ -119,7 +123,7 @@ impl Store {
             window.close_group(*doc)?;
         }
         let presence = window.presence.max(folded.presence);
-        let folded = Folded { presence, ..folded };
+        let folded = Folded { presence, stamp: window.stamp, ..folded };
         if folded.position > window.engine_from {
             for (vault, facts) in &window.facts {
                 let key = meta::facts_key(*vault);
@@ -281,6 +285,11 @@ impl Window {
             self.scratch = scratch;
         }
         Ok(())
+    }
+
+    /// Takes the stamp of a record, of whatever kind; the highest one is kept.
+    pub fn stamp(&mut self, stamp: Stamp) {
+        self.stamp = self.stamp.max(stamp);
     }
 
     /// Takes a presence clock; the highest one is kept.

@@ -204,7 +204,7 @@ async fn a_documents_token_is_good_for_that_document_alone() {
     assert_eq!(seen.header("content-type"), "application/octet-stream");
     assert_eq!(text_in(&seen.body), "words");
     let refused = submit(to, "plan", &reader, writes("no")).await;
-    assert_eq!((refused.status, refused.code().as_str()), (403, "forbidden"));
+    assert_eq!((refused.status, refused.code().as_str()), (403, "read_only"));
     for token in [&full, &reader] {
         assert_eq!(read(to, "other", token).await.status, 403);
         assert_eq!(read(to, "nothing", token).await.status, 403, "as for one that is there");

@@ -77,7 +77,7 @@ impl Bench {
         let mut window = self.store.window(false).unwrap();
         fill(&self.store, &mut window, self.position);
         self.position += 10;
-        let folded = Folded { position: self.position, link: 0, presence: 0 };
+        let folded = Folded { position: self.position, link: 0, ..Folded::default() };
         self.store.commit(window, folded).unwrap();
     }
 

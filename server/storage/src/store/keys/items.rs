@@ -67,9 +67,9 @@ pub fn key(doc: DocKey) -> Vec<u8> {
 }
 
 impl Item {
-    /// seq u64, n u64, body u8 (0x80: deleted, 0x40: has a device, 0x20: was moved), size u64, bytes
-    /// u64 (little-endian), hash (a presence byte, 32 bytes), stamp 16 bytes, author text or none,
-    /// path text, then the device u64 and the path before the move, where there are.
+    /// seq u64, n u64, body u8 (0x80: deleted, 0x40: has a device, 0x20: was moved), size u64,
+    /// bytes u64 (little-endian), hash (a presence byte, 32 bytes), stamp 16 bytes, author text or
+    /// none, path text, then the device u64 and the path before the move, where there are.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(96 + self.path.len());

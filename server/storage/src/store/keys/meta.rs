@@ -96,16 +96,20 @@ pub struct Folded {
     pub link: u32,
     /// Highest presence clock that was ever given out.
     pub presence: u64,
+    /// Highest stamp of any record.
+    pub stamp: Stamp,
 }
 
 impl Folded {
-    /// position u64, link u32, presence u64; little-endian.
+    /// position u64, link u32, presence u64 (little-endian), stamp 16 bytes. Stored formats below 4
+    /// end before the stamp.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(20);
+        let mut out = Vec::with_capacity(36);
         out.extend_from_slice(&self.position.to_le_bytes());
         out.extend_from_slice(&self.link.to_le_bytes());
         out.extend_from_slice(&self.presence.to_le_bytes());
+        out.extend_from_slice(&self.stamp.to_bytes());
         out
     }
 
@@ -113,7 +117,9 @@ impl Folded {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        let folded = Self { position: reader.u64()?, link: reader.u32()?, presence: reader.u64()? };
-        reader.is_empty().then_some(folded)
+        let (position, link, presence) = (reader.u64()?, reader.u32()?, reader.u64()?);
+        let stamp = if reader.is_empty() { [0; 16] } else { reader.array()? };
+        let stamp = Stamp::from_bytes(stamp);
+        reader.is_empty().then_some(Self { position, link, presence, stamp })
     }
 }

@@ -88,9 +88,13 @@ fn small_values_are_the_golden_bytes() {
     assert_eq!(hex(&head.encode()), format!("0302000000000000{STAMP}05006ec3a46d65"));
     assert_eq!(Head::decode(&head.encode()), Some(head));
 
-    let folded = Folded { position: 0x0102, link: 0xa0b0_c0d0, presence: 9 };
-    assert_eq!(hex(&folded.encode()), "0201000000000000d0c0b0a00900000000000000");
+    let folded = Folded { position: 0x0102, link: 0xa0b0_c0d0, presence: 9, stamp: stamp() };
+    let golden = format!("0201000000000000d0c0b0a00900000000000000{STAMP}");
+    assert_eq!(hex(&folded.encode()), golden);
     assert_eq!(Folded::decode(&folded.encode()), Some(folded));
+    // As stored formats below 4 have it.
+    let before = Folded { stamp: Stamp::ZERO, ..folded };
+    assert_eq!(Folded::decode(&folded.encode()[..20]), Some(before));
 
     let floor = Floor { n: 3, digest: [7; 16], unanchored: 0 };
     assert_eq!(hex(&floor.encode()), format!("0300000000000000{}", "07".repeat(16)));

@@ -51,7 +51,7 @@ impl Bench {
         let mut window = self.store.window(false).unwrap();
         fill(&self.store, &mut window);
         let position = self.store.witnessed().position + 1_000_000;
-        self.store.commit(window, Folded { position, link: 0, presence: 0 }).unwrap();
+        self.store.commit(window, Folded { position, link: 0, ..Folded::default() }).unwrap();
     }
 
     fn write(&mut self, count: u64, len: usize) {

@@ -9,6 +9,9 @@ use crate::store::codec::{Reader, put_text, put_varint};
 use crate::store::keys::log::Place;
 use crate::store::keys::meta::Folded;
 
+/// What a statement has of the end of the fold: all but the stamp.
+const FOLDED_BYTES: usize = 20;
+
 /// Length and CRC before every statement.
 const FRAME_BYTES: usize = 8;
 
@@ -119,7 +122,7 @@ pub(super) fn frame(out: &mut Vec<u8>, seq: u64, news: &News) {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME_BYTES]);
     out.extend_from_slice(&seq.to_le_bytes());
-    out.extend_from_slice(&news.folded.encode());
+    out.extend_from_slice(&news.folded.encode()[..FOLDED_BYTES]);
     out.extend_from_slice(&news.last_vault.0.to_le_bytes());
     put_varint(out, news.vaults.len() as u64);
     for vault in &news.vaults {
@@ -174,7 +177,7 @@ impl Statement {
     fn decode(body: &[u8], layout: Layout) -> Option<Self> {
         let mut reader = Reader::new(body);
         let seq = reader.u64()?;
-        let folded = Folded::decode(reader.take(20)?)?;
+        let folded = Folded::decode(reader.take(FOLDED_BYTES)?)?;
         let mut news = News { folded, ..News::default() };
         let is_first = layout == Layout::First;
         if !is_first {

@@ -30,7 +30,7 @@ fn vault(seq: u64) -> KnownVault {
 
 fn news(position: u64) -> News {
     News {
-        folded: Folded { position, link: 3, presence: 4 },
+        folded: Folded { position, link: 3, presence: 4, ..Folded::default() },
         docs: vec![(doc(1), known(1, position)), (doc(position), known(position, 1))],
         vaults: vec![vault(position)],
         ..News::default()
@@ -47,7 +47,10 @@ fn what_was_said_is_known_after_it_is_opened_again() {
     drop(witness);
     let (witness, opened) = open(dir.path());
     assert_eq!((opened.is_new, opened.cut_bytes), (false, 0));
-    assert_eq!(witness.folded(), Folded { position: 20, link: 3, presence: 4 });
+    assert_eq!(
+        witness.folded(),
+        Folded { position: 20, link: 3, presence: 4, ..Folded::default() }
+    );
     assert_eq!(witness.known(doc(1)), Some(&known(1, 20)));
     assert_eq!(witness.docs(), [doc(1), doc(10), doc(20)]);
     assert_eq!(witness.find(VaultNo(1), "document 10"), Some(doc(10)));
@@ -104,7 +107,7 @@ fn it_is_rewritten_when_it_has_grown_and_says_the_same() {
     let mut largest = 0;
     loop {
         position += 1;
-        let folded = Folded { position, link: 0, presence: 0 };
+        let folded = Folded { position, link: 0, ..Folded::default() };
         witness.append(News { folded, docs: many.clone(), ..News::default() }).unwrap();
         let len = std::fs::metadata(&path).unwrap().len();
         if len < largest {

@@ -26,6 +26,7 @@ use super::owners::Submitter;
 use super::reconcile::reconcile;
 use super::snapshot::Content;
 use super::state::fork::Fork;
+use super::state::revert::revert;
 use super::submission::{Failure, Submission};
 use sheaf_ground::time::Seed;
 
@@ -236,6 +237,32 @@ impl Handle {
         }
         let what = "no client id was free";
         Err(Refusal { code: Code::Internal, at: 0, what }.into())
+    }
+
+    /// Makes the document again what it was at an earlier state of it, whatever it holds. Blocks the
+    /// thread.
+    ///
+    /// # Errors
+    /// See [`WriteError`]; `NotText` also where that cannot be done. Nothing has changed then.
+    pub fn revert(&self, by: Author<'_>, was: &[u8]) -> Result<Written, WriteError> {
+        let mut authors = self.authors();
+        for _ in 0..DRAWS_MAX {
+            let (state, client, n) = {
+                let mut core = self.core();
+                self.check(&core, None)?;
+                let client = authors.fresh(&core);
+                (self.look(&mut core, Core::whole)?, client, core.n())
+            };
+            let reverted = catch_unwind(AssertUnwindSafe(|| revert(was, &state, client)));
+            let update = reverted.map_err(|_| self.broke(&mut self.core()))??;
+            let base = Base { state, client, clock: 0 };
+            match self.submit_fork(by, &base, update.as_deref(), Some(OnlyIf::At(n))) {
+                Ok(Some(written)) => return Ok(written),
+                Ok(None) | Err(WriteError::Stale { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Failure::Dropped.into())
     }
 
     /// Applies edits to the text, all or none, if it has exactly `if_n` entries. Blocks the thread.

@@ -316,7 +316,7 @@ impl Vaults {
     }
 
     /// Writes into a file, or into one that it becomes. It is durable when it has settled.
-    async fn write(
+    pub(super) async fn write(
         &self,
         (name, path): (&VaultName, &str),
         write: &(dyn Fn(&Handle) -> Result<Written, WriteError> + Sync),

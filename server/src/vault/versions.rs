@@ -17,6 +17,7 @@ use super::error::Error;
 use super::file::Page;
 use super::{PAGE_MAX, Vaults, address};
 use crate::document::author::Author;
+use crate::document::handle::Handle;
 use crate::document::snapshot::Content;
 use crate::document::state::State;
 use crate::document::submission::Failure;
@@ -154,7 +155,7 @@ impl Vaults {
         })
     }
 
-    /// Makes a file's text what it was at a seq, as an edit that those who have it open see;
+    /// Makes a file's content what it was at a seq, as an edit that those who have it open see;
     /// durable when it returns the new seq. A deleted file is back with it.
     ///
     /// # Errors
@@ -167,21 +168,25 @@ impl Vaults {
         by: Author<'_>,
     ) -> Result<u64, Error> {
         let Read { dated, held } = self.read_at(name, path, Some(seq)).await?;
-        let text = match held {
-            Held::Text(text) => text,
-            Held::Roots(roots) => {
-                let root = roots.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-                return Err(Error::NotText { root });
-            }
-            Held::Blob { hash, size } => {
-                let made = Made { restored: dated.version.item.seq, ..Made::default() };
-                return self.restore_blob((name, path), (hash, size), by, made).await;
-            }
-        };
+        let made = Made { restored: dated.version.item.seq, ..Made::default() };
+        if let Held::Blob { hash, size } = held {
+            return self.restore_blob((name, path), (hash, size), by, made).await;
+        }
         let path = self.bring_back((name, path), dated.doc, by)?;
-        let (handle, written) = self.write_text((name, &path), by, &text).await?;
+        let written = match held {
+            Held::Text(text) => self.write_text((name, &path), by, &text).await,
+            _ => Err(Error::NotText { root: String::new() }),
+        };
+        let (handle, written) = match written {
+            // Then or now it is something else: all that came since is taken back.
+            Err(Error::NotText { .. }) => {
+                let doc = DocKey { vault: self.number(name)?, doc: dated.doc };
+                let was = task::block(|| self.state_at(doc, dated.version.item.n))?.encode();
+                self.write((name, &path), &|handle: &Handle| handle.revert(by, &was)).await?
+            }
+            other => other?,
+        };
         if written.has_changed {
-            let made = Made { restored: dated.version.item.seq, ..Made::default() };
             let note = Note { device: 0, made };
             self.live(name)?.state().set_note(handle.key().doc, note);
         }

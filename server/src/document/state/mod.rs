@@ -11,6 +11,7 @@ mod compare;
 pub mod fork;
 mod json;
 mod pending;
+pub mod revert;
 mod roots;
 
 #[cfg(test)]

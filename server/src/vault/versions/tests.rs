@@ -3,6 +3,7 @@
 use sheaf_protocol::ids::Principal;
 
 use super::*;
+use crate::document::state::revert::tests::page;
 use crate::document::tests::run;
 use crate::vault::tests::{World, home};
 
@@ -110,6 +111,32 @@ fn restoring_is_an_edit_that_says_what_it_restores() {
         assert_eq!((newest.item.seq, newest.made.restored), (seq, all[7]));
         let again = world.vaults.restore(&home(), "a.md", all[7], BY).await;
         assert_eq!(again, Ok(seq), "what is there already takes no seq");
+    });
+}
+
+#[test]
+fn what_is_no_text_is_restored_too() {
+    run(async {
+        let world = World::new();
+        let handle = world.vaults.open_or_create(&home(), "page").await.unwrap();
+        let mut all = Vec::new();
+        for client in 1..=3 {
+            handle.post_update(BY, &page(client, &format!("by {client}")), None).unwrap();
+            all.push(world.vaults.settle(&home(), "page").await.unwrap());
+        }
+        drop(handle);
+        let roots = async |seq| match world.vaults.read_at(&home(), "page", seq).await {
+            Ok(Read { held: Held::Roots(roots), .. }) => roots,
+            other => panic!("{other:?}"),
+        };
+        let due = roots(Some(all[0])).await;
+        assert_ne!(roots(None).await, due);
+        let seq = world.vaults.restore(&home(), "page", all[0], BY).await.unwrap();
+        assert_eq!(roots(Some(seq)).await, due);
+        assert_eq!(world.vaults.restore(&home(), "page", all[0], BY).await, Ok(seq));
+        let back = world.vaults.restore(&home(), "page", all[2], BY).await.unwrap();
+        assert_eq!(roots(None).await, roots(Some(all[2])).await);
+        assert!(back > seq);
     });
 }
 

@@ -10,7 +10,7 @@ use sheaf_protocol::ids::{VaultName, VaultNo};
 
 use super::reader::Reader;
 use super::segment::{self, Disk, Files, Segment};
-use super::{Error, Kind, verify};
+use super::{Error, Kind, Record, together, verify};
 use crate::store::{Folded, Store};
 
 /// What to show.
@@ -203,19 +203,28 @@ fn show_journal(dir: &Path, folded: Folded, show: &mut impl FnMut(Line)) -> Resu
     }
     let mut reader = Reader::new(segments, Vec::new(), (scan.start, scan.link), scan.end);
     while let Some(placed) = reader.next()? {
-        let record = &placed.record;
-        show(Line::Record {
-            position: placed.position,
-            document: record.doc.to_string(),
-            n: record.n,
-            kind: kind(record.kind).to_owned(),
-            author: record.author.map(str::to_owned),
-            stamp: record.stamp.to_string(),
-            size: record.payload.len(),
-            is_folded: placed.position < folded.position,
-        });
+        let whole =
+            (placed.record.kind == Kind::Together).then_some((placed.position, placed.record));
+        let damaged = || Error::damaged(placed.position, "payload");
+        let parts = together::parts(&placed).ok_or_else(damaged)?;
+        for (position, record) in whole.into_iter().chain(parts) {
+            show(line(position, &record, placed.position < folded.position));
+        }
     }
     Ok(())
+}
+
+fn line(position: u64, record: &Record<'_>, is_folded: bool) -> Line {
+    Line::Record {
+        position,
+        document: record.doc.to_string(),
+        n: record.n,
+        kind: kind(record.kind).to_owned(),
+        author: record.author.map(str::to_owned),
+        stamp: record.stamp.to_string(),
+        size: record.payload.len(),
+        is_folded,
+    }
 }
 
 fn kind(kind: Kind) -> &'static str {
@@ -234,6 +243,7 @@ fn kind(kind: Kind) -> &'static str {
         Kind::Retired => "retired",
         Kind::Named => "named",
         Kind::Stamped => "stamped",
+        Kind::Together => "together",
     }
 }
 

@@ -13,9 +13,9 @@ use super::payload::{
     Claim, Created, Named, Presence, Renamed, Retired, Settled, Stamped, VaultCreated, VaultDropped,
 };
 use super::reader::Reader;
-use super::record::{Kind, Placed};
+use super::record::{Kind, Record};
 use super::segment::{self, Segment};
-use super::{Error, Shared};
+use super::{Error, Shared, together};
 use crate::store;
 use crate::store::{
     Aside, Facts, Folded, Head, ItemChange, Label, Place, Store, Stray, Why, Window,
@@ -145,15 +145,21 @@ pub(super) fn window(
     let start = reader.position();
     while reader.position() - start < bytes_max {
         let Some(placed) = reader.next()? else { break };
-        take(store, &mut window, &placed)?;
+        let damaged = || Error::damaged(placed.position, "payload");
+        for (position, record) in together::parts(&placed).ok_or_else(damaged)? {
+            take(store, &mut window, (position, &record))?;
+        }
     }
     let folded = Folded { position: reader.position(), link: reader.link(), ..Folded::default() };
     let strays = store.commit(window, folded)?;
     Ok((folded, strays))
 }
 
-fn take(store: &Store, window: &mut Window, placed: &Placed<'_>) -> Result<(), Error> {
-    let (position, record) = (placed.position, &placed.record);
+fn take(
+    store: &Store,
+    window: &mut Window,
+    (position, record): (u64, &Record<'_>),
+) -> Result<(), Error> {
     let doc: DocKey = record.doc;
     let bad = || Error::damaged(position, "payload");
     window.stamp(record.stamp);
@@ -172,28 +178,19 @@ fn take(store: &Store, window: &mut Window, placed: &Placed<'_>) -> Result<(), E
             window.claim(store, doc, position, &claim.owners)?;
         }
         Kind::Quarantined | Kind::Kept => {
-            let is_kept = record.kind == Kind::Kept;
-            let aside = Aside {
-                position,
-                why: if is_kept { Why::Kept } else { Why::Quarantined },
-                n: record.n,
-                stamp: record.stamp,
-                author: record.author.map(Into::into),
-                payload: record.payload.to_vec(),
-            };
-            window.lay_aside(store, doc, &aside)?;
+            window.lay_aside(store, doc, &aside(position, record))?;
         }
         Kind::Presence => {
             window.presence(Presence::decode(record.payload).ok_or_else(bad)?.clock);
         }
         Kind::Settled => {
             let settled = Settled::decode(record.payload).ok_or_else(bad)?;
-            change_item(store, window, placed, (&settled, None))?;
+            change_item(store, window, (doc, position), (&settled, None))?;
         }
         Kind::Deleted | Kind::Moved => {
             let renamed = Renamed::decode(record.payload).ok_or_else(bad)?;
             let name = store::Renamed { from: &renamed.from, epoch: renamed.epoch };
-            change_item(store, window, placed, (&renamed.settled, Some(name)))?;
+            change_item(store, window, (doc, position), (&renamed.settled, Some(name)))?;
         }
         Kind::VaultCreated => {
             let VaultCreated { name, epoch, seq } =
@@ -219,19 +216,33 @@ fn take(store: &Store, window: &mut Window, placed: &Placed<'_>) -> Result<(), E
             let Stamped { stamp, came_to } = Stamped::decode(record.payload).ok_or_else(bad)?;
             window.stamped(doc.vault, position, (stamp, &came_to))?;
         }
+        // Its parts have come instead.
+        Kind::Together => return Err(bad()),
     }
     Ok(())
+}
+
+fn aside(position: u64, record: &Record<'_>) -> Aside {
+    let is_kept = record.kind == Kind::Kept;
+    Aside {
+        position,
+        why: if is_kept { Why::Kept } else { Why::Quarantined },
+        n: record.n,
+        stamp: record.stamp,
+        author: record.author.map(Into::into),
+        payload: record.payload.to_vec(),
+    }
 }
 
 fn change_item(
     store: &Store,
     window: &mut Window,
-    placed: &Placed<'_>,
+    (doc, position): (DocKey, u64),
     (settled, renamed): (&Settled, Option<store::Renamed<'_>>),
 ) -> Result<(), Error> {
     let Settled { vault, prev_seq, item, made } = settled;
     let change = ItemChange { prev_seq: *prev_seq, item, made, renamed };
-    window.item(store, placed.record.doc, (placed.position, vault), change)?;
+    window.item(store, doc, (position, vault), change)?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod recover;
 pub mod repair;
 pub mod segment;
 mod sync;
+pub mod together;
 pub mod verify;
 mod watermark;
 mod writer;

@@ -55,10 +55,12 @@ pub enum Kind {
     Named = 13,
     /// A change that a client stamped is in a version; payload: `payload::Stamped`.
     Stamped = 14,
+    /// Many changes of one vault, of which all are there or none; document nil, payload: `together`.
+    Together = 15,
 }
 
 impl Kind {
-    fn of(byte: u8) -> Option<Self> {
+    pub(super) fn of(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Self::Update,
             2 => Self::Created,
@@ -74,6 +76,7 @@ impl Kind {
             12 => Self::Retired,
             13 => Self::Named,
             14 => Self::Stamped,
+            15 => Self::Together,
             _ => return None,
         })
     }

@@ -20,6 +20,7 @@ mod damage;
 mod failing;
 mod folding;
 mod showing;
+mod together;
 
 pub(super) fn doc(number: u64) -> DocKey {
     DocKey { vault: VaultNo(1), doc: DocId(Stamp::new(1_000 + number, 0, 7)) }

@@ -108,9 +108,10 @@ fn kinds_keep_their_numbers() {
         Kind::Retired,
         Kind::Named,
         Kind::Stamped,
+        Kind::Together,
     ];
     for (number, kind) in (1..).zip(kinds) {
         assert_eq!((kind as u8, Kind::of(number)), (number, Some(kind)));
     }
-    assert_eq!((Kind::of(0), Kind::of(15)), (None, None));
+    assert_eq!((Kind::of(0), Kind::of(16)), (None, None));
 }

@@ -7,9 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use parking_lot::MutexGuard;
 use sheaf_protocol::stamp::Stamp;
 
 use super::handle::Handle;
+use super::merge::Core;
 use super::submission::Failure;
 use sheaf_storage::journal::Appended;
 
@@ -52,6 +54,50 @@ pub(super) fn wrote(writers: &mut Vec<Writer>, name: Option<&Arc<str>>, n: u64) 
     }
     writers.retain(|writer| !is_them(writer));
     writers.push(Writer { name: name.cloned(), n });
+}
+
+/// A document that waits for its last commit, with its locks. Dropped, it goes on.
+pub struct Ending<'a> {
+    handle: &'a Handle,
+    core: MutexGuard<'a, Core>,
+    _alone: MutexGuard<'a, ()>,
+}
+
+/// A lock is held by somebody who may wait for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WouldWait;
+
+impl Ending<'_> {
+    /// Which document.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        self.handle
+    }
+
+    /// Where its log is.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.core.mark()
+    }
+
+    /// The client ids of its history.
+    #[must_use]
+    pub fn clients(&self) -> Vec<u64> {
+        self.core.clients()
+    }
+
+    /// Its last commit is written, up to `end` in the journal: it is over, for this reason.
+    pub fn end(self, why: Failure, end: u64) {
+        let handle = self.handle;
+        handle.end.store(end, Ordering::Release);
+        let why = match why {
+            Failure::Deleted => DELETED,
+            Failure::Moved => MOVED,
+            _ => 0,
+        };
+        handle.ended.store(why, Ordering::Release);
+        handle.drop_now();
+    }
 }
 
 impl Handle {
@@ -108,21 +154,33 @@ impl Handle {
         commit: impl FnOnce(&Mark, &[u64]) -> Result<Appended, E>,
     ) -> Result<bool, E> {
         // The next load is under another name and cannot wait for a checkpoint of this handle.
-        let _alone = self.checkpointing();
-        let core = self.core();
-        if self.is_dropped() || !self.is_created() {
-            return Ok(false);
-        }
-        let appended = commit(&core.mark(), &core.clients())?;
-        self.end.store(appended.end, Ordering::Release);
-        let why = match why {
-            Failure::Deleted => DELETED,
-            Failure::Moved => MOVED,
-            _ => 0,
-        };
-        self.ended.store(why, Ordering::Release);
-        self.drop_now();
+        let alone = self.checkpointing();
+        let Some(ending) = self.last_commit(alone) else { return Ok(false) };
+        let appended = commit(&ending.mark(), &ending.clients())?;
+        ending.end(why, appended.end);
         Ok(true)
+    }
+
+    /// The same for a commit of several documents: nothing of this one changes until what is
+    /// returned is gone. `None`: as `false` there.
+    ///
+    /// # Errors
+    /// `WouldWait` while it is being written down or loaded: who holds another document waits for
+    /// that only when he has let go of it.
+    pub fn try_ending(&self) -> Result<Option<Ending<'_>>, WouldWait> {
+        let alone = self.try_checkpointing().ok_or(WouldWait)?;
+        Ok(self.last_commit(alone))
+    }
+
+    /// Returns when it is not being written down or loaded.
+    pub fn wait_checkpoint(&self) {
+        drop(self.checkpointing());
+    }
+
+    fn last_commit<'a>(&'a self, alone: MutexGuard<'a, ()>) -> Option<Ending<'a>> {
+        let core = self.core();
+        let is_here = !self.is_dropped() && self.is_created();
+        is_here.then_some(Ending { handle: self, core, _alone: alone })
     }
 
     /// Ends it for everyone: sessions close with a transient code, the next open loads it again.

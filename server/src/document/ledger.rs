@@ -5,7 +5,10 @@
 //! by `vault`, which lists names and settles bodies. Never reads the store after the start, and
 //! never holds two entries of one document in its queue.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+pub mod arranging;
+mod names;
+
+use std::collections::{HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -15,11 +18,11 @@ use prometheus_client::metrics::counter::Counter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sheaf_protocol::ids::{DocId, DocKey, VaultName, VaultNo};
-use sheaf_protocol::vault::alias_of;
 use tokio::sync::Notify;
 
 use super::handle::Name;
 use super::submission::Failure;
+use names::Names;
 use sheaf_storage::store::{self, Store};
 
 /// Vaults known at once. A name that was only asked for takes a place as long as somebody uses it,
@@ -89,15 +92,6 @@ pub struct Account {
     /// End of the last record that changed a name: a load waits until the store has it.
     fence: AtomicU64,
     names: Mutex<Names>,
-}
-
-#[derive(Debug, Default)]
-struct Names {
-    paths: BTreeMap<Arc<str>, DocId>,
-    /// The alias and the path it stands for; the same text where they do not differ.
-    aliases: BTreeSet<(Arc<str>, Arc<str>)>,
-    /// The name of each live document, and the bytes it is charged with.
-    documents: HashMap<DocId, (Arc<str>, u64)>,
 }
 
 impl Ledger {
@@ -263,7 +257,7 @@ impl Account {
     }
 
     /// End of the last such record. Looked at after the name.
-    pub(super) fn fence(&self) -> u64 {
+    pub fn fence(&self) -> u64 {
         self.fence.load(Ordering::Acquire)
     }
 
@@ -294,10 +288,7 @@ impl Account {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
-        let names = self.names.lock();
-        let paths = names.paths.range::<str, _>((from, Bound::Unbounded));
-        let below = paths.take_while(|(path, _)| path.starts_with(prefix));
-        below.take(limit).map(|(path, doc)| (Arc::clone(path), *doc)).collect()
+        self.names.lock().under(prefix, from).take(limit).collect()
     }
 
     /// A live file that a disk may take for this path, or one of which the other is a folder.
@@ -439,56 +430,6 @@ impl Account {
         let before = std::mem::replace(charged, bytes) + added;
         self.bytes.fetch_add(bytes.wrapping_sub(before), Ordering::Relaxed);
     }
-}
-
-impl Names {
-    fn insert(&mut self, doc: DocId, path: Arc<str>) {
-        self.documents.insert(doc, (Arc::clone(&path), 0));
-        self.take(doc, path);
-    }
-
-    fn take(&mut self, doc: DocId, path: Arc<str>) {
-        self.aliases.insert(aliased(&path));
-        self.paths.insert(path, doc);
-    }
-
-    fn forget(&mut self, path: &str) {
-        if let Some((path, _)) = self.paths.remove_entry(path) {
-            self.aliases.remove(&aliased(&path));
-        }
-    }
-
-    fn conflict(&self, path: &str, except: Option<&str>) -> Option<Arc<str>> {
-        let alias = alias_of(path);
-        let folders = alias.match_indices('/').map(|(at, _)| &alias[..at]);
-        for whole in folders.chain([alias.as_str()]) {
-            let taken = self.aliases_from(whole).take_while(|(alias, _)| **alias == *whole);
-            if let Some(path) = first(taken, except) {
-                return Some(path);
-            }
-        }
-        let below = alias + "/";
-        first(self.aliases_from(&below).take_while(|(own, _)| own.starts_with(&below)), except)
-    }
-
-    fn aliases_from(&self, alias: &str) -> impl Iterator<Item = &(Arc<str>, Arc<str>)> {
-        let from: (Arc<str>, Arc<str>) = (alias.into(), "".into());
-        self.aliases.range(from..)
-    }
-}
-
-fn first<'a>(
-    mut taken: impl Iterator<Item = &'a (Arc<str>, Arc<str>)>,
-    except: Option<&str>,
-) -> Option<Arc<str>> {
-    let other = taken.find(|(_, path)| except != Some(&**path));
-    other.map(|(_, path)| Arc::clone(path))
-}
-
-fn aliased(path: &Arc<str>) -> (Arc<str>, Arc<str>) {
-    let alias = alias_of(path);
-    let alias = if *alias == **path { Arc::clone(path) } else { alias.into() };
-    (alias, Arc::clone(path))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! across an await, and a document that is loading cannot be loaded twice: its slot says so.
 
 mod closing;
+pub mod holding;
 mod housekeeping;
 mod recalling;
 
@@ -236,10 +237,23 @@ impl Registry {
 
     /// Starts a load; after a handle that was dropped, once the store has everything of it.
     fn loading(&self, name: Name, before: Option<Arc<Handle>>) -> Slot {
+        self.loading_behind(name, before, None).0
+    }
+
+    /// The same, once a gate is open; with its generation.
+    fn loading_behind(
+        &self,
+        name: Name,
+        before: Option<Arc<Handle>>,
+        gate: Option<CancellationToken>,
+    ) -> (Slot, u64) {
         let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed);
         let registry = self.clone();
         let follows = before.clone();
         let load = async move {
+            if let Some(gate) = gate {
+                gate.cancelled().await;
+            }
             let permit = registry.inner.loads.clone().acquire_owned().await;
             let work = move || {
                 let _permit = permit;
@@ -247,7 +261,7 @@ impl Registry {
             };
             tokio::task::spawn_blocking(work).await.unwrap_or(Err(OpenError::Failed))
         };
-        Slot::Loading(load.boxed().shared(), generation, follows)
+        (Slot::Loading(load.boxed().shared(), generation, follows), generation)
     }
 
     /// Turns the slot of a load into what came of it, unless somebody already did.

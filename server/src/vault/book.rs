@@ -4,6 +4,8 @@
 //! Called by `Vaults`. Never shows a seq before all seqs below it, never gives one out twice, and
 //! takes no document's lock while it holds its own.
 
+mod commit;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -13,12 +15,14 @@ use sheaf_protocol::ids::{DocId, DocKey, Principal};
 use sheaf_protocol::stamp::Stamp;
 use tokio::sync::watch;
 
+pub(super) use commit::{Entry, append};
+
 use super::error::Error;
 use super::file::{Change, Changes, Cursor, File, Vault};
 use crate::document::ledger::Account;
 use crate::document::registry::{Registry, epoch};
 use crate::document::submission::Failure;
-use sheaf_storage::journal::payload::{Renamed, Retired, Settled, VaultCreated, VaultDropped};
+use sheaf_storage::journal::payload::{VaultCreated, VaultDropped};
 use sheaf_storage::journal::{Appended, Kind, Record};
 use sheaf_storage::store::{Body, Feed, Item, Made, Stamped};
 
@@ -29,6 +33,8 @@ pub(super) struct Book {
     created: Stamp,
     state: Mutex<State>,
     seen: watch::Sender<u64>,
+    /// Who changes several files at once, one at a time: they would wait for each other.
+    pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 /// What changes with every commit.
@@ -71,21 +77,6 @@ pub(super) struct Note {
     pub device: u64,
     /// The rest.
     pub made: Made,
-}
-
-/// A change of one item that is about to be written.
-pub(super) struct Entry<'a> {
-    pub kind: Kind,
-    pub doc: DocId,
-    /// From now on; its seq is still to be given.
-    pub item: Item,
-    /// How it comes about.
-    pub made: Made,
-    /// The name that gets free, and the document's epoch.
-    pub renamed: Option<(&'a str, u64)>,
-    /// The client ids of the document's history, where the name is another document's next.
-    pub retired: Option<&'a [u64]>,
-    pub by: Option<&'a str>,
 }
 
 impl State {
@@ -156,6 +147,16 @@ impl State {
         found.into_iter().map(|(_, doc)| doc).collect()
     }
 
+    /// The highest seq given out.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// The highest seq that is shown.
+    pub(super) fn visible(&self) -> u64 {
+        self.visible
+    }
+
     /// End of the last record that is not shown yet; 0 for none.
     pub(super) fn staged_end(&self) -> u64 {
         self.staged.back().map_or(0, |(end, ..)| *end)
@@ -189,7 +190,8 @@ impl Book {
             uploads: VecDeque::new(),
         };
         let seen = watch::Sender::new(feed.seq);
-        let book = Self { account, epoch, created, state: Mutex::new(state), seen };
+        let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
+        let book = Self { account, epoch, created, state, seen, turn };
         book.take_in(feed.items, feed.rows);
         book
     }
@@ -245,57 +247,6 @@ impl Book {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
-    }
-
-    /// Gives the next seq to a change and writes it. It is shown by `publish`.
-    pub(super) fn commit(
-        &self,
-        state: &mut State,
-        registry: &Registry,
-        entry: Entry<'_>,
-    ) -> Result<(u64, Appended), Failure> {
-        if state.is_gone {
-            return Err(Failure::VaultDeleted);
-        }
-        let Entry { kind, doc, mut item, made, renamed, retired, by } = entry;
-        let before = state.current(doc).map(|item| item.seq);
-        let prev_seq = before.or_else(|| state.stray_rows.get(&doc).copied()).unwrap_or(0);
-        item.seq = state.last + 1;
-        let vault = self.account.name().clone();
-        let settled = Settled { vault, prev_seq, item, made };
-        let mut payload = Vec::new();
-        match renamed {
-            None => settled.encode(&mut payload),
-            Some((from, epoch)) => {
-                Renamed { from: from.to_owned(), epoch, settled: settled.clone() }
-                    .encode(&mut payload);
-            }
-        }
-        let facts = (!state.is_recorded).then(|| self.facts(state.last));
-        let nil = self.nil();
-        let created = facts.as_ref().map(|payload| {
-            let stamp = self.created;
-            Record { doc: nil, n: 0, kind: Kind::VaultCreated, stamp, author: None, payload }
-        });
-        let (n, stamp) = (settled.item.n, registry.stamp());
-        let doc_key = DocKey { vault: nil.vault, doc };
-        let record = Record { doc: doc_key, n, kind, stamp, author: by, payload: &payload };
-        let retired = renamed.zip(retired).map(|((name, _), clients)| {
-            let mut payload = Vec::new();
-            Retired { name: name.to_owned(), clients: clients.to_vec() }.encode(&mut payload);
-            payload
-        });
-        let kind = Kind::Retired;
-        let retired = retired.as_ref().map(|payload| Record { kind, payload, ..record });
-        let records: Vec<_> = created.into_iter().chain([record]).chain(retired).collect();
-        let appended = append(registry, &records)?;
-        state.is_recorded = true;
-        state.last += 1;
-        state.wrong.remove(&doc);
-        state.stray_rows.remove(&doc);
-        state.ahead.insert(doc, settled.item.clone());
-        state.staged.push_back((appended.end, doc, settled.item));
-        Ok((state.last, appended))
     }
 
     fn facts(&self, seq: u64) -> Vec<u8> {
@@ -409,13 +360,6 @@ impl Book {
         let cursor = Cursor { epoch, seq: last.unwrap_or(seq) };
         Ok(Changes { items, cursor, has_more })
     }
-}
-
-pub(super) fn append(registry: &Registry, records: &[Record<'_>]) -> Result<Appended, Failure> {
-    registry.shared().journal.append(records).map_err(|error| {
-        tracing::error!(%error, "a change of a vault was not written");
-        Failure::ReadOnly
-    })
 }
 
 fn file(id: DocId, path: Arc<str>, item: Option<&Item>) -> File {

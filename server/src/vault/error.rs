@@ -7,6 +7,7 @@ use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::DocId;
 use sheaf_protocol::vault::BadPath;
 
+use super::file::File;
 use crate::blob::{self, Hash};
 use crate::document::author::WriteError;
 use crate::document::registry::OpenError;
@@ -28,6 +29,25 @@ pub enum Error {
     PathTaken {
         /// The file that has it.
         path: Arc<str>,
+    },
+    /// The file was edited since the version that is to be deleted: it lives.
+    #[error("the file was edited since then, so it lives")]
+    EditWins {
+        /// Which.
+        doc: DocId,
+        /// As it is now, where that is known.
+        file: Option<Box<File>>,
+    },
+    /// A folder cannot move there.
+    #[error("{0}")]
+    BadMove(&'static str),
+    /// More than one change may be about.
+    #[error("one change is about at most {max} {what}")]
+    BatchTooLarge {
+        /// How many it may be.
+        max: usize,
+        /// Of what.
+        what: &'static str,
     },
     /// No file can have this path.
     #[error(transparent)]
@@ -160,7 +180,9 @@ impl Error {
         match self {
             Error::NoVault | Error::NoFile => Code::NotFound,
             Error::PathTaken { .. } => Code::PathTaken,
-            Error::BadPath(_) => Code::InvalidPath,
+            Error::EditWins { .. } => Code::EditWins,
+            Error::BatchTooLarge { .. } => Code::BatchTooLarge,
+            Error::BadPath(_) | Error::BadMove(_) => Code::InvalidPath,
             Error::Stale { .. } => Code::PreconditionFailed,
             Error::CursorExpired { .. } => Code::CursorExpired,
             Error::NoVersion { .. } => Code::VersionNotFound,

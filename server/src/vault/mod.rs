@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod past;
 mod settle;
+pub mod tree;
 pub mod upload;
 pub mod versions;
 

@@ -233,6 +233,14 @@ impl Vaults {
         Err(Failure::Dropped.into())
     }
 
+    /// Settles what is open; the end of what is to be durable before it is shown.
+    pub(super) fn settle_open(&self, book: &Book, handle: &Handle) -> Result<u64, Failure> {
+        match self.settle_handle(book, handle)? {
+            Settled::Done { end, .. } => Ok(end),
+            Settled::Gone | Settled::Again => Ok(0),
+        }
+    }
+
     fn settle_handle(&self, book: &Book, handle: &Handle) -> Result<Settled, Failure> {
         let begun = self.shared().clock.now();
         handle.unqueue();

@@ -84,13 +84,24 @@ impl World {
         checkpoint::write(&handle, store, &shared.journal, true).unwrap();
     }
 
+    /// The directory of a world that ended as by `kill -9`.
+    pub(super) fn abandon(self) -> TempDir {
+        self.dir
+    }
+
+    /// A world in a directory that another one left.
+    pub(super) fn within(dir: TempDir) -> Self {
+        let (ground, vaults) = open(dir.path(), Quota::default());
+        Self { ground, vaults, dir, clients: 0 }
+    }
+
     /// The directory of a world that is over.
     pub(crate) fn close(self) -> TempDir {
         self.ground.shared.journal.close().unwrap();
         self.dir
     }
 
-    fn fold(&self) {
+    pub(super) fn fold(&self) {
         self.ground.shared.journal.fold_now().unwrap();
     }
 
@@ -100,12 +111,12 @@ impl World {
     }
 
     /// Types into a file, as a session would.
-    async fn write(&mut self, path: &str, text: &str) -> Result<(), Failure> {
+    pub(super) async fn write(&mut self, path: &str, text: &str) -> Result<(), Failure> {
         self.clients += 1;
         write(&*self.handle(path).await, self.clients, text)
     }
 
-    async fn settled(&mut self, path: &str, text: &str) -> u64 {
+    pub(super) async fn settled(&mut self, path: &str, text: &str) -> u64 {
         self.write(path, text).await.unwrap();
         self.vaults.settle(&home(), path).await.unwrap()
     }
@@ -116,7 +127,7 @@ impl World {
         self.vaults.settle(&home(), path).await.unwrap()
     }
 
-    fn changes(&self, since: u64) -> Changes {
+    pub(super) fn changes(&self, since: u64) -> Changes {
         let epoch = self.vaults.get(&home()).unwrap().epoch;
         let since = if since == 0 { Cursor::default() } else { Cursor { epoch, seq: since } };
         self.vaults.changes(&home(), since, 1_000).unwrap()
@@ -159,7 +170,7 @@ fn open_at(dir: &Path, quota: Quota, clock: &Clock) -> (Ground, Vaults) {
     (ground, vaults)
 }
 
-fn write(handle: &Handle, client: u64, text: &str) -> Result<(), Failure> {
+pub(super) fn write(handle: &Handle, client: u64, text: &str) -> Result<(), Failure> {
     let updates = typed(client, &[text]);
     let update = scan::update(&updates[0]).unwrap();
     let by = Submitter { principal: &NOBODY, may_relay: false, asked: Some(&[]) };

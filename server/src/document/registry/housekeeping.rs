@@ -51,6 +51,14 @@ impl Registry {
         metrics.awareness_entries.set(shown as i64);
     }
 
+    /// Unloads what nobody reads, however short a time ago it was used.
+    #[cfg(test)]
+    pub(crate) fn unload_all(&self) {
+        for handle in self.handles().iter().filter(|handle| handle.reader_count() == 0) {
+            self.unload(handle);
+        }
+    }
+
     /// Lets go of a handle that was dropped, when the store has all of it: nobody may come back.
     fn forget(&self, handle: &Arc<Handle>) {
         let is_folded = self.inner.shared.journal.folded() >= handle.end();

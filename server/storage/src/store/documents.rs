@@ -78,6 +78,12 @@ impl Store {
         }
     }
 
+    /// n of a document's last entry; 0 for one that the witness does not know.
+    #[must_use]
+    pub fn last_n(&self, doc: DocKey) -> u64 {
+        self.inner.witness.lock().known(doc).map_or(0, |known| known.mark.last_n)
+    }
+
     /// All vaults, by name.
     ///
     /// # Errors

@@ -159,6 +159,19 @@ impl Vaults {
     ) -> Result<Vec<Done>, Undone> {
         let book = self.live(name)?;
         let _turn = book.turn.lock().await;
+        match self.carry_out(&book, steps, by).await {
+            Ok(shown) => self.show(&book, steps, shown).await,
+            Err(undone) => Err(self.with_file(&book, undone).await),
+        }
+    }
+
+    /// Writes a change; nothing is kept from anybody when it returns.
+    async fn carry_out(
+        &self,
+        book: &Book,
+        steps: &[Step<'_>],
+        by: &Principal,
+    ) -> Result<(Shown, Option<Appended>), Undone> {
         let mut subjects = Subjects {
             held: self.registry().hold(),
             handles: BTreeMap::new(),
@@ -166,23 +179,15 @@ impl Vaults {
             targets: HashSet::new(),
         };
         for _ in 0..ATTEMPTS {
-            let draft = self.draft(&book, steps)?;
-            self.settle_those(&book, &draft, &subjects).await?;
-            self.gather(&book, &draft, &mut subjects).await?;
-            let work = self.shared().work.begin().await;
-            let written = task::block(|| self.write_change(&book, steps, (&subjects, by)));
-            drop(work);
-            match written {
-                Ok((plan, appended)) => {
-                    drop(subjects);
-                    return self.show(&book, steps, (plan, appended)).await;
-                }
+            let draft = self.draft(book, steps)?;
+            self.settle_those(book, &draft, &subjects).await?;
+            self.gather(book, &draft, &mut subjects).await?;
+            let _work = self.shared().work.begin().await;
+            match task::block(|| self.write_change(book, steps, (&subjects, by))) {
+                Ok(written) => return Ok(written),
                 Err(Stop::Again) => {}
                 Err(Stop::Wait(handle)) => task::block(|| handle.wait_checkpoint()),
-                Err(Stop::Undone(undone)) => {
-                    drop(subjects);
-                    return Err(self.with_file(&book, undone).await);
-                }
+                Err(Stop::Undone(undone)) => return Err(undone),
             }
         }
         Err(Failure::Busy.into())

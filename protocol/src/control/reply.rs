@@ -335,6 +335,23 @@ pub struct Ack {
     /// The text of this version, where it was merged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
+    /// Of a folder: files that were moved or deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// Of a folder: files that were edited since the version that was meant, and live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Vec<Survivor>>,
+}
+
+/// A file that lives because it was edited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survivor {
+    /// Its path.
+    pub path: String,
+    /// Its id.
+    pub id: FileId,
+    /// Of its latest change.
+    pub version: u64,
 }
 
 /// An operation of a push that is durable.

@@ -170,6 +170,17 @@ impl From<vault::Error> for Error {
     fn from(error: vault::Error) -> Error {
         let details = match &error {
             vault::Error::PathTaken { path } => json!({ "path": **path }),
+            vault::Error::EditWins { doc, file } => {
+                let file = file.as_ref();
+                json!({
+                    "id": doc.to_string(),
+                    "path": file.map(|file| &*file.path),
+                    "version": file.map(|file| file.seq),
+                    "size": file.map(|file| file.size),
+                    "etag": file.map(|file| State { doc: *doc, n: file.n }.tag()),
+                })
+            }
+            vault::Error::BatchTooLarge { max, .. } => json!({ "max": max }),
             vault::Error::Stale { doc, n } => {
                 json!({ "etag": State { doc: *doc, n: *n }.tag() })
             }

@@ -13,6 +13,7 @@ pub mod demo;
 pub mod error;
 mod feed;
 pub mod files;
+mod folders;
 pub mod health;
 pub mod metrics;
 pub mod openapi;

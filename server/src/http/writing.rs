@@ -22,7 +22,8 @@ use super::ask::{Ask, Place, Sent};
 use super::condition::{self, Conditions};
 use super::error::{Error, Problem};
 use super::files::FileInfo;
-use super::versions::{self, VersionResult};
+use super::folders::{self, FolderResult, Relocated};
+use super::versions;
 use crate::auth::{Grant, Role};
 use crate::document::author::{Author, OnlyIf, WriteError, Written};
 use crate::document::edit::{Edit, Unit};
@@ -241,7 +242,8 @@ pub(super) async fn patch(state: State, ask: Ask) -> Result<Response, Error> {
 }
 
 /// Moves a file to another path, where its document, its id and its history stay; or makes it what
-/// it was at a version; or gives a version a name.
+/// it was at a version; or gives a version a name. Moves a folder, whose path ends with a slash, as
+/// one change.
 #[utoipa::path(
     post,
     path = "/v1/vaults/{vault}/files/{path}",
@@ -259,10 +261,12 @@ pub(super) async fn patch(state: State, ask: Ask) -> Result<Response, Error> {
     ),
     responses(
         (status = 200, description = "Done, durably", body = Relocated),
-        (status = 404, description = "There is no such vault, file or version", body = Problem),
+        (status = 404, description = "There is no such vault, file, folder or version",
+            body = Problem),
         (status = 409, description = "The new path is taken, or the version held no text",
             body = Problem),
         (status = 412, description = "It is at another state", body = Problem),
+        (status = 413, description = "More files than one change may be about", body = Problem),
     )
 )]
 pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> {
@@ -274,6 +278,11 @@ pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> 
     let is_one = is_one.into_iter().flatten().count() == 1;
     let to = query.text("move").unwrap_or_default();
     let to = if is_one { Ok(to) } else { Err(Refusal::malformed(0, missing)) };
+    if let (Some(to), Some(grant)) =
+        (query.text("move").filter(|_| is_one), folders::grant(&state, &ask, &place).await?)
+    {
+        return folders::relocate(&state, &ask, (&place, &grant), to).await;
+    }
     let grant = ask.grant(&place, Role::Write).await?;
     let to = to?;
     if let Some(seq) = restored {
@@ -296,17 +305,8 @@ pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> 
     Ok(warp::reply::json(&FileInfo::from(file)).into_response())
 }
 
-/// What came of a `POST` to a file.
-#[derive(Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
-pub(super) enum Relocated {
-    /// With `?move=`.
-    File(FileInfo),
-    /// With `?restore=` and `?name=`.
-    Version(VersionResult),
-}
-
-/// Deletes a file and closes the sessions that have it open.
+/// Deletes a file and closes the sessions that have it open; or a folder, whose path ends with a
+/// slash, as one change.
 #[utoipa::path(
     delete,
     path = "/v1/vaults/{vault}/files/{path}",
@@ -316,17 +316,29 @@ pub(super) enum Relocated {
         ("vault" = String, Path, description = "The vault's name"),
         ("path" = String, Path, description = "The file's path, with its slashes as they are"),
         ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
+        ("Sheaf-Base" = Option<u64>, Header,
+            description = "Only what did not change since this version"),
     ),
     responses(
+        (status = 200, description = "The folder is deleted, durably", body = FolderResult),
         (status = 204, description = "Deleted, durably"),
-        (status = 404, description = "There is no such vault or file", body = Problem),
+        (status = 404, description = "There is no such vault, file or folder", body = Problem),
+        (status = 409, description = "It changed since that version, and lives", body = Problem),
         (status = 412, description = "It is at another state", body = Problem),
+        (status = 413, description = "More files than one change may be about", body = Problem),
     )
 )]
 pub(super) async fn delete(state: State, ask: Ask) -> Result<Response, Error> {
     let place = ask.place()?;
+    if let Some(grant) = folders::grant(&state, &ask, &place).await? {
+        ask.query(&[])?;
+        return folders::delete(&state, &ask, (&place, &grant)).await;
+    }
     let grant = ask.grant(&place, Role::Write).await?;
     ask.query(&[])?;
+    if let Some(base) = ask.number_header(folders::BASE)? {
+        return folders::delete_file(&state, &ask, (&place, &grant), base).await;
+    }
     let conditions = Conditions::of(&ask)?;
     let handle = state.vaults.open(&place.vault, &place.path).await?;
     let only_if = at(&conditions, &handle)?;
@@ -423,7 +435,7 @@ async fn make(state: &State, ask: &Ask, place: &Place) -> Result<Arc<Handle>, Er
 }
 
 /// An error that names no file to a caller who may not read it.
-async fn veiled(ask: &Ask, vault: &VaultName, error: vault::Error) -> Error {
+pub(super) async fn veiled(ask: &Ask, vault: &VaultName, error: vault::Error) -> Error {
     let vault::Error::PathTaken { path } = &error else { return error.into() };
     if ask.caller.may(vault, Some(path), Role::Read).await == Ok(true) {
         return error.into();

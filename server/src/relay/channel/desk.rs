@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sheaf_protocol::control::{
     Ack, Acknowledge, Device, FileId, Pong, Problem, Re, Reply, Request,
 };
-use sheaf_protocol::error::Code;
+use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::VaultName;
 
 use super::documents::{self, Joined};
@@ -134,9 +134,17 @@ impl Desk {
         Author { principal: &self.grant.principal, may_relay: self.grant.may_relay() }
     }
 
-    /// Whether the caller may write at a path now.
+    /// Whether the caller may write at a path now; of a folder, at every one under it.
     pub(super) async fn check_write(&self, path: &str) -> Result<(), Refused> {
-        match self.caller.may(&self.vault, Some(path), Role::Write).await? {
+        let may = match path.ends_with('/') {
+            true => match self.caller.grant_under(&self.vault, path, Role::Write).await {
+                Ok(_) => true,
+                Err(Refusal { code: Code::Forbidden, .. }) => false,
+                Err(refusal) => return Err(refusal.into()),
+            },
+            false => self.caller.may(&self.vault, Some(path), Role::Write).await?,
+        };
+        match may {
             true => Ok(()),
             false => Err(Refused::new(Code::ReadOnly, "this is for reading only")),
         }

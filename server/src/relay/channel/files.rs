@@ -4,13 +4,13 @@
 //! where the caller may not, and never says that something is done before it is durable.
 
 use sheaf_protocol::control::{
-    Ack, Content, Delete, Download, FileContent, FileId, Hash, Move, Upload,
+    Ack, Content, Delete, Download, FileContent, FileId, Hash, Move, Survivor, Upload,
 };
-use sheaf_protocol::error::Code;
 
 use super::desk::Desk;
 use super::problem::{Refused, too_large};
 use super::{difference, listing};
+use crate::vault::tree::{Act, Done, Step};
 use crate::vault::upload::{Base, Upcoming};
 use crate::vault::versions::{Held, Read};
 use crate::vault::{self, File};
@@ -50,6 +50,7 @@ pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refuse
         created: Some(uploaded.is_created),
         changed: Some(uploaded.has_changed),
         content: uploaded.content.map(Content::Text),
+        ..Ack::default()
     })
 }
 
@@ -86,69 +87,76 @@ fn address(desk: &Desk, hash: Hash) -> String {
     format!("/v1/vaults/{}/blobs/{hash}", desk.vault)
 }
 
-/// Deletes a file, unless it was edited since the version that is meant.
+/// Deletes a file or a folder, unless it was edited since the version that is meant.
 pub(super) async fn delete(desk: &Desk, asked: &Delete) -> Result<Ack, Refused> {
-    let (vaults, path) = (&desk.relay.vaults, &asked.path);
-    desk.check_write(path).await?;
-    let principal = &desk.grant.principal;
-    vaults.settle(&desk.vault, path).await?;
-    let file = task::block(|| vaults.file(&desk.vault, path))?;
-    let only_if = match asked.base_version {
-        Some(base) if base < file.seq => return Err(edit_wins(&file)),
-        Some(_) => Some((file.id, file.n)),
-        None => None,
-    };
-    let deleted = vaults.delete_file(&desk.vault, path, principal, only_if).await;
-    let version = match deleted {
-        Err(vault::Error::Stale { .. }) => {
-            vaults.settle(&desk.vault, path).await?;
-            return Err(edit_wins(&task::block(|| vaults.file(&desk.vault, path))?));
-        }
-        other => other?,
-    };
-    told(desk);
-    let (path, id) = (Some(path.clone()), Some(FileId(file.id)));
-    Ok(Ack { path, id, version: Some(version), ..Ack::default() })
+    let act = Act::Delete { base: asked.base_version };
+    change(desk, Step { path: &asked.path, act }).await
 }
 
-fn edit_wins(file: &File) -> Refused {
-    let what = "the file was edited since then, so it lives";
-    Refused::new(Code::EditWins, what)
-        .with("version", file.seq)
-        .with("size", file.size)
-        .with("id", file.id.to_string())
-}
-
-/// Gives a file another path.
+/// Gives a file or a folder another path.
 pub(super) async fn relocate(desk: &Desk, asked: &Move) -> Result<Ack, Refused> {
-    let (vaults, from, to) = (&desk.relay.vaults, &asked.path, &asked.to);
-    desk.check_write(from).await?;
-    desk.check_write(to).await?;
-    let moved = vaults.move_file(&desk.vault, from, to, &desk.grant.principal, None).await;
-    let version = moved.map_err(|error| match error {
-        vault::Error::BadPath(_) => Refused::from(error).with("field", "to"),
-        other => other.into(),
-    })?;
+    change(desk, Step { path: &asked.path, act: Act::Move { to: &asked.to } }).await
+}
+
+async fn change(desk: &Desk, step: Step<'_>) -> Result<Ack, Refused> {
+    check_step(desk, &step).await?;
+    let (vaults, principal) = (&desk.relay.vaults, &desk.grant.principal);
+    let done = vaults.change(&desk.vault, &[step], principal).await;
+    let done = done.map_err(|undone| refused(&step, undone.error))?;
     told(desk);
-    let file = task::block(|| vaults.file(&desk.vault, to))?;
-    Ok(ack(&file, version))
+    changed(desk, &step, done.into_iter().next().unwrap_or_default())
+}
+
+/// Whether the caller may write wherever a step does.
+pub(super) async fn check_step(desk: &Desk, step: &Step<'_>) -> Result<(), Refused> {
+    desk.check_write(step.path).await?;
+    match step.act {
+        Act::Move { to } => desk.check_write(to).await,
+        Act::Delete { .. } => Ok(()),
+    }
+}
+
+/// Why a step is not done.
+pub(super) fn refused(step: &Step<'_>, error: vault::Error) -> Refused {
+    match (&error, step.act) {
+        (vault::Error::BadPath(_) | vault::Error::BadMove(_), Act::Move { .. }) => {
+            Refused::from(error).with("field", "to")
+        }
+        _ => error.into(),
+    }
+}
+
+/// What a step came to.
+pub(super) fn changed(desk: &Desk, step: &Step<'_>, done: Done) -> Result<Ack, Refused> {
+    let Done { seq, count, kept, id } = done;
+    let path = match step.act {
+        Act::Move { to } => to,
+        Act::Delete { .. } => step.path,
+    };
+    let ack = Ack { path: Some(path.to_owned()), version: Some(seq), ..Ack::default() };
+    match (id, step.act) {
+        (None, _) => {
+            let kept = kept.iter().map(survivor).collect();
+            Ok(Ack { count: Some(count as u64), kept: Some(kept), ..ack })
+        }
+        (Some(id), Act::Delete { .. }) => Ok(Ack { id: Some(FileId(id)), ..ack }),
+        (Some(id), Act::Move { .. }) => {
+            // Somebody may have moved it on: then its size is theirs to tell.
+            let file = existing(desk, path)?.filter(|file| file.id == id);
+            let (size, hash) = file.map_or((None, None), |file| (Some(file.size), file.hash));
+            Ok(Ack { id: Some(FileId(id)), size, hash: hash.map(Hash), ..ack })
+        }
+    }
+}
+
+fn survivor(file: &File) -> Survivor {
+    Survivor { path: file.path.to_string(), id: FileId(file.id), version: file.seq }
 }
 
 /// The others hear of it by their feeds.
-fn told(desk: &Desk) {
+pub(super) fn told(desk: &Desk) {
     let clients = desk.relay.channels.audience.others(&desk.vault);
     tracing::info!(vault = %desk.vault, "Broadcast to {clients} clients");
-}
-
-fn ack(file: &File, version: u64) -> Ack {
-    Ack {
-        path: Some(file.path.to_string()),
-        id: Some(FileId(file.id)),
-        version: Some(version),
-        size: Some(file.size),
-        hash: file.hash.map(Hash),
-        ..Ack::default()
-    }
 }
 
 fn existing(desk: &Desk, path: &str) -> Result<Option<File>, Refused> {

@@ -90,6 +90,16 @@ impl From<vault::Error> for Refused {
             vault::Error::PathTaken { path } => {
                 Refused::new(Code::PathTaken, message).with("path", &*path)
             }
+            vault::Error::EditWins { doc, file } => {
+                let refused = Refused::new(Code::EditWins, message).with("id", doc.to_string());
+                match file {
+                    Some(file) => refused.with("version", file.seq).with("size", file.size),
+                    None => refused,
+                }
+            }
+            vault::Error::BatchTooLarge { max, .. } => {
+                Refused::new(Code::BatchTooLarge, message).with("max", max)
+            }
             vault::Error::BadPath(_) => {
                 Refused::new(Code::InvalidPath, message).with("field", "path")
             }

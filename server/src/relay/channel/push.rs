@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use futures::{StreamExt, stream};
 use sheaf_protocol::control::{
-    Ack, Done, Failed, Held, Operation, Push, PushMode, PushResult, Re, Request,
+    Ack, Done, Failed, Held, Operation, OperationKind, Push, PushMode, PushResult, Re, Request,
 };
 use sheaf_protocol::error::Code;
 use sheaf_protocol::limits::BATCH_ITEMS_MAX;
@@ -15,6 +15,7 @@ use sheaf_protocol::limits::BATCH_ITEMS_MAX;
 use super::desk::Desk;
 use super::files;
 use super::problem::Refused;
+use crate::vault::tree::{Act, Step, Undone};
 
 /// Operations that are under way at once, where their order does not matter: each waits for the
 /// disk, and they wait for the same one.
@@ -40,10 +41,7 @@ pub(super) async fn push(desk: &Desk, asked: Push) -> Result<PushResult, Refused
         PushMode::Ordered => ordered(desk, items, &mut result).await,
         PushMode::Independent => independent(desk, items, &mut result).await,
         PushMode::Atomic if items.len() <= 1 => ordered(desk, items, &mut result).await,
-        PushMode::Atomic => {
-            let what = "several files are not changed in one here yet: ordered or independent";
-            return Err(Refused::new(Code::Unsupported, what).with("field", "mode"));
-        }
+        PushMode::Atomic => atomic(desk, &items, &mut result).await?,
     }
     result.version = desk.relay.vaults.get(&desk.vault).map_or(0, |vault| vault.seq);
     Ok(result)
@@ -73,11 +71,69 @@ async fn independent(desk: &Desk, items: Vec<Operation>, result: &mut PushResult
     }
 }
 
-/// No two of them are about one path.
+/// No two of them are about one path; what is about a folder is about many.
 fn are_apart(items: &[Operation]) -> bool {
+    if items.iter().any(|item| item.path.ends_with('/')) {
+        return false;
+    }
     let mut paths = HashSet::new();
     let mut named = items.iter().flat_map(|item| [Some(&item.path), item.to.as_ref()]).flatten();
     named.all(|path| paths.insert(path))
+}
+
+/// All of them as one change of the vault. What fails is named, and nothing is done.
+async fn atomic(desk: &Desk, items: &[Operation], result: &mut PushResult) -> Result<(), Refused> {
+    let mut steps = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        let checked = match step(item) {
+            Ok(step) => files::check_step(desk, &step).await.map(|()| step),
+            Err(refused) => Err(refused),
+        };
+        match checked {
+            Ok(step) => steps.push(step),
+            Err(refused) => {
+                fail(result, items, (at, refused));
+                return Ok(());
+            }
+        }
+    }
+    let done = desk.relay.vaults.change(&desk.vault, &steps, &desk.grant.principal).await;
+    match done {
+        Ok(done) => {
+            files::told(desk);
+            for ((item, step), done) in items.iter().zip(&steps).zip(done) {
+                note(result, item.id.clone(), files::changed(desk, step, done));
+            }
+            Ok(())
+        }
+        Err(Undone { step: Some(at), error }) => {
+            fail(result, items, (at, files::refused(&steps[at], error)));
+            Ok(())
+        }
+        Err(Undone { step: None, error }) => Err(error.into()),
+    }
+}
+
+/// The step that an operation is.
+fn step(item: &Operation) -> Result<Step<'_>, Refused> {
+    let act = match (item.r#type, &item.to) {
+        (OperationKind::DeleteFile, _) => Act::Delete { base: item.base_version },
+        (OperationKind::MoveFile, Some(to)) => Act::Move { to },
+        (OperationKind::MoveFile, None) => return Err(Refused::field("to", "where it moves to")),
+        (OperationKind::UploadFile, _) => {
+            let what = "an atomic push deletes and moves: uploads go ordered or independent";
+            return Err(Refused::new(Code::Unsupported, what).with("field", "type"));
+        }
+    };
+    Ok(Step { path: &item.path, act })
+}
+
+/// One of them cannot be done, so none is.
+fn fail(result: &mut PushResult, items: &[Operation], (at, refused): (usize, Refused)) {
+    let id = |item: &Operation| item.id.clone();
+    let others = items.iter().enumerate().filter(|(other, _)| *other != at);
+    result.blocked = others.map(|(_, item)| Held { id: id(item) }).collect();
+    result.failures = vec![Failed { id: id(&items[at]), error: refused.into_problem() }];
 }
 
 fn note(result: &mut PushResult, id: Re, came: Result<Ack, Refused>) {

@@ -78,7 +78,7 @@ fn a_folder_moves_as_one_change_and_nothing_is_loaded_for_it() {
 #[test]
 fn a_folder_is_deleted_as_one_change_and_what_it_was_is_kept() {
     run(async {
-        let mut world = world(&["n/1.md", "n/2.md", "o.md"]).await;
+        let world = world(&["n/1.md", "n/2.md", "o.md"]).await;
         let id = world.id("n/1.md");
         let open = world.handle("n/2.md").await;
         let done = one(&world, delete("n/")).await.unwrap();

@@ -23,11 +23,11 @@ use crate::vault::{Change, Cursor};
 use sheaf_ground::task;
 
 /// Changes on a page unless the request says otherwise.
-const PAGE: u64 = 100;
+pub(super) const PAGE: u64 = 100;
 /// Changes on a page at most.
-const PAGE_MAX: u64 = 1000;
+pub(super) const PAGE_MAX: u64 = 1000;
 /// Seconds that a request may wait for a change. Proxies cut silent requests after a minute.
-const WAIT_S_MAX: u64 = 55;
+pub(super) const WAIT_S_MAX: u64 = 55;
 /// The header by which a browser's `EventSource` goes on where it was.
 const LAST_EVENT_ID: &str = "last-event-id";
 

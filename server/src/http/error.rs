@@ -78,7 +78,8 @@ impl Error {
         self.details[name].as_u64()
     }
 
-    fn problem(self) -> Problem {
+    /// The error as an answer shows it.
+    pub(super) fn problem(self) -> Problem {
         let Error { code, message, details } = self;
         let row = code.row();
         let details = match details {

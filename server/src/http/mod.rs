@@ -12,6 +12,7 @@ pub mod condition;
 pub mod demo;
 pub mod error;
 mod feed;
+pub mod feeds;
 pub mod files;
 mod folders;
 pub mod health;
@@ -118,6 +119,7 @@ pub fn table() -> Vec<Route> {
         update::routes(),
         blobs::routes(),
         changes::routes(),
+        feeds::routes(),
         sessions::routes(),
         status::routes(),
         ysweet::routes(),

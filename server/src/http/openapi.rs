@@ -18,7 +18,8 @@ use super::ask::Ask;
 use super::error::Error;
 use super::route::Route;
 use super::{
-    State, blobs, changes, files, sessions, status, update, vaults, versions, writing, ysweet,
+    State, blobs, changes, feeds, files, sessions, status, update, vaults, versions, writing,
+    ysweet,
 };
 
 /// What every operation may answer, whatever it does.
@@ -47,7 +48,7 @@ const ALWAYS: [(&str, &str); 6] = [
         update::read, update::submit, update::present,
         blobs::want, blobs::reading::read, blobs::reading::head, blobs::upload::put,
         blobs::assemble,
-        changes::changes,
+        changes::changes, feeds::feeds,
         sessions::all, sessions::of_vault, sessions::close, sessions::ticket,
         status::show,
         ysweet::check_store, ysweet::make, ysweet::admit, ysweet::read, ysweet::submit,

@@ -84,27 +84,35 @@ pub fn routes() -> Vec<Route> {
 )]
 async fn list(state: State, ask: Ask) -> Result<impl Reply, Error> {
     ask.query(&[])?;
-    // Whoever has no token at all is told so, however many vaults there are.
-    ask.caller.may(&VaultName::default(), None, Role::Read).await?;
-    let all = state.vaults.list();
-    let mut vaults = if ask.caller.is_asked_about() {
-        if all.len() > ASKED_MAX {
-            return Err(too_many_to_ask());
-        }
-        let asked = state.clock.deadline(ASKING, readable(&ask.caller, all)).await;
-        asked.unwrap_or_else(|_| Err(too_many_to_ask()))?
-    } else {
-        readable(&ask.caller, all).await?
-    };
+    let vaults = readable_now(&state, &ask).await?;
+    let mut vaults: Vec<VaultInfo> = vaults.into_iter().map(VaultInfo::from).collect();
     vaults.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(super::unstored(&VaultList { vaults }))
 }
 
-/// Those that the caller may read, in any order.
-async fn readable(caller: &Caller, all: Vec<Vault>) -> Result<Vec<VaultInfo>, Error> {
+/// The vaults that the caller may read, in any order.
+///
+/// # Errors
+/// `Unauthorised` without a valid token where one is needed; `TryLater` where somebody else is to be
+/// asked about more vaults than there is time for.
+pub(super) async fn readable_now(state: &State, ask: &Ask) -> Result<Vec<Vault>, Error> {
+    // Whoever has no token at all is told so, however many vaults there are.
+    ask.caller.may(&VaultName::default(), None, Role::Read).await?;
+    let all = state.vaults.list();
+    if !ask.caller.is_asked_about() {
+        return readable(&ask.caller, all).await;
+    }
+    if all.len() > ASKED_MAX {
+        return Err(too_many_to_ask());
+    }
+    let asked = state.clock.deadline(ASKING, readable(&ask.caller, all)).await;
+    asked.unwrap_or_else(|_| Err(too_many_to_ask()))
+}
+
+async fn readable(caller: &Caller, all: Vec<Vault>) -> Result<Vec<Vault>, Error> {
     let look = |vault: Vault| async move {
         let may = caller.may(&vault.name, None, Role::Read).await?;
-        Ok::<_, Error>(may.then(|| VaultInfo::from(vault)))
+        Ok::<_, Error>(may.then_some(vault))
     };
     let looked = stream::iter(all).map(look).buffer_unordered(ASKED_AT_ONCE);
     looked.try_filter_map(async |vault| Ok(vault)).try_collect().await

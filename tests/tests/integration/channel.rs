@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use sheaf_protocol::control::{
-    Auth, Batch, Content, Download, FileContent, Form, GetChanges, Operation, OperationKind,
-    Problem, Push, PushMode, Re, Reply, Request, Updated, Upload, read_reply, write,
+    Ack, Auth, Batch, Content, Delete, Download, FileContent, Form, GetChanges, Move, Operation,
+    OperationKind, Problem, Push, PushMode, PushResult, Re, Reply, Request, Updated, Upload,
+    read_reply, write,
 };
 use sheaf_tests::server::Server;
 use tokio::net::TcpStream;
@@ -65,14 +66,48 @@ impl Client {
     }
 
     async fn push(&mut self, items: Vec<Operation>) {
-        let mode = PushMode::Independent;
         let count = items.len();
+        assert_eq!(self.push_as(PushMode::Independent, items).await.success.len(), count);
+    }
+
+    async fn push_as(&mut self, mode: PushMode, items: Vec<Operation>) -> PushResult {
         self.say(&Request::Push(Push { re: None, items: Batch::of(items), mode })).await;
-        let result = self.hear_of(|reply| match reply {
+        self.hear_of(|reply| match reply {
             Reply::PushResult(result) => Some(result),
             _ => None,
+        })
+        .await
+    }
+
+    /// What a request is answered with, other than by a page.
+    async fn ask(&mut self, request: &Request) -> Result<Ack, Problem> {
+        self.say(request).await;
+        self.hear_of(|reply| match reply {
+            Reply::Ack(ack) => Some(Ok(ack)),
+            Reply::Error(problem) => Some(Err(problem)),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn delete(&mut self, path: &str, base_version: Option<u64>) -> Result<Ack, Problem> {
+        let path = path.to_owned();
+        self.ask(&Request::DeleteFile(Delete { re: None, path, base_version, stamp: None })).await
+    }
+
+    async fn relocate(&mut self, path: &str, to: &str) -> Result<Ack, Problem> {
+        let (path, to) = (path.to_owned(), to.to_owned());
+        self.ask(&Request::MoveFile(Move { re: None, path, to, stamp: None })).await
+    }
+
+    /// Seq and path of everything that lives.
+    async fn files(&mut self) -> Vec<(u64, String)> {
+        self.say(&Request::GetChanges(GetChanges::default())).await;
+        let page = self.hear_of(|reply| match reply {
+            Reply::Changes(page) => Some(page.items),
+            _ => None,
         });
-        assert_eq!(result.await.success.len(), count);
+        page.await.into_iter().map(|item| (item.seq, item.path)).collect()
     }
 }
 
@@ -95,6 +130,16 @@ fn upload(id: i64, path: String, content: String) -> Operation {
         stamp: None,
         timestamp: None,
     }
+}
+
+fn deletion(id: i64, path: &str) -> Operation {
+    let r#type = OperationKind::DeleteFile;
+    Operation { r#type, content: None, ..upload(id, path.to_owned(), String::new()) }
+}
+
+fn relocation(id: i64, path: &str, to: &str) -> Operation {
+    let (r#type, to) = (OperationKind::MoveFile, Some(to.to_owned()));
+    Operation { r#type, to, ..deletion(id, path) }
 }
 
 fn updated(reply: Reply) -> Option<Updated> {
@@ -216,4 +261,87 @@ async fn a_download_names_the_version_whose_content_it_has() {
         }
     }
     assert!(by_version.len() > 1, "it was read while it changed");
+}
+
+/// Scenarios 16 and 21.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_wins_over_a_deletion_and_a_file_keeps_its_id_where_it_moves() {
+    let server = Server::start().await;
+    let mut alice = Client::open(&server, Form::Json, None).await;
+    let mut bob = Client::open(&server, Form::MessagePack, None).await;
+    alice.push(vec![upload(0, "a.md".into(), "first".into())]).await;
+    bob.push(vec![upload(0, "a.md".into(), "edited".into())]).await;
+    let refused = alice.delete("a.md", Some(1)).await.unwrap_err();
+    assert_eq!((refused.code.as_str(), &refused.details["version"]), ("EDIT_WINS", &2.into()));
+    assert_eq!(alice.files().await, [(2, "a.md".to_owned())]);
+
+    let moved = alice.relocate("a.md", "b/c.md").await.expect("it moves");
+    assert_eq!((moved.version, moved.size), (Some(3), Some(6)));
+    assert_eq!(moved.id.map(|id| id.0.to_string()), refused.details["id"].as_str().map(Into::into));
+    let told = bob.hear_of(|reply| updated(reply).filter(|it| it.version == 3)).await;
+    assert_eq!((told.path.as_str(), told.from.as_deref()), ("b/c.md", Some("a.md")));
+    assert_eq!(alice.delete("b/c.md", Some(3)).await.expect("it goes").version, Some(4));
+    assert_eq!(alice.files().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_moves_and_goes_by_the_channel() {
+    let server = Server::start().await;
+    let mut client = Client::open(&server, Form::Json, None).await;
+    let files = ["n/1.md", "n/2.md", "o.md"];
+    for (id, path) in files.into_iter().enumerate() {
+        client.push(vec![upload(id as i64, path.into(), path.into())]).await;
+    }
+    let moved = client.relocate("n/", "m/").await.expect("it moves");
+    assert_eq!((moved.count, moved.version), (Some(2), Some(5)));
+    assert_eq!((moved.path.as_deref(), moved.kept.as_deref()), (Some("m/"), Some(&[][..])));
+    client.push(vec![upload(9, "m/2.md".into(), "edited".into())]).await;
+    let gone = client.delete("m/", Some(5)).await.expect("it goes");
+    let kept: Vec<_> = gone.kept.iter().flatten().map(|it| (&*it.path, it.version)).collect();
+    assert_eq!((gone.count, kept), (Some(1), vec![("m/2.md", 6)]));
+    assert_eq!(client.files().await, [(3, "o.md".into()), (6, "m/2.md".into())]);
+    assert_eq!(client.delete("none/", None).await.unwrap_err().code, "FILE_NOT_FOUND");
+    let refused = client.relocate("m/", "m/deep/").await.unwrap_err();
+    assert_eq!((refused.code.as_str(), &refused.details["field"]), ("INVALID_PATH", &"to".into()));
+}
+
+/// Scenario 55, of what deletes and moves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_atomic_push_is_done_whole_or_not_at_all() {
+    let server = Server::start().await;
+    let mut client = Client::open(&server, Form::Json, None).await;
+    for (id, path) in ["a.md", "b.md", "n/1.md", "n/2.md"].into_iter().enumerate() {
+        client.push(vec![upload(id as i64, path.into(), path.into())]).await;
+    }
+    let before = client.files().await;
+    let good = || {
+        vec![
+            relocation(1, "a.md", "swap.md"),
+            relocation(2, "b.md", "a.md"),
+            deletion(3, "n/1.md"),
+            relocation(4, "swap.md", "b.md"),
+            relocation(5, "n/", "m/"),
+        ]
+    };
+    for (third, code) in [
+        (deletion(3, "none.md"), "FILE_NOT_FOUND"),
+        (relocation(3, "n/1.md", "n/2.md"), "PATH_TAKEN"),
+        (relocation(3, "n/1.md", "con"), "INVALID_PATH"),
+        (Operation { base_version: Some(1), ..deletion(3, "n/1.md") }, "EDIT_WINS"),
+        (Operation { to: None, ..relocation(3, "n/1.md", "") }, "INVALID_MESSAGE"),
+        (upload(3, "new.md".into(), "text".into()), "UNSUPPORTED"),
+    ] {
+        let mut items = good();
+        items[2] = third;
+        let result = client.push_as(PushMode::Atomic, items).await;
+        assert_eq!((result.success.len(), result.blocked.len()), (0, 4), "{code}");
+        let failed = &result.failures[0];
+        assert_eq!((&failed.id, failed.error.code.as_str()), (&Re::Number(3), code));
+        assert_eq!((client.files().await, result.version), (before.clone(), 4), "{code}");
+    }
+    let result = client.push_as(PushMode::Atomic, good()).await;
+    let ids: Vec<u64> = result.success.iter().flat_map(|done| done.sync_ids.clone()).collect();
+    assert_eq!((ids, result.version), (vec![5, 6, 7, 8, 9], 9), "{:?}", result.failures);
+    let due = [(6, "a.md"), (8, "b.md"), (9, "m/2.md")].map(|(seq, path)| (seq, path.to_owned()));
+    assert_eq!(client.files().await, due);
 }

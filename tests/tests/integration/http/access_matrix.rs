@@ -23,7 +23,7 @@ const CALLERS: [&str; 9] =
 
 /// Method, target and, by caller, the statuses on a vault that exists and on one that does not.
 /// `{v}` is the vault; what comes after a blank is the body's kind.
-const ROWS: [(&str, &str, &str); 41] = [
+const ROWS: [(&str, &str, &str); 44] = [
     (
         "GET /v1/vaults",
         "401 401 200 200 200 200 200 200 200",
@@ -113,6 +113,21 @@ const ROWS: [(&str, &str, &str); 41] = [
         "DELETE /v1/vaults/{v}/files/f.md",
         "401 401 403 204 204 403 403 403 204",
         "401 401 403 404 404 403 403 403 404",
+    ),
+    (
+        "POST /v1/vaults/{v}/files/d/?move=e/",
+        "401 401 403 200 200 403 403 403 200",
+        "401 401 403 404 404 403 403 403 404",
+    ),
+    (
+        "DELETE /v1/vaults/{v}/files/d/",
+        "401 401 403 200 200 403 403 403 200",
+        "401 401 403 404 404 403 403 403 404",
+    ),
+    (
+        "GET /v1/changes?since={v}:0",
+        "401 401 200 200 200 200 200 200 200",
+        "401 401 200 200 200 200 200 200 200",
     ),
     (
         "GET /v1/vaults/{v}/update/f.md",
@@ -285,6 +300,10 @@ async fn arrange(to: SocketAddr) {
     let file = format!("/v1/vaults/{EXISTS}/files");
     let made = root("PUT", &format!("{file}/f.md")).body("text\n").send(to).await;
     assert!([200, 201].contains(&made.status), "{}", made.text());
+    let made = root("PUT", &format!("{file}/d/1.md")).body("text\n").send(to).await;
+    assert!([200, 201].contains(&made.status), "{}", made.text());
+    let gone = root("DELETE", &format!("{file}/e/")).send(to).await;
+    assert!([200, 404].contains(&gone.status), "{}", gone.text());
     let gone = root("DELETE", &format!("{file}/g.md")).send(to).await;
     assert!([204, 404].contains(&gone.status), "{}", gone.text());
     let blob = format!("/v1/vaults/{EXISTS}/blobs/{}", Hash::of(BLOB));

@@ -9,6 +9,7 @@ mod coverage;
 mod examples;
 mod feed;
 mod files;
+mod folders;
 mod live;
 mod ysweet;
 

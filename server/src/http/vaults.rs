@@ -93,8 +93,8 @@ async fn list(state: State, ask: Ask) -> Result<impl Reply, Error> {
 /// The vaults that the caller may read, in any order.
 ///
 /// # Errors
-/// `Unauthorised` without a valid token where one is needed; `TryLater` where somebody else is to be
-/// asked about more vaults than there is time for.
+/// `Unauthorised` without a valid token where one is needed; `TryLater` where somebody else is to
+/// be asked about more vaults than there is time for.
 pub(super) async fn readable_now(state: &State, ask: &Ask) -> Result<Vec<Vault>, Error> {
     // Whoever has no token at all is told so, however many vaults there are.
     ask.caller.may(&VaultName::default(), None, Role::Read).await?;

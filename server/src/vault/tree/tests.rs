@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sheaf_protocol::vault::alias_of;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use super::super::tests::{World, check, home};
+use super::super::tests::{World, check, home, write};
 use super::*;
 use crate::document::tests::run;
 use crate::vault::{Cursor, Kind};
@@ -263,6 +265,23 @@ fn a_crash_within_a_change_leaves_all_of_it_or_nothing() {
     });
 }
 
+/// Writes into a file, wherever it is, until it is told to stop; how often.
+async fn write_until(stop: CancellationToken, vaults: Vaults, file: usize) -> (usize, u64) {
+    let mut written = 0;
+    while !stop.is_cancelled() || written == 0 {
+        for folder in ["a", "b"] {
+            let path = format!("{folder}/{file}.md");
+            let Ok(handle) = vaults.open(&home(), &path).await else { continue };
+            let client = 100_000 * (file as u64 + 1) + written;
+            if write(&handle, client, "x").is_ok() {
+                written += 1;
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    (file, written)
+}
+
 #[test]
 fn whoever_opens_and_writes_while_folders_move_loses_nothing() {
     const FILES: usize = 6;
@@ -270,40 +289,23 @@ fn whoever_opens_and_writes_while_folders_move_loses_nothing() {
     run(async {
         let paths: Vec<String> = (0..FILES).map(|file| format!("a/{file}.md")).collect();
         let world = world(&paths.iter().map(String::as_str).collect::<Vec<_>>()).await;
-        let stop = tokio_util::sync::CancellationToken::new();
-        let mut writers = Vec::new();
+        let stop = CancellationToken::new();
+        let mut writers = JoinSet::new();
         for file in 0..FILES {
-            let (stop, vaults) = (stop.clone(), world.vaults.clone());
-            writers.push(async move {
-                let mut written = 0;
-                while !stop.is_cancelled() || written == 0 {
-                    for folder in ["a", "b"] {
-                        let path = format!("{folder}/{file}.md");
-                        let Ok(handle) = vaults.open(&home(), &path).await else { continue };
-                        let client = 1_000 * (file as u64 + 1) + written;
-                        if super::super::tests::write(&handle, client, "x").is_ok() {
-                            written += 1;
-                        }
-                    }
-                    tokio::task::yield_now().await;
-                }
-                written
-            });
+            writers.spawn(write_until(stop.clone(), world.vaults.clone(), file));
         }
-        let mover = async {
-            for round in 0..ROUNDS {
-                let (from, to) = if round % 2 == 0 { ("a/", "b/") } else { ("b/", "a/") };
-                let done = one(&world, relocate(from, to)).await.unwrap();
-                assert_eq!(done.count, FILES);
-                // Out of memory, so that some are moved without a load.
-                world.ground.registry.unload_all();
-            }
-            stop.cancel();
-        };
-        let (written, ()) = tokio::join!(futures::future::join_all(writers), mover);
-        for (file, written) in written.into_iter().enumerate() {
+        for round in 0..ROUNDS {
+            let (from, to) = if round % 2 == 0 { ("a/", "b/") } else { ("b/", "a/") };
+            let done = one(&world, relocate(from, to)).await.unwrap();
+            assert_eq!(done.count, FILES);
+            // Out of memory, so that some are moved without a load.
+            world.ground.registry.unload_all();
+        }
+        stop.cancel();
+        for (file, written) in writers.join_all().await {
             let text = world.text(&format!("b/{file}.md")).await.unwrap();
             assert_eq!(text.matches('x').count() as u64, written, "file {file}");
+            assert!(written > 0);
         }
         world.catch_up().await;
         let world = world.restart();
@@ -364,26 +366,61 @@ fn word(error: &Error) -> &'static str {
     }
 }
 
+const FOLDERS: [&str; 5] = ["a/", "b/", "a/x/", "B/", "a/x/y/"];
+const FILES: [&str; 4] = ["1", "2", "X", "y"];
+
+fn any_folder(random: &mut StdRng) -> String {
+    FOLDERS[random.random_range(0..FOLDERS.len())].to_owned()
+}
+
+fn any_file(random: &mut StdRng) -> String {
+    any_folder(random) + FILES[random.random_range(0..FILES.len())]
+}
+
+/// Up to three steps: a path, and where it moves, if it does not go.
+fn any_steps(random: &mut StdRng) -> Vec<(String, Option<String>)> {
+    let step = |random: &mut StdRng| {
+        let name = if random.random_bool(0.5) { any_folder } else { any_file };
+        let is_move = random.random_bool(0.6);
+        (name(random), is_move.then(|| name(random)))
+    };
+    (0..random.random_range(1..4)).map(|_| step(random)).collect()
+}
+
+/// Carries steps out in both, and compares what they say.
+async fn compare(world: &World, model: &mut Model, names: &[(String, Option<String>)]) {
+    let steps: Vec<Step<'_>> = names
+        .iter()
+        .map(|(path, to)| to.as_ref().map_or_else(|| delete(path), |to| relocate(path, to)))
+        .collect();
+    let mut after = model.clone();
+    let due: Vec<_> = steps.iter().map(|step| expect(&mut after, step)).collect();
+    match change(world, &steps).await {
+        Ok(done) => {
+            let done: Vec<_> = done.iter().map(|done| Ok(done.count)).collect();
+            assert_eq!(done, due, "{steps:?}");
+            *model = after;
+        }
+        Err(Undone { step, error }) => {
+            let step = step.unwrap();
+            assert_eq!(due[step], Err(word(&error)), "{steps:?}");
+            assert!(due[..step].iter().all(Result::is_ok), "{steps:?}");
+        }
+    }
+}
+
 #[test]
 fn random_changes_of_the_tree_are_what_a_plain_map_says() {
-    let folders = ["a/", "b/", "a/x/", "B/", "a/x/y/"];
-    let files = ["1", "2", "X", "y"];
     for seed in 0..12 {
         run(async {
             let mut random = StdRng::seed_from_u64(seed);
-            let (mut world, mut model) = (World::new(), Model::new());
+            let (mut world, mut model, mut seen) = (World::new(), Model::new(), 0);
             world.settled("first", "first").await;
             model.insert("first".into(), world.id("first"));
-            let mut seen = 0;
             for at in 0..60 {
-                let folder = |random: &mut StdRng| folders[random.random_range(0..folders.len())];
-                let file = |random: &mut StdRng| {
-                    folder(random).to_owned() + files[random.random_range(0..files.len())]
-                };
-                let what = format!("seed {seed}, change {at}");
                 match random.random_range(0..10) {
                     0..5 => {
-                        let path = file(&mut random);
+                        let path = any_file(&mut random);
                         if world.vaults.open_or_create(&home(), &path).await.is_ok() {
                             world.settled(&path, "text").await;
                             model.insert(path.clone(), world.id(&path));
@@ -391,48 +428,13 @@ fn random_changes_of_the_tree_are_what_a_plain_map_says() {
                     }
                     5 => world = world.crash(),
                     6 => world = world.restart(),
-                    _ => {
-                        let count = random.random_range(1..4);
-                        let mut names = Vec::new();
-                        for _ in 0..count {
-                            let is_folder = random.random_bool(0.5);
-                            let name = |random: &mut StdRng| match is_folder {
-                                true => folder(random).to_owned(),
-                                false => file(random),
-                            };
-                            let is_move = random.random_bool(0.6);
-                            let from = name(&mut random);
-                            names.push((from, is_move.then(|| name(&mut random))));
-                        }
-                        let steps: Vec<Step<'_>> = names
-                            .iter()
-                            .map(|(path, to)| match to {
-                                Some(to) => relocate(path, to),
-                                None => delete(path),
-                            })
-                            .collect();
-                        let mut after = model.clone();
-                        let due: Vec<_> =
-                            steps.iter().map(|step| expect(&mut after, step)).collect();
-                        match change(&world, &steps).await {
-                            Ok(done) => {
-                                let done: Vec<_> = done.iter().map(|done| Ok(done.count)).collect();
-                                assert_eq!(done, due, "{what}: {steps:?}");
-                                model = after;
-                            }
-                            Err(Undone { step, error }) => {
-                                let step = step.unwrap();
-                                assert_eq!(due[step], Err(word(&error)), "{what}: {steps:?}");
-                                assert!(due[..step].iter().all(Result::is_ok), "{what}");
-                            }
-                        }
-                    }
+                    _ => compare(&world, &mut model, &any_steps(&mut random)).await,
                 }
+                let what = format!("seed {seed}, change {at}");
                 let found: Model =
                     world.paths().into_iter().map(|path| (path.clone(), world.id(&path))).collect();
                 assert_eq!(found, model, "{what}");
-                let feed = world.feed(0);
-                assert_eq!(feed.len(), model.len(), "{what}: each live file once");
+                assert_eq!(world.feed(0).len(), model.len(), "{what}: each live file once");
                 let seq = world.vaults.get(&home()).unwrap().seq;
                 assert!(seq >= seen, "{what}");
                 seen = seq;
@@ -449,30 +451,31 @@ fn no_reader_of_the_feed_sees_half_of_a_change() {
         let world = world(&paths.iter().map(String::as_str).collect::<Vec<_>>()).await;
         let vaults = world.vaults.clone();
         let epoch = vaults.get(&home()).unwrap().epoch;
-        let stop = tokio_util::sync::CancellationToken::new();
-        let reader = async {
-            let mut looks = 0;
-            while !stop.is_cancelled() {
-                let since = Cursor { epoch, seq: 0 };
-                let items = vaults.changes(&home(), since, 1_000).unwrap().items;
-                let count = |folder: &str| {
-                    items.iter().filter(|change| change.file.path.starts_with(folder)).count()
-                };
-                assert!(matches!((count("a/"), count("b/")), (40, 0) | (0, 40)));
-                assert!(items.iter().all(|change| change.file.kind == Kind::Text));
-                looks += 1;
-                tokio::task::yield_now().await;
+        let stop = CancellationToken::new();
+        let mut readers = JoinSet::new();
+        readers.spawn({
+            let stop = stop.clone();
+            async move {
+                let mut looks = 0;
+                while !stop.is_cancelled() {
+                    let since = Cursor { epoch, seq: 0 };
+                    let items = vaults.changes(&home(), since, 1_000).unwrap().items;
+                    let count = |folder: &str| {
+                        items.iter().filter(|change| change.file.path.starts_with(folder)).count()
+                    };
+                    assert!(matches!((count("a/"), count("b/")), (40, 0) | (0, 40)));
+                    assert!(items.iter().all(|change| change.file.kind == Kind::Text));
+                    looks += 1;
+                    tokio::task::yield_now().await;
+                }
+                looks
             }
-            looks
-        };
-        let mover = async {
-            for round in 0..10 {
-                let (from, to) = if round % 2 == 0 { ("a/", "b/") } else { ("b/", "a/") };
-                one(&world, relocate(from, to)).await.unwrap();
-            }
-            stop.cancel();
-        };
-        let (looks, ()) = tokio::join!(reader, mover);
-        assert!(looks > 0);
+        });
+        for round in 0..10 {
+            let (from, to) = if round % 2 == 0 { ("a/", "b/") } else { ("b/", "a/") };
+            one(&world, relocate(from, to)).await.unwrap();
+        }
+        stop.cancel();
+        assert!(readers.join_all().await[0] > 0);
     });
 }

@@ -55,7 +55,7 @@ pub enum Kind {
     Named = 13,
     /// A change that a client stamped is in a version; payload: `payload::Stamped`.
     Stamped = 14,
-    /// Many changes of one vault, of which all are there or none; document nil, payload: `together`.
+    /// Many changes of one vault: all are there or none; document nil, payload: `together`.
     Together = 15,
 }
 

@@ -3,6 +3,7 @@
 use sheaf_server::auth::role::Role;
 use sheaf_server::auth::users::UserConfig;
 use sheaf_server::config::Config;
+use sheaf_tests::eventually::eventually_async;
 use sheaf_tests::http::{Answer, Request};
 use sheaf_tests::server::Server;
 use sheaf_tests::socket::{Heard, Socket};
@@ -71,14 +72,12 @@ async fn a_folder_moves_and_goes_with_its_sessions_and_no_other_file() {
 async fn a_room_whose_name_ends_with_a_slash_can_go_too() {
     let server = Server::start().await;
     let notes = Client::new(&server);
-    let made = notes.ask("POST", "/update/odd/").await;
-    assert_eq!(made.status, 400, "nothing is written: {}", made.text());
-    let update = b"\x01\x01\x01\x00\x04\x01\x07content\x01a\x00".to_vec();
-    let room = Request::new("POST", "/v1/vaults/notes/update/odd/")
-        .header("Content-Type", "application/octet-stream")
-        .body(update);
-    let made = notes.send(room).await;
-    assert!([200, 201].contains(&made.status), "{}", made.text());
+    let mut room = session(&server, "odd/").await;
+    // An update, `a` by client 1 in the root `content`.
+    room.send(*b"\x00\x02\x0f\x01\x01\x01\x00\x04\x01\x07content\x01a\x00")
+        .await
+        .expect("it is sent");
+    eventually_async("the room is there", SOON, async || notes.listed().await == ["odd/"]).await;
     notes.written("odd/1.md", "x").await;
     let folder = notes.send(notes.file("DELETE", "odd/")).await;
     assert_eq!((folder.status, &folder.json()["count"]), (200, &1.into()));

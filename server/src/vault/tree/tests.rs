@@ -265,6 +265,9 @@ fn a_crash_within_a_change_leaves_all_of_it_or_nothing() {
     });
 }
 
+/// Writes of one file.
+const WRITES_MAX: u64 = 200;
+
 /// Writes into a file, wherever it is, until it is told to stop; how often.
 async fn write_until(stop: CancellationToken, vaults: Vaults, file: usize) -> (usize, u64) {
     let mut written = 0;
@@ -273,7 +276,8 @@ async fn write_until(stop: CancellationToken, vaults: Vaults, file: usize) -> (u
             let path = format!("{folder}/{file}.md");
             let Ok(handle) = vaults.open(&home(), &path).await else { continue };
             let client = 100_000 * (file as u64 + 1) + written;
-            if write(&handle, client, "x").is_ok() {
+            // Each load integrates all of them again.
+            if written < WRITES_MAX && write(&handle, client, "x").is_ok() {
                 written += 1;
             }
         }
@@ -477,5 +481,43 @@ fn no_reader_of_the_feed_sees_half_of_a_change() {
         }
         stop.cancel();
         assert!(readers.join_all().await[0] > 0);
+    });
+}
+
+#[test]
+fn more_than_one_change_may_be_about_is_refused_before_anything_is_done() {
+    run(async {
+        let mut world = World::new();
+        for file in 0..=FILES_MAX {
+            world.write(&format!("n/{file}.md"), "x").await.unwrap();
+        }
+        world.catch_up().await;
+        let written = world.ground.shared.journal.written();
+        let refused = one(&world, relocate("n/", "m/")).await;
+        assert_eq!(refused, Err(Error::BatchTooLarge { max: FILES_MAX, what: "files" }));
+        let refused = one(&world, delete("n/")).await.unwrap_err();
+        assert_eq!(refused.code(), sheaf_protocol::error::Code::BatchTooLarge);
+        assert_eq!(world.ground.shared.journal.written(), written);
+        one(&world, delete("n/0.md")).await.unwrap();
+        assert_eq!(one(&world, relocate("n/", "m/")).await.unwrap().count, FILES_MAX);
+    });
+}
+
+#[test]
+fn what_is_more_than_a_record_holds_is_refused_before_anything_is_done() {
+    run(async {
+        let mut world = World::new();
+        let deep = format!("{0}/{0}/{0}/", "d".repeat(250));
+        for file in 0..6_500 {
+            let path = format!("n/{deep}{file}{}", "f".repeat(240));
+            world.write(&path, "x").await.unwrap();
+        }
+        world.catch_up().await;
+        let written = world.ground.shared.journal.written();
+        let refused = one(&world, relocate("n/", "m/")).await.unwrap_err();
+        assert_eq!(refused.code(), sheaf_protocol::error::Code::BatchTooLarge);
+        assert_eq!(world.ground.shared.journal.written(), written);
+        assert!(world.paths().iter().all(|path| path.starts_with("n/")));
+        world.write(&format!("n/{deep}new.md"), "x").await.unwrap();
     });
 }

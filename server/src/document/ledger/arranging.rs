@@ -114,6 +114,15 @@ impl Account {
         }
         Ok(done)
     }
+    /// What `look` makes of the names; every name is as before then.
+    pub fn try_out<T>(&self, look: impl FnOnce(&mut Arrangement<'_>) -> T) -> T {
+        let mut names = self.names.lock();
+        let mut arrangement = Arrangement { names: &mut names, done: Vec::new() };
+        let found = look(&mut arrangement);
+        arrangement.undo();
+        found
+    }
+
     /// Whether a live document has a name that begins with `prefix` and is wanted.
     pub fn has_under(&self, prefix: &str, wanted: impl Fn(&str) -> bool) -> bool {
         let names = self.names.lock();

@@ -113,3 +113,43 @@ fn a_name_that_changes_fails_with_its_commit() {
     assert_eq!(account.path_of(doc(1)), Some("a/folder".into()));
     assert_eq!((account.find("a"), account.documents()), (None, 2));
 }
+
+#[test]
+fn many_names_change_as_one_or_not_at_all() {
+    use super::arranging::Place;
+
+    let (_, account) = ledger();
+    for (number, path) in [(1, "a/1"), (2, "a/2"), (3, "b")] {
+        account.admit(doc(number), &path.into(), true).unwrap();
+        account.charge(doc(number), 10, 0);
+    }
+    let all = || account.page("", None, 10);
+    let (before, path): (_, Arc<str>) = (all(), "A/2".into());
+    let refused = account.rearrange(|names| {
+        assert_eq!(names.under("a/").count(), 2);
+        names.free(&"a/1".into());
+        names.free(&"b".into());
+        names.take(doc(1), &"b".into()).unwrap();
+        Err::<((), Vec<_>), _>(names.take(doc(3), &path).unwrap_err())
+    });
+    assert_eq!((refused, all()), (Err("a/2".into()), before.clone()));
+    assert!(account.try_out(|names| {
+        names.free(&"b".into());
+        names.take(doc(3), &"c".into()).is_ok()
+    }));
+    assert_eq!(all(), before);
+    let done = account.rearrange(|names| {
+        for path in ["a/1", "a/2", "b"] {
+            names.free(&path.into());
+        }
+        names.take(doc(2), &path).unwrap();
+        names.take(doc(3), &"a/2".into()).unwrap_err();
+        let places = [(doc(1), Place::Buried(10)), (doc(2), Place::At(path.clone()))];
+        names.take(doc(3), &"b".into()).unwrap();
+        Ok::<_, ()>(((), places.to_vec()))
+    });
+    assert_eq!(done, Ok(()));
+    assert_eq!(all(), [(path.clone(), doc(2)), ("b".into(), doc(3))]);
+    assert_eq!(account.path_of(doc(2)), Some(path));
+    assert_eq!((account.path_of(doc(1)), account.bytes()), (None, 30 + TOMBSTONE_BYTES));
+}

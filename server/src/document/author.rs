@@ -239,8 +239,8 @@ impl Handle {
         Err(Refusal { code: Code::Internal, at: 0, what }.into())
     }
 
-    /// Makes the document again what it was at an earlier state of it, whatever it holds. Blocks the
-    /// thread.
+    /// Makes the document again what it was at an earlier state of it, whatever it holds. Blocks
+    /// the thread.
     ///
     /// # Errors
     /// See [`WriteError`]; `NotText` also where that cannot be done. Nothing has changed then.

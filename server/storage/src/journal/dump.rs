@@ -244,6 +244,8 @@ fn kind(kind: Kind) -> &'static str {
         Kind::Named => "named",
         Kind::Stamped => "stamped",
         Kind::Together => "together",
+        Kind::Device => "device",
+        Kind::Pruned => "pruned",
     }
 }
 

@@ -10,7 +10,8 @@ use parking_lot::{Condvar, Mutex};
 use sheaf_protocol::ids::DocKey;
 
 use super::payload::{
-    Claim, Created, Named, Presence, Renamed, Retired, Settled, Stamped, VaultCreated, VaultDropped,
+    Claim, Created, Device, Named, Presence, Pruned, Renamed, Retired, Settled, Stamped,
+    VaultCreated, VaultDropped,
 };
 use super::reader::Reader;
 use super::record::{Kind, Record};
@@ -218,6 +219,16 @@ fn take(
         }
         // Its parts have come instead.
         Kind::Together => return Err(bad()),
+        Kind::Device => {
+            let Device { device, is_now } = Device::decode(record.payload).ok_or_else(bad)?;
+            window.device(doc.vault, position, (device, is_now.as_ref()))?;
+        }
+        Kind::Pruned => {
+            let pruned = Pruned::decode(record.payload).ok_or_else(bad)?;
+            let Pruned { horizon, documents, names } = &pruned;
+            let pruned = store::Pruned { horizon: *horizon, documents, names };
+            window.pruned(doc.vault, position, pruned)?;
+        }
     }
     Ok(())
 }

@@ -2,11 +2,11 @@
 //! reads.
 //! Never looks into an update.
 
-use sheaf_protocol::ids::VaultName;
+use sheaf_protocol::ids::{DocId, VaultName};
 use sheaf_protocol::stamp::Stamp;
 
-use crate::store::codec::{Reader, put_text, put_text_option};
-use crate::store::keys::{owners, retired, stamps};
+use crate::store::codec::{Reader, put_text, put_text_option, put_varint};
+use crate::store::keys::{cursors, owners, retired, stamps};
 use crate::store::{Item, Made, Owner};
 
 /// Payload of `Kind::Created`.
@@ -221,6 +221,84 @@ impl Stamped {
         let (stamp, rest) = bytes.split_first_chunk()?;
         let came_to = stamps::Stamped::decode(rest)?;
         Some(Self { stamp: Stamp::from_bytes(*stamp), came_to })
+    }
+}
+
+/// Payload of `Kind::Device`; the vault's number stands in the record's document key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Which.
+    pub device: u64,
+    /// What it is from now on; none if it is forgotten.
+    pub is_now: Option<cursors::Device>,
+}
+
+impl Device {
+    /// device u64 (little-endian), then 0, or 1 and as the store's `cursors` values.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.device.to_le_bytes());
+        out.push(u8::from(self.is_now.is_some()));
+        if let Some(is_now) = &self.is_now {
+            out.extend_from_slice(&is_now.encode());
+        }
+    }
+
+    /// The inverse of `encode`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let device = reader.u64()?;
+        let is_now = match (reader.u8()?, reader.rest()) {
+            (0, []) => None,
+            (1, rest) => Some(cursors::Device::decode(rest)?),
+            _ => return None,
+        };
+        Some(Self { device, is_now })
+    }
+}
+
+/// Payload of `Kind::Pruned`; the vault's number stands in the record's document key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// The highest seq whose change is forgotten, now and before.
+    pub horizon: u64,
+    /// Deleted documents that are forgotten, with the seqs of their deletions.
+    pub documents: Vec<(DocId, u64)>,
+    /// Documents whose former names are forgotten.
+    pub names: Vec<(DocId, String)>,
+}
+
+impl Pruned {
+    /// horizon u64 (little-endian), count varint, for each document id 16 bytes and seq u64
+    /// (little-endian), count varint, for each name the document's id and the name text.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.horizon.to_le_bytes());
+        put_varint(out, self.documents.len() as u64);
+        for (doc, seq) in &self.documents {
+            out.extend_from_slice(&doc.0.to_bytes());
+            out.extend_from_slice(&seq.to_le_bytes());
+        }
+        put_varint(out, self.names.len() as u64);
+        for (doc, name) in &self.names {
+            out.extend_from_slice(&doc.0.to_bytes());
+            put_text(out, name);
+        }
+    }
+
+    /// The inverse of `encode`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let mut pruned = Self { horizon: reader.u64()?, ..Self::default() };
+        for _ in 0..reader.varint()? {
+            let doc = DocId(Stamp::from_bytes(reader.array()?));
+            pruned.documents.push((doc, reader.u64()?));
+        }
+        for _ in 0..reader.varint()? {
+            let doc = DocId(Stamp::from_bytes(reader.array()?));
+            pruned.names.push((doc, reader.text()?.to_owned()));
+        }
+        reader.is_empty().then_some(pruned)
     }
 }
 

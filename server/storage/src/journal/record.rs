@@ -57,6 +57,10 @@ pub enum Kind {
     Stamped = 14,
     /// Many changes of one vault: all are there or none; document nil, payload: `together`.
     Together = 15,
+    /// A device of a vault changed, or is forgotten; document nil, payload: `payload::Device`.
+    Device = 16,
+    /// Deleted documents are forgotten; document nil, payload: `payload::Pruned`.
+    Pruned = 17,
 }
 
 impl Kind {
@@ -77,6 +81,8 @@ impl Kind {
             13 => Self::Named,
             14 => Self::Stamped,
             15 => Self::Together,
+            16 => Self::Device,
+            17 => Self::Pruned,
             _ => return None,
         })
     }

@@ -335,7 +335,7 @@ impl Store {
         Ok(count)
     }
 
-    /// Removes what deleted vaults left in the engine, in bounded batches. A crash in between is
+    /// Removes what deleted vaults and forgotten documents left in the engine, in bounded batches. A crash in between is
     /// harmless: the next start goes on.
     ///
     /// # Errors
@@ -361,7 +361,7 @@ impl Store {
             batch.delete(marker);
             self.engine().apply(&batch)?;
         }
-        Ok(())
+        self.purge_pruned()
     }
 
     /// Whether a vault was deleted and its keys may still be here.

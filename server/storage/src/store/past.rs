@@ -297,7 +297,7 @@ impl Store {
     /// among those kept, or 0.
     ///
     /// # Errors
-    /// What the engine reports.
+    /// `Unknown` when it is forgotten; what the engine reports.
     pub fn thin_past(
         &self,
         doc: DocKey,
@@ -306,6 +306,9 @@ impl Store {
         forgotten: &[u64],
     ) -> Result<(), Error> {
         let _alone = self.inner.thinning.lock();
+        if self.inner.witness.lock().known(doc).is_none() {
+            return Err(Error::Unknown(doc));
+        }
         let mut batch = Batch::default();
         for n in self.anchors(doc)? {
             if n <= through_n && !kept.contains(&n) {

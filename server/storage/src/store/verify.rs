@@ -122,12 +122,17 @@ impl Store {
         let is_known = match kind {
             Key::Meta | Key::Vaults | Key::Hooks => true,
             _ if self.is_dropped(keys::vault_of(key))? => true,
-            Key::Feed | Key::Activity | Key::Stamps => witness.vault(keys::vault_of(key)).is_some(),
+            Key::Feed | Key::Activity | Key::Stamps | Key::Cursors | Key::Retired => {
+                witness.vault(keys::vault_of(key)).is_some()
+            }
             Key::Paths => {
                 let name = paths::name(key).unwrap_or_default();
                 witness.find(keys::vault_of(key), name).is_some()
             }
-            _ => keys::doc_of(key).is_some_and(|doc| witness.known(doc).is_some()),
+            _ => match keys::doc_of(key) {
+                Some(doc) => witness.known(doc).is_some() || self.is_pruned(doc)?,
+                None => false,
+            },
         };
         if is_known { Ok(()) } else { Err(Error::corrupt(key, "the witness does not know it")) }
     }

@@ -31,7 +31,11 @@ pub struct Window {
     pub(super) dropped: Vec<VaultNo>,
     /// A vault was deleted whose keys are still to go.
     pub(super) has_dropped: bool,
-    /// The highest number among them, and before.
+    /// Documents that are forgotten, for the witness.
+    pub(super) gone: Vec<DocKey>,
+    /// Documents are forgotten whose keys are still to go.
+    pub(super) has_gone: bool,
+    /// The highest number among the vaults that were deleted, and before.
     pub(super) last_dropped: VaultNo,
     /// Rows that were put of documents that had a name, by what the keys of that name begin with.
     pub(super) retired: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
@@ -99,6 +103,8 @@ impl Store {
             facts: BTreeMap::new(),
             dropped: Vec::new(),
             has_dropped: false,
+            gone: Vec::new(),
+            has_gone: false,
             last_dropped: VaultNo(0),
             retired: BTreeMap::new(),
             engine_from: engine.position,
@@ -139,7 +145,7 @@ impl Store {
         if folded.position > window.witness_from {
             self.witness_window(&mut window, folded)?;
         }
-        if window.has_dropped {
+        if window.has_dropped || window.has_gone {
             self.purge()?;
         }
         Ok(window.strays)
@@ -161,7 +167,8 @@ impl Store {
         let vaults = std::mem::take(&mut window.vaults).into_values().collect();
         let dropped = std::mem::take(&mut window.dropped);
         let last_vault = dropped.iter().copied().max().unwrap_or(VaultNo(0));
-        witness.append(News { folded, docs, vaults, dropped, last_vault })
+        let gone = std::mem::take(&mut window.gone);
+        witness.append(News { folded, docs, gone, vaults, dropped, last_vault })
     }
 }
 

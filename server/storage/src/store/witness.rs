@@ -65,6 +65,8 @@ pub struct News {
     pub folded: Folded,
     /// Documents that changed, with everything known of them.
     pub docs: Vec<(DocKey, Known)>,
+    /// Documents that are forgotten, with nothing known of them any more.
+    pub gone: Vec<DocKey>,
     /// Vaults that are new or have changed.
     pub vaults: Vec<KnownVault>,
     /// Vaults that were deleted.
@@ -262,6 +264,13 @@ impl Witness {
             }
             self.docs.insert(doc, known);
         }
+        for doc in news.gone {
+            let Some(known) = self.docs.remove(&doc) else { continue };
+            let hash = name_hash(doc.vault, &known.name);
+            if self.names.get(&hash) == Some(&doc) {
+                self.names.remove(&hash);
+            }
+        }
     }
 
     /// Reads every statement; the offset at which the last good one ends.
@@ -305,6 +314,7 @@ impl Witness {
             let news = News {
                 folded: self.folded,
                 docs: docs.collect(),
+                gone: Vec::new(),
                 vaults: std::mem::take(&mut vaults),
                 dropped: Vec::new(),
                 last_vault: self.last_vault,

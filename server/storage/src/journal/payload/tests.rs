@@ -62,7 +62,7 @@ fn a_name_and_a_stamp_are_the_golden_bytes() {
     assert_eq!(text, "010000000000000000");
     assert_eq!(Named::decode(&bytes), Some(unnamed));
 
-    let doc = sheaf_protocol::ids::DocId(Stamp::new(1, 2, 3));
+    let doc = DocId(Stamp::new(1, 2, 3));
     let came_to = stamps::Stamped { doc, seq: 4, fingerprint: 5 };
     let stamped = Stamped { stamp: Stamp::new(6, 7, 8), came_to };
     let (text, bytes) = hex(|out| stamped.encode(out));
@@ -97,4 +97,31 @@ fn the_life_of_a_vault_is_the_golden_bytes() {
     let (text, bytes) = hex(|out| dropped.encode(out));
     assert_eq!(text, "010076");
     assert_eq!(VaultDropped::decode(&bytes), Some(dropped));
+}
+
+#[test]
+fn a_device_and_what_is_forgotten_are_the_golden_bytes() {
+    let is_now = cursors::Device { registered: 1, ..cursors::Device::default() };
+    let device = Device { device: 0x105, is_now: Some(is_now) };
+    let (text, bytes) = hex(|out| device.encode(out));
+    let due = "0501000000000000".to_owned() + "01" + "000100000000000000";
+    assert_eq!(text, due + &"00".repeat(24) + "0000");
+    assert_eq!(Device::decode(&bytes), Some(device));
+    for len in 0..bytes.len() {
+        assert_eq!(Device::decode(&bytes[..len]), None, "{len} bytes");
+    }
+    let gone = Device { device: 7, is_now: None };
+    let (text, bytes) = hex(|out| gone.encode(out));
+    assert_eq!(text, "070000000000000000");
+    assert_eq!(Device::decode(&bytes), Some(gone));
+
+    let doc = DocId(Stamp::new(1, 2, 3));
+    let pruned = Pruned { horizon: 9, documents: vec![(doc, 4)], names: vec![(doc, "o".into())] };
+    let (text, bytes) = hex(|out| pruned.encode(out));
+    let id = "00000000000100020000000000000003";
+    assert_eq!(text, format!("090000000000000001{id}040000000000000001{id}01006f"));
+    assert_eq!(Pruned::decode(&bytes), Some(pruned));
+    for len in 0..bytes.len() {
+        assert_eq!(Pruned::decode(&bytes[..len]), None, "{len} bytes");
+    }
 }

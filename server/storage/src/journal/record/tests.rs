@@ -113,5 +113,8 @@ fn kinds_keep_their_numbers() {
     for (number, kind) in (1..).zip(kinds) {
         assert_eq!((kind as u8, Kind::of(number)), (number, Some(kind)));
     }
-    assert_eq!((Kind::of(0), Kind::of(16)), (None, None));
+    for (number, kind) in [(16, Kind::Device), (17, Kind::Pruned)] {
+        assert_eq!((kind as u8, Kind::of(number)), (number, Some(kind)));
+    }
+    assert_eq!((Kind::of(0), Kind::of(18)), (None, None));
 }

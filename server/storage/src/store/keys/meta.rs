@@ -2,7 +2,7 @@
 //! Read at open, written by each fold.
 //! Never holds anything of one document.
 
-use sheaf_protocol::ids::{VaultName, VaultNo};
+use sheaf_protocol::ids::{DocId, DocKey, VaultName, VaultNo};
 use sheaf_protocol::stamp::Stamp;
 
 use super::Key;
@@ -17,8 +17,12 @@ pub const FOLDED: &str = "folded";
 pub const LAST_VAULT: &str = "last_vault";
 /// What the names begin with that say of which deleted vaults there may still be keys.
 pub const DROPPED: &str = "dropped/";
+/// What the names begin with that say which forgotten documents there may still be keys of.
+pub const PRUNED: &str = "pruned/";
 /// Name of a vault's own facts.
 pub const FACTS: &str = "facts";
+/// Name of the highest seq of a vault whose change is forgotten: 8 bytes, little-endian.
+pub const HORIZON: &str = "horizon";
 
 /// The key of what is known of a vault.
 #[must_use]
@@ -26,6 +30,31 @@ pub fn facts_key(vault: VaultNo) -> Vec<u8> {
     let mut key = super::vault_prefix(vault, Key::Meta);
     key.extend_from_slice(FACTS.as_bytes());
     key
+}
+
+/// The key of a vault's horizon.
+#[must_use]
+pub fn horizon_key(vault: VaultNo) -> Vec<u8> {
+    let mut key = super::vault_prefix(vault, Key::Meta);
+    key.extend_from_slice(HORIZON.as_bytes());
+    key
+}
+
+/// The key that says that a document is forgotten and may still have keys; its value is empty.
+#[must_use]
+pub fn pruned_key(doc: DocKey) -> Vec<u8> {
+    let mut key = key(PRUNED);
+    key.extend_from_slice(&doc.vault.0.to_be_bytes());
+    key.extend_from_slice(&doc.doc.0.to_bytes());
+    key
+}
+
+/// The document in such a key.
+#[must_use]
+pub fn pruned_doc(key: &[u8]) -> Option<DocKey> {
+    let (vault, doc) = key.strip_prefix(&*self::key(PRUNED))?.split_first_chunk()?;
+    let doc = DocId(Stamp::from_bytes(doc.try_into().ok()?));
+    Some(DocKey { vault: VaultNo(u32::from_be_bytes(*vault)), doc })
 }
 
 /// The key that says that a vault was deleted and may still have keys; its value is empty.

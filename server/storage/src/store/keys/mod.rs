@@ -11,6 +11,7 @@ pub mod anchors;
 pub mod aside;
 pub mod authors;
 pub mod ckpt;
+pub mod cursors;
 pub mod feed;
 pub mod floors;
 pub mod heads;
@@ -75,13 +76,15 @@ pub enum Key {
     Stamps = 0x20,
     /// Who wrote which clocks, by the last n of what it is about.
     Authors = 0x21,
+    /// Devices, and how far each has acknowledged the feed.
+    Cursors = 0x22,
     /// What webhooks have told and still have to tell.
     Hooks = 0x30,
 }
 
 impl Key {
     /// All kinds.
-    pub const ALL: [Key; 21] = [
+    pub const ALL: [Key; 22] = [
         Key::Meta,
         Key::Vaults,
         Key::Heads,
@@ -102,6 +105,7 @@ impl Key {
         Key::Anchors,
         Key::Stamps,
         Key::Authors,
+        Key::Cursors,
         Key::Hooks,
     ];
 
@@ -155,7 +159,7 @@ pub fn doc_of(key: &[u8]) -> Option<DocKey> {
     }
     match Key::of(key)? {
         Key::Meta | Key::Vaults | Key::Paths | Key::Feed | Key::Hooks => return None,
-        Key::Activity | Key::Stamps => return None,
+        Key::Activity | Key::Stamps | Key::Cursors => return None,
         _ => {}
     }
     let vault = u32::from_be_bytes(key.get(..4)?.try_into().ok()?);

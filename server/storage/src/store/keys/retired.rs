@@ -44,6 +44,13 @@ pub fn doc(key: &[u8]) -> Option<DocKey> {
     is_named.then(|| DocKey { vault, doc: DocId(Stamp::from_bytes(*doc)) })
 }
 
+/// The name in such a key.
+#[must_use]
+pub fn name(key: &[u8]) -> Option<&str> {
+    let (rest, _) = key.split_last_chunk::<DOC_BYTES>()?;
+    std::str::from_utf8(rest.get(5..)?.strip_suffix(&[END])?).ok()
+}
+
 /// count varint, client ids as varints. Without any, they are to be read from the document's log.
 pub fn encode(out: &mut Vec<u8>, clients: &[u64]) {
     put_varint(out, clients.len() as u64);

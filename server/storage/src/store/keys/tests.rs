@@ -6,6 +6,7 @@ use sheaf_protocol::stamp::Stamp;
 
 use super::aside::{Aside, Why};
 use super::authors::Authored;
+use super::cursors::Device;
 use super::floors::Floor;
 use super::heads::Head;
 use super::hooks::{HookId, Open, Place as HookPlace, What};
@@ -54,6 +55,9 @@ fn keys_are_the_golden_bytes() {
         (past::key(doc(), 0x105), format!("010203041e{STAMP}{n}")),
         (anchors::key(doc(), 0x105), format!("010203041f{STAMP}{n}")),
         (stamps::key(VaultNo(7), stamp()), format!("0000000720{STAMP}")),
+        (cursors::key(VaultNo(7), 0x105), format!("0000000722{n}")),
+        (meta::horizon_key(VaultNo(7)), format!("0000000701{}", hex(b"horizon"))),
+        (meta::pruned_key(doc()), format!("0000000001{}01020304{STAMP}", hex(b"pruned/"))),
         (authors::key(doc(), 0x105), format!("0102030421{STAMP}{n}")),
         (retired::key(doc(), "a/b"), format!("010203041a{}ff{STAMP}", hex(b"a/b"))),
         (hooks::key(HOOK, &What::Begun), format!("0000000030{}00", "ab".repeat(16))),
@@ -77,6 +81,11 @@ fn keys_give_back_what_they_were_made_of() {
     assert_eq!((without_chunk(&key), chunk_number(&key)), (Some(&log::key(doc(), 0x105)[..]), 3));
     assert_eq!(vaults::name(&vaults::key(&"v".parse().unwrap())), "v".parse().ok());
     assert_eq!(paths::name(&paths::key(VaultNo(1), "x y")), Some("x y"));
+    assert_eq!(cursors::device(&cursors::key(VaultNo(1), 9)), Some(9));
+    assert_eq!(retired::name(&retired::key(doc(), "a\u{ff}b")), Some("a\u{ff}b"));
+    assert_eq!(doc_of(&cursors::key(VaultNo(1), 9)), None);
+    assert_eq!(meta::pruned_doc(&meta::pruned_key(doc())), Some(doc()));
+    assert_eq!(meta::pruned_doc(&meta::dropped_key(VaultNo(1))), None);
     assert_eq!(doc_of(&retired::key(doc(), "a\u{ff}b")), Some(doc()));
     assert_eq!((doc_of(&meta::key("format")), doc_of(b"\0"), Key::of(b"")), (None, None, None));
 }
@@ -362,4 +371,30 @@ fn the_feed_and_the_facts_of_a_vault_are_the_golden_bytes() {
     let head = Head { name, epoch: 1, created, is_deleted: true };
     assert_eq!(hex(&head.encode()), format!("0100000000000000{STAMP}01006e01"));
     assert_eq!(Head::decode(&head.encode()), Some(head));
+}
+
+#[test]
+fn a_device_is_the_golden_bytes() {
+    let device = Device {
+        user: Some("ann".into()),
+        name: None,
+        is_live: true,
+        is_revoked: true,
+        registered: 0x105,
+        acked: 0x106,
+        seen_ms: 7,
+        acked_ms: 8,
+    };
+    let numbers = "0501000000000000060100000000000007000000000000000800000000000000";
+    let bytes = device.encode();
+    assert_eq!(hex(&bytes), format!("03{numbers}010300{}00", hex(b"ann")));
+    assert_eq!(Device::decode(&bytes), Some(device));
+    let plain = Device { name: Some("x".into()), ..Device::default() };
+    assert_eq!(hex(&plain.encode()), format!("00{}00010100{}", "00".repeat(32), hex(b"x")));
+    assert_eq!(Device::decode(&plain.encode()), Some(plain));
+    for cut in 0..bytes.len() {
+        assert_eq!(Device::decode(&bytes[..cut]), None);
+    }
+    let unknown = [&[4][..], &bytes[1..]].concat();
+    assert_eq!(Device::decode(&unknown), None);
 }

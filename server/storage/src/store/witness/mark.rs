@@ -15,6 +15,10 @@ const FOLDED_BYTES: usize = 20;
 /// Length and CRC before every statement.
 const FRAME_BYTES: usize = 8;
 
+/// In place of the flag that says whether a document is deleted: it is forgotten. Written by stored
+/// format 4 and later.
+const GONE: u8 = 2;
+
 /// A running digest: of the entries of a document, its claims, or what was laid aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Chain {
@@ -117,7 +121,8 @@ pub(super) struct Statement {
 }
 
 /// Appends a statement: length u32, CRC32C u32 of what follows, seq u64, folded 20 bytes, highest
-/// vault number u32, vaults, deleted vaults, documents.
+/// vault number u32, vaults, deleted vaults, documents. Of a document that is forgotten there is
+/// nothing behind its flag, and all such stand behind the others.
 pub(super) fn frame(out: &mut Vec<u8>, seq: u64, news: &News) {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME_BYTES]);
@@ -135,14 +140,18 @@ pub(super) fn frame(out: &mut Vec<u8>, seq: u64, news: &News) {
     for number in &news.dropped {
         out.extend_from_slice(&number.0.to_le_bytes());
     }
-    put_varint(out, news.docs.len() as u64);
-    for (doc, known) in &news.docs {
+    put_varint(out, (news.docs.len() + news.gone.len()) as u64);
+    let put_key = |out: &mut Vec<u8>, doc: &DocKey, flag: u8| {
         out.extend_from_slice(&doc.vault.0.to_le_bytes());
         out.extend_from_slice(&doc.doc.0.to_bytes());
-        out.push(u8::from(known.is_deleted));
+        out.push(flag);
+    };
+    for (doc, known) in &news.docs {
+        put_key(out, doc, u8::from(known.is_deleted));
         put_text(out, &known.name);
         put_mark(out, &known.mark);
     }
+    news.gone.iter().for_each(|doc| put_key(out, doc, GONE));
     let (len, crc) =
         ((out.len() - start - FRAME_BYTES) as u32, crc32c::crc32c(&out[start + FRAME_BYTES..]));
     out[start..start + 4].copy_from_slice(&len.to_le_bytes());
@@ -198,6 +207,10 @@ impl Statement {
             let is_deleted = match if is_first { 0 } else { reader.u8()? } {
                 0 => false,
                 1 => true,
+                GONE => {
+                    news.gone.push(DocKey { vault, doc });
+                    continue;
+                }
                 _ => return None,
             };
             let name = reader.text()?.into();

@@ -102,6 +102,12 @@ pub enum Code {
     ProtocolVersion,
     /// The file was edited since the version that is to be deleted: it lives.
     EditWins,
+    /// The id of a device belongs to another user.
+    DeviceTaken,
+    /// The device was revoked.
+    DeviceRevoked,
+    /// The vault or the user has as many devices as it can.
+    TooManyDevices,
 }
 
 /// One line of the table.
@@ -119,7 +125,7 @@ pub struct Row {
 
 impl Code {
     /// Every code, in the order of the table in `docs/protocol.md`.
-    pub const ALL: [Code; 45] = [
+    pub const ALL: [Code; 48] = [
         Code::Malformed,
         Code::Unauthorised,
         Code::Forbidden,
@@ -165,6 +171,9 @@ impl Code {
         Code::UnknownType,
         Code::ProtocolVersion,
         Code::EditWins,
+        Code::DeviceTaken,
+        Code::DeviceRevoked,
+        Code::TooManyDevices,
     ];
 
     /// The code's line of the table.
@@ -215,6 +224,9 @@ impl Code {
             Code::UnknownType => permanent("unknown_type", 400, 4400),
             Code::ProtocolVersion => permanent("protocol_version", 426, 4426),
             Code::EditWins => permanent("edit_wins", 409, 4420),
+            Code::DeviceTaken => permanent("device_taken", 409, 4430),
+            Code::DeviceRevoked => permanent("device_revoked", 403, 4403),
+            Code::TooManyDevices => permanent("too_many_devices", 409, 4431),
         }
     }
 

@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::relay::channel::Channels;
 use crate::relay::pulse::Pulse;
 use crate::relay::session::{self, Limits, Opened, Relay};
-use crate::vault::Vaults;
+use crate::vault::{self, Vaults};
 use crate::webhook::{self, Webhooks};
 use sheaf_ground::task::{Group, SPAN, Shutdown};
 use sheaf_ground::time::{Clock, Seed};
@@ -111,9 +111,12 @@ impl Core {
         let background = Group::new(metrics.task_panics.clone());
         let stopping = background.stopping().clone();
         background.spawn("housekeeping", registry.clone().housekeeping(stopping));
-        let vaults = Vaults::keeping(registry.clone(), config.versions, Some(blobs.clone()))?;
+        let terms = vault::Terms { versions: config.versions, devices: config.devices };
+        let vaults = Vaults::keeping(registry.clone(), terms, Some(blobs.clone()))?;
         clear(&vaults, &blobs, &background);
         let settling = Group::new(metrics.task_panics.clone());
+        // Also what the sessions that end last have acknowledged.
+        settling.spawn("devices", vaults.clone().run_devices(settling.stopping().clone()));
         settling.spawn("settling", vaults.clone().run(settling.stopping().clone()));
         let relay = Arc::new(Relay {
             registry,
@@ -280,12 +283,14 @@ fn open_blobs(
     Blobs::open(blob::Config { meters: metrics.blob.clone(), ..blobs })
 }
 
-/// Takes away versions that are old, and bytes that no version refers to.
+/// Takes away versions that are old, deleted files that every device knows of, and bytes that no
+/// version refers to.
 fn clear(vaults: &Vaults, blobs: &Blobs, background: &Group) {
     let stopping = background.stopping().clone();
     let sweeping = blobs.clone().housekeeping(Arc::new(vaults.clone()), stopping.clone());
     background.spawn("sweeping", sweeping);
-    background.spawn("thinning", vaults.clone().run_thinning(stopping));
+    background.spawn("thinning", vaults.clone().run_thinning(stopping.clone()));
+    background.spawn("pruning", vaults.clone().run_pruning(stopping));
 }
 
 fn log_opened(report: &journal::Report, position: u64) {

@@ -111,6 +111,8 @@ pub struct Config {
     pub vaults: vault::Config,
     /// How long versions of files are kept.
     pub versions: history::keep::Config,
+    /// Devices, and how long deleted files are kept for them.
+    pub devices: vault::config::Devices,
     /// How much a vault may hold.
     pub quota: document::ledger::Quota,
     /// What is logged, and how.

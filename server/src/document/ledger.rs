@@ -37,8 +37,8 @@ const TOMBSTONE_BYTES: u64 = 1_024;
 #[serde(deny_unknown_fields, default)]
 pub struct Quota {
     /// Bytes of all documents of one vault, as stored: each with its history since the last
-    /// checkpoint. A deleted one stays charged, and 1 KiB for its tombstone, because its log is
-    /// kept until the vault is deleted. A write that would go beyond is refused. 0: no quota.
+    /// checkpoint. A deleted one stays charged, and 1 KiB for its tombstone, until it is
+    /// forgotten (`[devices]`): its log is kept as long. A write that would go beyond is refused. 0: no quota.
     pub vault_bytes_max: u64,
     /// Live documents of one vault. The first write to one more is refused. 0: no quota.
     pub vault_documents_max: u64,
@@ -395,6 +395,11 @@ impl Account {
     /// Charges what is kept of a document that was deleted before.
     pub fn charge_buried(&self, bytes: u64) {
         self.add(bytes + TOMBSTONE_BYTES);
+    }
+
+    /// Gives back what was charged for a deleted document that is forgotten.
+    pub fn discharge_buried(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes + TOMBSTONE_BYTES, Ordering::Relaxed);
     }
 
     /// Frees the name of a document that was not written after all, and gives back its bytes.

@@ -79,6 +79,8 @@ pub(super) struct Reading {
     pub since: Cursor,
     /// Changes at a time.
     pub limit: usize,
+    /// Which device reads; 0 where it is not said.
+    pub device: u64,
 }
 
 /// Reads the changes of a vault behind a place in its feed.
@@ -98,6 +100,8 @@ pub(super) struct Reading {
             description = "Changes on the page; 100 unless given"),
         ("wait" = Option<u64>, Query, minimum = 0, maximum = 55,
             description = "Seconds to wait for a change if there is none"),
+        ("Sheaf-Device" = Option<String>, Header, description = "The device that asks, in 16 hex \
+            digits: it holds all up to since"),
         ("Last-Event-ID" = Option<String>, Header, description = "As since, and before it"),
     ),
     responses(
@@ -122,7 +126,12 @@ async fn changes(state: State, ask: Ask) -> Result<Response, Error> {
     })?;
     let limit = query.number("limit", 1..=PAGE_MAX)?.unwrap_or(PAGE) as usize;
     let wait = query.number("wait", 0..=WAIT_S_MAX)?.unwrap_or(0);
-    let reading = Reading { vault, since, limit };
+    let device = ask.device()?;
+    let reading = Reading { vault, since, limit, device };
+    if device != 0 {
+        // Whoever asks what comes after it holds all before it.
+        state.vaults.acknowledge(&reading.vault, device, &grant.principal, since)?;
+    }
     if wants_events(&ask.headers) {
         return feed::answer(state, &ask, grant, reading);
     }
@@ -140,7 +149,7 @@ async fn changes(state: State, ask: Ask) -> Result<Response, Error> {
 
 /// The page of the feed that a reader asks for.
 pub(super) fn page(state: &State, reading: &Reading) -> Result<ChangePage, Error> {
-    let Reading { vault, since, limit } = reading;
+    let Reading { vault, since, limit, .. } = reading;
     let read = task::block(|| state.vaults.changes(vault, *since, *limit))?;
     let epoch = read.cursor.epoch;
     let changes = read.items.into_iter().map(|change| info(epoch, change)).collect();

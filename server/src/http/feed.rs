@@ -7,7 +7,7 @@
 
 use std::convert::Infallible;
 use std::fmt::Write;
-use std::future::poll_fn;
+use std::future::{self, poll_fn};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,8 @@ use super::ask::Ask;
 use super::changes::{self, ChangePage, Reading};
 use super::error::Error;
 use crate::auth::{Grant, Leash};
+use crate::vault;
+use crate::vault::devices::Attendance;
 
 /// A sign of life, so that proxies do not take a quiet stream for a dead one.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
@@ -44,11 +46,15 @@ pub(super) fn answer(
 ) -> Result<Response, Error> {
     let first = changes::page(&state, &reading)?;
     let seq = state.vaults.watch(&reading.vault)?;
+    let attendance = match reading.device {
+        0 => None,
+        device => Some(state.vaults.attend(&reading.vault, device, &grant.principal)?),
+    };
     let leash = ask.caller.enter(&reading.vault, "", DIALECT, grant)?;
     let (sender, receiver) = mpsc::channel::<Bytes>(1);
     let tasks = state.tasks.clone();
     let reader = Reader { state, reading, sender, seq };
-    tasks.spawn("feed", reader.run(first, leash));
+    tasks.spawn("feed", reader.run(first, (leash, attendance)));
     let chunks = stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|chunk| (Ok::<_, Infallible>(chunk), receiver))
     });
@@ -78,7 +84,11 @@ enum End {
 }
 
 impl Reader {
-    async fn run(mut self, first: ChangePage, mut leash: Leash) {
+    async fn run(
+        mut self,
+        first: ChangePage,
+        (mut leash, attendance): (Leash, Option<Attendance>),
+    ) {
         let readers = self.state.metrics.http.feed_readers.clone();
         readers.inc();
         let stopping = self.state.tasks.stopping().clone();
@@ -87,6 +97,7 @@ impl Reader {
             () = stopping.cancelled() => End::Quiet,
             // Before the feed each time, however much there is to read.
             refusal = let_go(&mut leash) => End::Told(refusal.into()),
+            () = revoked(attendance.as_ref()) => End::Told(vault::Error::DeviceRevoked.into()),
             ended = self.follow(first) => ended,
         };
         if let End::Told(error) = ended {
@@ -148,6 +159,14 @@ async fn let_go(leash: &mut Leash) -> Refusal {
         if let Err(refusal) = poll_fn(|cx| leash.poll_change(cx)).await {
             return refusal;
         }
+    }
+}
+
+/// Returns when the reader's device is revoked; without one never.
+async fn revoked(attendance: Option<&Attendance>) {
+    match attendance {
+        Some(attendance) => attendance.end().cancelled_owned().await,
+        None => future::pending().await,
     }
 }
 

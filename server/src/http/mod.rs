@@ -10,6 +10,7 @@ pub mod body;
 pub mod changes;
 pub mod condition;
 pub mod demo;
+pub mod devices;
 pub mod error;
 mod feed;
 pub mod feeds;
@@ -120,6 +121,7 @@ pub fn table() -> Vec<Route> {
         blobs::routes(),
         changes::routes(),
         feeds::routes(),
+        devices::routes(),
         sessions::routes(),
         status::routes(),
         ysweet::routes(),

@@ -18,8 +18,8 @@ use super::ask::Ask;
 use super::error::Error;
 use super::route::Route;
 use super::{
-    State, blobs, changes, feeds, files, sessions, status, update, vaults, versions, writing,
-    ysweet,
+    State, blobs, changes, devices, feeds, files, sessions, status, update, vaults, versions,
+    writing, ysweet,
 };
 
 /// What every operation may answer, whatever it does.
@@ -49,6 +49,7 @@ const ALWAYS: [(&str, &str); 6] = [
         blobs::want, blobs::reading::read, blobs::reading::head, blobs::upload::put,
         blobs::assemble,
         changes::changes, feeds::feeds,
+        devices::list, devices::change, devices::forget, devices::acknowledge,
         sessions::all, sessions::of_vault, sessions::close, sessions::ticket,
         status::show,
         ysweet::check_store, ysweet::make, ysweet::admit, ysweet::read, ysweet::submit,
@@ -106,7 +107,7 @@ impl Modify for Common {
 /// What parameters look like, by name: a pattern that good values follow (a vault's name may begin
 /// with a dot as well, which no pattern without look-ahead can say beside `.` and `..`), and an
 /// example.
-const PARAMETERS: [(&str, Option<&str>, &str); 7] = [
+const PARAMETERS: [(&str, Option<&str>, &str); 9] = [
     ("vault", Some(r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"), "notes"),
     ("path", None, "a.md"),
     (
@@ -115,6 +116,8 @@ const PARAMETERS: [(&str, Option<&str>, &str); 7] = [
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     ),
     ("doc", Some(r"^[A-Za-z0-9_-]{1,1024}$"), "plan"),
+    ("device", Some("^[0-9a-f]{16}$"), "b57a77385cbd4067"),
+    ("Sheaf-Device", Some("^[0-9a-f]{16}$"), "b57a77385cbd4067"),
     ("If-Match", None, "*"),
     ("If-None-Match", None, "\"another-1\""),
     ("Last-Event-ID", None, "0"),

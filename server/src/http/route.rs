@@ -18,12 +18,16 @@ use warp::{Filter, Rejection, Reply};
 
 use super::State;
 use super::ask::{self, Ask};
+use super::devices;
 use super::error::Error;
 use crate::auth::Caller;
 use crate::auth::base::Base;
 
 /// Where the rest of a path goes, slashes and all.
 const REST: &str = "{path}";
+
+/// What the paths begin with that are of one vault.
+const OF_VAULTS: &str = "/v1/vaults/{vault}";
 
 type Handler = Arc<dyn Fn(State, Ask) -> BoxFuture<'static, Response> + Send + Sync>;
 
@@ -206,7 +210,14 @@ async fn answer(state: State, (route, captured): Found, asked: Asked) -> Respons
         }
         (Some(operation), Some(caller)) => {
             let ask = Ask::new(caller, (headers, base), captured, query, body);
-            (operation.handler)(state, ask).await
+            let met = match route.pattern.starts_with(OF_VAULTS) {
+                true => devices::meet(&state, &ask).await,
+                false => Ok(()),
+            };
+            match met {
+                Ok(()) => (operation.handler)(state, ask).await,
+                Err(error) => error.into_response(),
+            }
         }
     };
     let status = response.status();

@@ -5,6 +5,7 @@
 //! takes no document's lock while it holds its own.
 
 mod commit;
+mod forgetting;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
@@ -13,10 +14,12 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use sheaf_protocol::ids::{DocId, DocKey, Principal};
 use sheaf_protocol::stamp::Stamp;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 pub(super) use commit::{Entry, append};
 
+use self::forgetting::Busy;
+use super::devices::{Devices, HAPPENINGS_MAX, Happening};
 use super::error::Error;
 use super::file::{Change, Changes, Cursor, File, Vault};
 use crate::document::ledger::Account;
@@ -35,6 +38,8 @@ pub(super) struct Book {
     seen: watch::Sender<u64>,
     /// Who changes several files at once, one at a time: they would wait for each other.
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// What happens to devices.
+    happenings: broadcast::Sender<Happening>,
 }
 
 /// What changes with every commit.
@@ -65,6 +70,13 @@ pub(super) struct State {
     /// Fingerprints of the latest uploads: one that comes again, though two have changed the same
     /// words since, is in the text already.
     uploads: VecDeque<u64>,
+    pub(super) devices: Devices,
+    /// The highest seq whose change is forgotten.
+    pub(super) horizon: u64,
+    /// Documents that the store may not know yet to be forgotten, with the ends of their records.
+    forgotten: HashMap<DocId, u64>,
+    /// Documents that are not to be forgotten now: somebody names a version, or looks into them.
+    busy: HashMap<DocId, Busy>,
 }
 
 /// Uploads that are remembered, for clients that try again and stamp nothing.
@@ -121,6 +133,22 @@ impl State {
     pub(super) fn each(&self, take: &mut dyn FnMut(&Item)) {
         self.items.values().for_each(&mut *take);
         self.staged.iter().for_each(|(_, _, item)| take(item));
+    }
+
+    /// The highest seq that is shown.
+    pub(super) fn visible_seq(&self) -> u64 {
+        self.visible
+    }
+
+    /// The vault is deleted.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    /// Items as they are shown, beyond a seq.
+    pub(super) fn shown_after(&self, seq: u64) -> impl Iterator<Item = (u64, DocId, &Item)> {
+        let rows = self.rows.range((Bound::Excluded(seq), Bound::Unbounded));
+        rows.filter_map(|(seq, doc)| Some((*seq, *doc, self.items.get(doc)?)))
     }
 
     /// Whether this upload has been made already, as far back as is remembered.
@@ -188,10 +216,15 @@ impl Book {
             notes: HashMap::new(),
             stamped: HashMap::new(),
             uploads: VecDeque::new(),
+            devices: Devices::default(),
+            horizon: 0,
+            forgotten: HashMap::new(),
+            busy: HashMap::new(),
         };
         let seen = watch::Sender::new(feed.seq);
+        let happenings = broadcast::Sender::new(HAPPENINGS_MAX);
         let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
-        let book = Self { account, epoch, created, state, seen, turn };
+        let book = Self { account, epoch, created, state, seen, turn, happenings };
         book.take_in(feed.items, feed.rows);
         book
     }
@@ -257,7 +290,7 @@ impl Book {
     }
 
     /// The key of records that are about the vault and no document.
-    fn nil(&self) -> DocKey {
+    pub(super) fn nil(&self) -> DocKey {
         DocKey { vault: self.account.number(), doc: DocId(Stamp::ZERO) }
     }
 
@@ -320,14 +353,20 @@ impl Book {
         self.seen.subscribe()
     }
 
+    pub(super) fn happenings(&self) -> &broadcast::Sender<Happening> {
+        &self.happenings
+    }
+
     pub(super) fn show(&self) -> Vault {
+        let state = self.state.lock();
         Vault {
             name: self.account.name().clone(),
             epoch: self.epoch,
             created_ms: self.created.ms(),
             files: self.account.documents(),
             bytes: self.account.bytes(),
-            seq: self.state.lock().visible,
+            seq: state.visible,
+            horizon: state.horizon,
         }
     }
 
@@ -337,15 +376,23 @@ impl Book {
         names.into_iter().map(|(path, doc)| file(doc, path, state.items.get(&doc))).collect()
     }
 
+    /// Whether everything after a cursor is known.
+    pub(super) fn check_cursor(&self, state: &State, since: Cursor) -> Result<(), Error> {
+        let State { visible: seq, horizon, .. } = *state;
+        let epoch = self.epoch;
+        let is_beginning = since == Cursor::default();
+        let is_forgotten = 0 < since.seq && since.seq < horizon;
+        if !is_beginning && (since.epoch != epoch || since.seq > seq || is_forgotten) {
+            return Err(Error::CursorExpired { epoch, horizon, seq });
+        }
+        Ok(())
+    }
+
     pub(super) fn changes(&self, since: Cursor, limit: usize) -> Result<Changes, Error> {
         let state = self.state.lock();
+        self.check_cursor(&state, since)?;
         let (epoch, seq) = (self.epoch, state.visible);
-        let is_beginning = since == Cursor::default();
-        if !is_beginning && (since.epoch != epoch || since.seq > seq) {
-            return Err(Error::CursorExpired { epoch, horizon: 0, seq });
-        }
-        let rows = state.rows.range((Bound::Excluded(since.seq), Bound::Unbounded));
-        let all = rows.filter_map(|(seq, doc)| Some((*seq, *doc, state.items.get(doc)?)));
+        let all = state.shown_after(since.seq);
         let mut wanted = all.filter(|(_, _, item)| since.seq > 0 || !item.is_deleted);
         let items: Vec<Change> = wanted
             .by_ref()

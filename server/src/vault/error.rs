@@ -71,6 +71,21 @@ pub enum Error {
         /// The highest visible seq.
         seq: u64,
     },
+    /// No device of this id was here.
+    #[error("there is no such device")]
+    NoDevice,
+    /// The device is another user's.
+    #[error("this device is another user's: take another id")]
+    DeviceTaken,
+    /// The device is refused.
+    #[error("this device was revoked")]
+    DeviceRevoked,
+    /// The vault or the user has as many devices as it can, and none of the user's is stale.
+    #[error("there are too many devices: forget some")]
+    TooManyDevices,
+    /// Another user's device, or a revoked one, is changed by an administrator alone.
+    #[error("this device is changed by an administrator alone")]
+    NotYours,
     /// The file had no such version, or it is not kept any more.
     #[error("there is no such version")]
     NoVersion {
@@ -185,6 +200,11 @@ impl Error {
             Error::BadPath(_) | Error::BadMove(_) => Code::InvalidPath,
             Error::Stale { .. } => Code::PreconditionFailed,
             Error::CursorExpired { .. } => Code::CursorExpired,
+            Error::NoDevice => Code::NotFound,
+            Error::DeviceTaken => Code::DeviceTaken,
+            Error::DeviceRevoked => Code::DeviceRevoked,
+            Error::TooManyDevices => Code::TooManyDevices,
+            Error::NotYours => Code::Forbidden,
             Error::NoVersion { .. } => Code::VersionNotFound,
             Error::BaseGone { .. } => Code::BaseGone,
             Error::StampReused => Code::StampReused,

@@ -26,6 +26,8 @@ pub struct Vault {
     pub bytes: u64,
     /// The highest visible seq.
     pub seq: u64,
+    /// The highest seq whose change is forgotten; 0 for none.
+    pub horizon: u64,
 }
 
 /// A file, as of its last settled body: `n` may lag behind the live document.

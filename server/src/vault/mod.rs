@@ -6,9 +6,12 @@
 
 mod blobs;
 mod book;
+pub mod config;
+pub mod devices;
 mod error;
 mod file;
 mod past;
+mod prune;
 mod settle;
 pub mod tree;
 pub mod upload;
@@ -19,12 +22,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName, VaultNo};
 use sheaf_protocol::vault::check_path;
 use tokio::sync::watch;
 
+pub use config::{Config, Terms};
 pub use error::Error;
 pub use file::{Change, Changes, Cursor, File, Kind, NotACursor, Page, Vault};
 pub use past::Kept;
@@ -35,7 +37,6 @@ use crate::document::handle::{Handle, Name, Shared};
 use crate::document::ledger::Account;
 use crate::document::registry::Registry;
 use crate::document::submission::Failure;
-use crate::history::keep;
 use book::{Book, Entry};
 use past::Copies;
 use settle::{Pending, tombstone};
@@ -49,21 +50,6 @@ pub const PAGE_MAX: usize = 1_000;
 /// How often a document is opened again that leaves memory in the very moment.
 const OPEN_ATTEMPTS: usize = 8;
 
-/// How vaults come to be.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// The first write to a vault that does not exist makes it, from a socket or by PUT. If not,
-    /// vaults are made by an administrator alone.
-    pub auto_create: bool,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config { auto_create: true }
-    }
-}
-
 /// The vaults of a server. Clones share them.
 #[derive(Clone)]
 pub struct Vaults {
@@ -75,8 +61,8 @@ struct Inner {
     books: RwLock<HashMap<VaultNo, Arc<Book>>>,
     pending: Mutex<Pending>,
     copies: Mutex<Copies>,
-    /// How long versions are kept.
-    versions: keep::Config,
+    /// How long what was is kept.
+    terms: Terms,
     /// Where the bytes of files are that are no text; without, they are taken on trust.
     blobs: Option<Blobs>,
 }
@@ -87,20 +73,20 @@ impl Vaults {
     /// # Errors
     /// The store cannot be read.
     pub fn new(registry: Registry) -> Result<Self, store::Error> {
-        Self::keeping(registry, keep::Config::default(), None)
+        Self::keeping(registry, Terms::default(), None)
     }
 
-    /// As [`Vaults::new`], keeping versions so long, and bytes that are no text there.
+    /// As [`Vaults::new`], keeping what was so long, and bytes that are no text there.
     ///
     /// # Errors
     /// As [`Vaults::new`].
     pub fn keeping(
         registry: Registry,
-        versions: keep::Config,
+        terms: Terms,
         blobs: Option<Blobs>,
     ) -> Result<Self, store::Error> {
         let (books, pending, copies) = Default::default();
-        let inner = Inner { registry, books, pending, copies, versions, blobs };
+        let inner = Inner { registry, books, pending, copies, terms, blobs };
         let vaults = Self { inner: Arc::new(inner) };
         vaults.load()?;
         Ok(vaults)
@@ -118,6 +104,7 @@ impl Vaults {
             }
             let book = Book::load(Arc::clone(&account), registry.stamp(), feed);
             book.charge_all();
+            book.take_devices(store)?;
             books.insert(account.number(), Arc::new(book));
         }
         for document in store.documents() {

@@ -116,10 +116,7 @@ impl Vaults {
         doc: DocId,
         submission: &Submission<'_>,
     ) -> Result<Option<u64>, Error> {
-        let last_path = book.state().current(doc).map(|item| Arc::clone(&item.path));
-        if last_path.is_none_or(|last| !is_derived(&last, path, doc)) {
-            return Ok(None);
-        }
+        let Some(_looking) = Looking::into(book, doc, path) else { return Ok(None) };
         let copies = &self.inner.copies;
         let unknown = copies.lock().unknown(doc, submission.update.bytes());
         let Some(copy) = unknown else { return Ok(None) };
@@ -216,6 +213,30 @@ impl Vaults {
             }
         }
         Err(Error::PathTaken { path: taken })
+    }
+}
+
+/// Somebody looks into a deleted document: it is not forgotten meanwhile.
+struct Looking<'a> {
+    book: &'a Book,
+    doc: DocId,
+}
+
+impl<'a> Looking<'a> {
+    /// `None`: it had another name last, or is forgotten.
+    fn into(book: &'a Book, doc: DocId, path: &str) -> Option<Looking<'a>> {
+        let mut state = book.state();
+        let last = state.current(doc).map(|item| Arc::clone(&item.path))?;
+        is_derived(&last, path, doc).then(|| {
+            state.set_reading(doc);
+            Looking { book, doc }
+        })
+    }
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.book.state().set_read(self.doc);
     }
 }
 

@@ -129,6 +129,9 @@ impl Vaults {
         metrics.files.set(all.iter().map(|account| account.documents() as i64).sum());
         let waiting = self.pending().lock().len();
         metrics.unsettled.set(waiting as i64);
+        for (gauge, count) in metrics.devices.iter().zip(self.count_devices()) {
+            gauge.set(count);
+        }
     }
 
     /// Moves what changed into what waits; how long until the next is due.
@@ -321,6 +324,9 @@ impl Vaults {
         let is_right = state.current(doc.doc).is_some_and(|item| item.is_deleted);
         // It may have come back since it was looked for.
         let is_live = book.account().path_of(doc.doc).is_some();
+        if state.is_forgotten(doc.doc) {
+            return Ok(None);
+        }
         if !head.is_deleted || is_live || (is_right && !state.is_behind(doc.doc, 0)) {
             return Ok(None);
         }

@@ -237,8 +237,15 @@ impl Vaults {
         let doc = DocKey { vault: book.account().number(), doc: dated.doc };
         let (n, stamp, author) = (dated.version.item.n, self.registry().stamp(), by.name());
         let record = Record { doc, n, kind: Kind::Named, stamp, author, payload: &payload };
-        let appended = super::book::append(self.registry(), &[record])?;
-        self.durable(appended.end).await?;
+        let end = {
+            let mut state = book.state();
+            // Forgotten since it was looked up.
+            state.current(doc.doc).ok_or(Error::NoFile)?;
+            let end = super::book::append(self.registry(), &[record])?.end;
+            state.set_named(doc.doc, end);
+            end
+        };
+        self.durable(end).await?;
         Ok(seq)
     }
 
@@ -379,7 +386,7 @@ impl Vaults {
     }
 
     fn thin_step(&self, doc: DocKey) -> Thinned {
-        let (store, config) = (self.registry().store(), &self.inner.versions);
+        let (store, config) = (self.registry().store(), &self.inner.terms.versions);
         let thinned = history::thin(store, doc, config, self.shared().clock.now_ms());
         thinned.unwrap_or_else(|error| {
             tracing::warn!(%doc, %error, "versions were not thinned");

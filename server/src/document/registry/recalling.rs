@@ -47,6 +47,12 @@ impl Registry {
 pub struct Recalled(Core);
 
 impl Recalled {
+    /// The client ids of its history, as they are kept with its former name.
+    #[must_use]
+    pub fn clients(&self) -> Vec<u64> {
+        self.0.clients()
+    }
+
     /// Its epoch, if an update would change it.
     ///
     /// # Errors

@@ -107,7 +107,7 @@ impl World {
     }
 }
 
-fn name(document: &str) -> Name {
+pub(crate) fn name(document: &str) -> Name {
     Name { vault: VaultName::default(), document: Arc::from(document) }
 }
 

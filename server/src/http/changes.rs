@@ -18,7 +18,7 @@ use super::error::{Error, Problem};
 use super::feed;
 use super::files::FileInfo;
 use super::route::Route;
-use crate::auth::Role;
+use crate::auth::{Grant, Role};
 use crate::vault::{Change, Cursor};
 use sheaf_ground::task;
 
@@ -128,10 +128,7 @@ async fn changes(state: State, ask: Ask) -> Result<Response, Error> {
     let wait = query.number("wait", 0..=WAIT_S_MAX)?.unwrap_or(0);
     let device = ask.device()?;
     let reading = Reading { vault, since, limit, device };
-    if device != 0 {
-        // Whoever asks what comes after it holds all before it.
-        state.vaults.acknowledge(&reading.vault, device, &grant.principal, since)?;
-    }
+    acknowledge(&state, &reading, &grant)?;
     if wants_events(&ask.headers) {
         return feed::answer(state, &ask, grant, reading);
     }
@@ -145,6 +142,15 @@ async fn changes(state: State, ask: Ask) -> Result<Response, Error> {
         page => page,
     };
     Ok(super::unstored(&page))
+}
+
+/// Whoever asks what comes after a place holds all before it.
+pub(super) fn acknowledge(state: &State, reading: &Reading, grant: &Grant) -> Result<(), Error> {
+    let Reading { vault, since, device, .. } = reading;
+    if *device != 0 {
+        state.vaults.acknowledge(vault, *device, &grant.principal, *since)?;
+    }
+    Ok(())
 }
 
 /// The page of the feed that a reader asks for.

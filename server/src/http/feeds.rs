@@ -79,6 +79,8 @@ type Places = BTreeMap<VaultName, Cursor>;
             description = "Changes in the answer; 100 unless given"),
         ("wait" = Option<u64>, Query, minimum = 0, maximum = 55,
             description = "Seconds to wait for a change if there is none"),
+        ("Sheaf-Device" = Option<String>, Header, description = "The device that asks, in 16 hex \
+            digits: it holds all up to its cursors"),
     ),
     responses(
         (status = 200, description = "What there is to tell", body = FeedPage),
@@ -136,13 +138,15 @@ async fn read(
     ask: &Ask,
     (places, limit): (&Places, usize),
 ) -> Result<(FeedPage, Places), Error> {
+    let device = ask.device()?;
     let (mut told, mut left, mut has_more) = (Vec::new(), limit, false);
     let mut ends = Places::new();
     for (at, (vault, since)) in places.iter().enumerate() {
         let share = (left / (places.len() - at)).max(1);
-        let reading = Reading { vault: vault.clone(), since: *since, limit: share };
+        let reading = Reading { vault: vault.clone(), since: *since, limit: share, device };
         let page = match ask.caller.grant(vault, None, Role::Read).await {
-            Ok(_) => changes::page(state, &reading),
+            Ok(grant) => changes::acknowledge(state, &reading, &grant)
+                .and_then(|()| changes::page(state, &reading)),
             // Who is nobody is told so once.
             Err(refusal) if refusal.code == Code::Unauthorised => return Err(refusal.into()),
             Err(refusal) => Err(refusal.into()),

@@ -129,3 +129,6 @@ impl Drop for Held {
         self.gate.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests;

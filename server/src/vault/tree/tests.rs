@@ -521,3 +521,45 @@ fn what_is_more_than_a_record_holds_is_refused_before_anything_is_done() {
         world.write(&format!("n/{deep}new.md"), "x").await.unwrap();
     });
 }
+
+#[test]
+fn what_comes_between_the_first_look_and_the_locks_counts() {
+    run(async {
+        let mut world = world(&["n/1.md", "n/2.md", "n/3.md"]).await;
+        world.handle("n/1.md").await;
+        let book = world.vaults.live(&home()).unwrap();
+        let steps = [delete_at("n/", 3)];
+        let mut subjects = Subjects {
+            held: world.vaults.registry().hold(),
+            handles: BTreeMap::new(),
+            absent: HashSet::new(),
+            targets: HashSet::new(),
+        };
+        let draft = world.vaults.draft(&book, &steps).unwrap();
+        world.vaults.gather(&book, &draft, &mut subjects).await.unwrap();
+        assert_eq!((subjects.handles.len(), subjects.absent.len()), (1, 2));
+        // An edit of which nobody has a version yet.
+        world.write("n/1.md", "typed").await.unwrap();
+        let word = |stop: Stop| match stop {
+            Stop::Again => "again",
+            Stop::Wait(_) => "wait",
+            Stop::Undone(_) => "undone",
+        };
+        let attempt = |subjects: &Subjects| {
+            let written = world.vaults.write_change(&book, &steps, (subjects, &NOBODY));
+            written.map(|(shown, _)| shown.plan).map_err(word)
+        };
+        write(&*world.handle("n/new.md").await, 77, "new").unwrap();
+        assert_eq!(attempt(&subjects).unwrap_err(), "again", "a file came into the folder");
+        assert_eq!(world.paths().len(), 4, "and nothing was done");
+        let draft = world.vaults.draft(&book, &steps).unwrap();
+        world.vaults.gather(&book, &draft, &mut subjects).await.unwrap();
+        let plan = attempt(&subjects).unwrap();
+        let gone: Vec<_> = plan.parts.iter().map(|part| &*part.from).collect();
+        assert_eq!(gone, ["n/2.md", "n/3.md"]);
+        assert_eq!(plan.kept.len(), 2, "the edit and the new file");
+        drop(subjects);
+        assert_eq!(world.paths(), ["n/1.md", "n/new.md"]);
+        assert_eq!(world.text("n/1.md").await.unwrap().len(), "n/1.mdtyped".len());
+    });
+}

@@ -48,8 +48,15 @@ impl Fake {
         let name: VaultName = name.parse().expect("a vault's name");
         let mut epochs = self.epochs.lock();
         *epochs += 1;
-        let vault =
-            Vault { name: name.clone(), epoch: *epochs, created_ms, files: 0, bytes: 0, seq: 0 };
+        let vault = Vault {
+            name: name.clone(),
+            epoch: *epochs,
+            created_ms,
+            files: 0,
+            bytes: 0,
+            horizon: 0,
+            seq: 0,
+        };
         let moved = watch::channel(0).0;
         self.vaults.lock().insert(name, Made { vault, items: BTreeMap::new(), moved });
     }

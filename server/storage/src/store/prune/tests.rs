@@ -48,7 +48,7 @@ impl Bench {
         let mut window = self.store.window(false).unwrap();
         fill(&self.store, &mut window, self.position);
         self.position += 10;
-        let folded = Folded { position: self.position, link: 0, presence: 0 };
+        let folded = Folded { position: self.position, ..Folded::default() };
         self.store.commit(window, folded).unwrap();
     }
 
@@ -88,7 +88,20 @@ impl Bench {
         let (body, path) = (Body::Text, format!("file {number}").into());
         let updated = Stamp::new(seq, 0, 7);
         let (n, size, bytes, hash, author) = (4, 1, 1, None, None);
-        let item = Item { seq, n, body, is_deleted, size, bytes, hash, updated, author, path };
+        let item = Item {
+            seq,
+            n,
+            body,
+            is_deleted,
+            size,
+            bytes,
+            hash,
+            updated,
+            author,
+            device: 0,
+            path,
+            from: None,
+        };
         let prev_seq = if is_deleted { seq - 1 } else { 0 };
         let renamed = from.map(|from| Renamed { from, epoch: number });
         self.fold(|store, window, at| {
@@ -153,9 +166,9 @@ fn forgetting_goes_on_after_a_crash() {
     let pruned = Pruned { horizon: 2, documents: &documents, names: &[] };
     window.pruned(VAULT, bench.position, pruned).unwrap();
     window.has_gone = false;
-    let folded = Folded { position: bench.position + 10, link: 0, presence: 0 };
+    let folded = Folded { position: bench.position + 10, ..Folded::default() };
     bench.store.commit(window, folded).unwrap();
-    assert!(bench.keys().contains(&crate::store::keys::heads::key(doc(1))));
+    assert!(bench.keys().contains(&keys::heads::key(doc(1))));
     assert_eq!(bench.verify().findings, [], "what is still to go is nothing wrong");
     bench.store.purge().unwrap();
     assert_eq!(bench.verify().findings, []);
@@ -181,7 +194,7 @@ fn a_witness_that_is_behind_learns_what_is_forgotten() {
     // The engine has it, and the server stops before the witness does.
     let mut first = window(&bench.store, bench.position);
     first.witness_from = u64::MAX;
-    let folded = Folded { position: bench.position + 10, link: 0, presence: 0 };
+    let folded = Folded { position: bench.position + 10, ..Folded::default() };
     bench.store.commit(first, folded).unwrap();
     assert_eq!(bench.store.documents().len(), 1);
     let again = window(&bench.store, bench.position);

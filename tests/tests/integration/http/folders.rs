@@ -75,7 +75,7 @@ async fn a_room_whose_name_ends_with_a_slash_can_go_too() {
     notes.written("a.md", "x").await;
     let mut room = session(&server, "odd/").await;
     // An update, `a` by client 1 in the root `content`.
-    room.send(*b"\x00\x02\x0f\x01\x01\x01\x00\x04\x01\x07content\x01a\x00")
+    room.send(*b"\x00\x02\x11\x01\x01\x01\x00\x04\x01\x07content\x01a\x00")
         .await
         .expect("it is sent");
     eventually_async("the room is there", SOON, async || notes.listed().await == ["a.md", "odd/"])

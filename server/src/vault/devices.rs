@@ -317,7 +317,8 @@ impl Vaults {
     ///
     /// # Errors
     /// `NoVault`; `NoDevice`; `NotYours` for another user's, and for a revoked one that is let in
-    /// again, without being an administrator; `Refused` for a name of more than 256 bytes; `Failed`.
+    /// again, without being an administrator; `Refused` for a name of more than 256 bytes;
+    /// `Failed`.
     pub async fn change_device(
         &self,
         name: &VaultName,

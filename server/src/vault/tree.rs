@@ -26,7 +26,7 @@ use crate::document::registry::holding::Held;
 use crate::document::submission::Failure;
 use sheaf_ground::task;
 use sheaf_storage::journal::{Appended, Kind};
-use sheaf_storage::store::Item;
+use sheaf_storage::store::{Body, Item};
 
 /// Files that one change may be about: their names are looked at under the vault's lock, and what
 /// is written of them is one record.
@@ -357,8 +357,10 @@ impl Vaults {
                     Item { path: Arc::clone(to), from, ..current.clone() }
                 }
                 None => {
+                    // Of bytes the log tells nothing.
+                    let is_blob = current.is_some_and(|item| item.body == Body::Blob);
                     let buried = tombstone(current, (Arc::clone(from), *doc));
-                    let bytes = facts.bytes.unwrap_or(buried.bytes);
+                    let bytes = facts.bytes.filter(|_| !is_blob).unwrap_or(buried.bytes);
                     Item { n: facts.n, bytes, ..buried }
                 }
             };

@@ -129,8 +129,8 @@ fn bytes_that_came_since_the_base_are_kept() {
     run(async {
         let world = World::new();
         let by = crate::document::author::Author { principal: &NOBODY, may_relay: false };
-        for bytes in [b"\0a", b"\0b"] {
-            let (hash, size) = world.vaults.put_bytes(&home(), bytes).unwrap();
+        for byte in [1, 2] {
+            let (hash, size) = world.vaults.put_bytes(&home(), &[byte; 10_000]).unwrap();
             let content = crate::vault::upload::Upcoming::Blob { hash, size };
             let base = crate::vault::upload::Base::Now;
             let upload = crate::vault::upload::Upload { content, base, stamp: None, device: 0 };
@@ -139,7 +139,10 @@ fn bytes_that_came_since_the_base_are_kept() {
         let refused = one(&world, delete_at("n/b.bin", 1)).await;
         assert!(matches!(refused, Err(Error::EditWins { file: Some(_), .. })), "{refused:?}");
         assert_eq!(one(&world, delete_at("n/", 1)).await.unwrap().kept.len(), 1);
+        let bytes = world.vaults.get(&home()).unwrap().bytes;
         assert_eq!(one(&world, delete_at("n/b.bin", 2)).await.unwrap().seq, 3);
+        let kept = world.vaults.get(&home()).unwrap().bytes;
+        assert!(kept > bytes && bytes >= 10_000, "they stay charged: {kept}, before {bytes}");
     });
 }
 

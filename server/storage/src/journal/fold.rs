@@ -181,9 +181,6 @@ fn take(
         Kind::Quarantined | Kind::Kept => {
             window.lay_aside(store, doc, &aside(position, record))?;
         }
-        Kind::Presence => {
-            window.presence(Presence::decode(record.payload).ok_or_else(bad)?.clock);
-        }
         Kind::Settled => {
             let settled = Settled::decode(record.payload).ok_or_else(bad)?;
             change_item(store, window, (doc, position), (&settled, None))?;
@@ -192,16 +189,6 @@ fn take(
             let renamed = Renamed::decode(record.payload).ok_or_else(bad)?;
             let name = store::Renamed { from: &renamed.from, epoch: renamed.epoch };
             change_item(store, window, (doc, position), (&renamed.settled, Some(name)))?;
-        }
-        Kind::VaultCreated => {
-            let VaultCreated { name, epoch, seq } =
-                VaultCreated::decode(record.payload).ok_or_else(bad)?;
-            let facts = Facts { name, epoch, created: record.stamp, seq };
-            window.vault_created(doc.vault, position, &facts)?;
-        }
-        Kind::VaultDropped => {
-            let VaultDropped { name } = VaultDropped::decode(record.payload).ok_or_else(bad)?;
-            window.vault_dropped(store, doc.vault, (position, &name))?;
         }
         Kind::Retired => {
             let Retired { name, clients } = Retired::decode(record.payload).ok_or_else(bad)?;
@@ -213,22 +200,49 @@ fn take(
             let label = name.map(|name| Label { name: name.into(), stamp, author });
             window.named(doc, position, (seq, label.as_ref()))?;
         }
+        _ => take_of_vault(store, window, (position, record))?,
+    }
+    Ok(())
+}
+
+/// Takes a record that is about a vault or the server, and no document of its own.
+fn take_of_vault(
+    store: &Store,
+    window: &mut Window,
+    (position, record): (u64, &Record<'_>),
+) -> Result<(), Error> {
+    let vault = record.doc.vault;
+    let bad = || Error::damaged(position, "payload");
+    match record.kind {
+        Kind::Presence => {
+            window.presence(Presence::decode(record.payload).ok_or_else(bad)?.clock);
+        }
+        Kind::VaultCreated => {
+            let VaultCreated { name, epoch, seq } =
+                VaultCreated::decode(record.payload).ok_or_else(bad)?;
+            let facts = Facts { name, epoch, created: record.stamp, seq };
+            window.vault_created(vault, position, &facts)?;
+        }
+        Kind::VaultDropped => {
+            let VaultDropped { name } = VaultDropped::decode(record.payload).ok_or_else(bad)?;
+            window.vault_dropped(store, vault, (position, &name))?;
+        }
         Kind::Stamped => {
             let Stamped { stamp, came_to } = Stamped::decode(record.payload).ok_or_else(bad)?;
-            window.stamped(doc.vault, position, (stamp, &came_to))?;
+            window.stamped(vault, position, (stamp, &came_to))?;
         }
-        // Its parts have come instead.
-        Kind::Together => return Err(bad()),
         Kind::Device => {
             let Device { device, is_now } = Device::decode(record.payload).ok_or_else(bad)?;
-            window.device(doc.vault, position, (device, is_now.as_ref()))?;
+            window.device(vault, position, (device, is_now.as_ref()))?;
         }
         Kind::Pruned => {
             let pruned = Pruned::decode(record.payload).ok_or_else(bad)?;
             let Pruned { horizon, documents, names } = &pruned;
             let pruned = store::Pruned { horizon: *horizon, documents, names };
-            window.pruned(doc.vault, position, pruned)?;
+            window.pruned(vault, position, pruned)?;
         }
+        // Of `Together` the parts have come instead, and `take` has the others.
+        _ => return Err(bad()),
     }
     Ok(())
 }

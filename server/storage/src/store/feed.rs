@@ -335,8 +335,8 @@ impl Store {
         Ok(count)
     }
 
-    /// Removes what deleted vaults and forgotten documents left in the engine, in bounded batches. A crash in between is
-    /// harmless: the next start goes on.
+    /// Removes what deleted vaults and forgotten documents left in the engine, in bounded batches.
+    /// A crash in between is harmless: the next start goes on.
     ///
     /// # Errors
     /// What the engine reports.

@@ -16,9 +16,9 @@ mod tests;
 pub use form::{Form, Misread, read_reply, read_request, write};
 pub use pack::{PACK_BYTES_MIN, pack};
 pub use reply::{
-    Ack, AuthOk, Changes, Deleted, Done, Entry, Failed, FileContent, FileKind, FileList, Held,
-    Item, ItemOp, Limits, Pong, Problem, PushResult, Reply, Survivor, SyncComplete, Touched,
-    Updated,
+    Ack, AuthOk, Changes, Deleted, DeviceNews, DeviceState, Done, Entry, Failed, FileContent,
+    FileKind, FileList, Held, Item, ItemOp, Limits, Pong, Problem, PushResult, Reply, Survivor,
+    SyncComplete, Touched, Updated,
 };
 pub use request::{
     Acknowledge, Auth, Delete, DocClose, DocSync, DocUpdate, Download, GetChanges, ListFiles, Move,

@@ -65,6 +65,7 @@ const server = () => [
     kind: 'text', user: 'alice' }],
   ['a page of changes', { type: 'changes', re: 2, items: [], next: null, has_more: false, version: 42 }],
   ['much changed', { type: 'touched', collection: 'files', from: 42, to: 2042, count: 2000 }],
+  ['a device is away for too long', { type: 'device', device: 'b57a77385cbd4067', state: 'stale' }],
   ['it is durable', { type: 'ack', re: 3, path: 'notes/a.md', id, version: 42, size: 3, hash, merged: true, conflict: false,
     content: 'abc' }],
   ['what came of a push', { type: 'push_result', re: 5, success: [

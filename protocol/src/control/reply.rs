@@ -30,6 +30,8 @@ pub enum Reply {
     Changes(Changes),
     /// Many items changed: to be asked for.
     Touched(Touched),
+    /// Something happened to a device of the vault.
+    Device(DeviceNews),
     /// A change is durable.
     Ack(Ack),
     /// Answers `push`.
@@ -68,6 +70,29 @@ pub struct AuthOk {
     pub server_time: u64,
     /// What is refused beyond.
     pub limits: Limits,
+}
+
+/// Something happened to a device of the vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceNews {
+    /// Which.
+    pub device: Device,
+    /// What.
+    pub state: DeviceState,
+}
+
+/// What happened to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceState {
+    /// It is there.
+    Connected,
+    /// It is there no more.
+    Left,
+    /// It was away for so long that nothing is kept for it.
+    Stale,
+    /// It is refused.
+    Revoked,
 }
 
 /// What is refused beyond.

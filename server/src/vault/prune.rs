@@ -86,6 +86,7 @@ impl Vaults {
 
     async fn prune_vault(&self, book: &Book, stopping: &CancellationToken) -> Result<u64, Error> {
         let (mut after, mut gone) = (0, 0);
+        task::block(|| self.wait_stored())?;
         book.state().set_folded(self.shared().journal.folded());
         while !stopping.is_cancelled() {
             let _work = self.shared().work.begin().await;

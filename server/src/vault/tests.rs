@@ -77,6 +77,17 @@ impl World {
         (Self { ground, vaults, dir, clients: 0 }, hand)
     }
 
+    /// On the directory of a world that is over.
+    pub(super) fn reopen(dir: TempDir, clock: &Clock) -> Self {
+        let (ground, vaults) = open_at(dir.path(), Quota::default(), clock);
+        Self { ground, vaults, dir, clients: 0 }
+    }
+
+    /// Types into a file, which settles later.
+    pub(super) async fn written(&mut self, path: &str, text: &str) {
+        self.write(path, text).await.unwrap();
+    }
+
     /// Writes a checkpoint of a document.
     pub(crate) async fn checkpoint(&self, path: &str) {
         let handle = self.handle(path).await;

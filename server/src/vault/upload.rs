@@ -172,6 +172,19 @@ impl Vaults {
         })
     }
 
+    /// The seq of a change that was stamped; none if it is not known.
+    ///
+    /// # Errors
+    /// `NoVault`; `Damaged`.
+    pub fn seq_of(&self, name: &VaultName, stamp: Stamp) -> Result<Option<u64>, Error> {
+        let book = self.live(name)?;
+        let recent = book.state().stamped(stamp);
+        let stored =
+            || task::block(|| self.registry().store().stamped(book.account().number(), stamp));
+        let came_to = recent.map_or_else(stored, |came_to| Ok(Some(came_to)))?;
+        Ok(came_to.map(|came_to| came_to.seq))
+    }
+
     async fn note_stamp(
         &self,
         name: &VaultName,

@@ -116,17 +116,33 @@ impl Desk {
         }
     }
 
-    /// The client holds everything up to a version. That its device does, is kept by nobody yet.
+    /// The client's device holds everything up to a version; without a device nobody does.
     fn acknowledge(&self, asked: &Acknowledge) -> Result<Reply, Refused> {
-        if let (None, None) = (asked.version, asked.stamp) {
-            return Err(Refused::field("version", "a version, or a stamp"));
-        }
+        let version = match (asked.version, asked.stamp) {
+            (Some(version), _) => version,
+            (None, Some(stamp)) => {
+                let seq = self.relay.vaults.seq_of(&self.vault, stamp.0)?;
+                let none = || Refused::new(Code::VersionNotFound, "no change has this stamp");
+                seq.ok_or_else(none)?
+            }
+            (None, None) => return Err(Refused::field("version", "a version, or a stamp")),
+        };
         let seq = self.relay.vaults.get(&self.vault).map_or(0, |vault| vault.seq);
-        if asked.version.is_some_and(|version| version > seq) {
+        if version > seq {
             let refused = Refused::new(Code::CursorExpired, "this vault has no such version");
             return Err(refused.with("version", seq));
         }
-        Ok(Reply::Ack(Ack { version: asked.version, ..Ack::default() }))
+        self.holds(version)?;
+        Ok(Reply::Ack(Ack { version: Some(version), ..Ack::default() }))
+    }
+
+    /// Takes in that the client's device, if it said which, holds everything up to a version.
+    pub(super) fn holds(&self, version: u64) -> Result<(), Refused> {
+        let Some(Device(device)) = self.device else { return Ok(()) };
+        let cursor = listing::cursor(self.epoch, version);
+        let by = &self.grant.principal;
+        self.relay.vaults.acknowledge(&self.vault, device, by, cursor)?;
+        Ok(())
     }
 
     /// On whose behalf a write is made.
@@ -176,7 +192,8 @@ fn with_re(mut reply: Reply, name: Option<Re>) -> Reply {
         | Reply::FileUpdated(_)
         | Reply::FileDeleted(_)
         | Reply::Change(_)
-        | Reply::Touched(_) => {}
+        | Reply::Touched(_)
+        | Reply::Device(_) => {}
     }
     reply
 }

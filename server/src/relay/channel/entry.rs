@@ -14,6 +14,7 @@ use super::audience::Place;
 use super::documents::{DOCUMENTS_MAX, Documents};
 use super::feed::Feed;
 use super::listing;
+use super::presence::Presence;
 use super::problem::Refused;
 use super::voice::Voice;
 use crate::auth::{Caller, Leash, Role};
@@ -32,6 +33,7 @@ pub(super) struct Member {
     pub(super) device: Option<Device>,
     pub(super) leash: Leash,
     pub(super) feed: Feed,
+    pub(super) presence: Presence,
     pub(super) documents: Documents,
     _place: Place,
 }
@@ -67,6 +69,9 @@ pub(super) async fn let_in(
         }
         None => return Err(vault::Error::NoVault.into()),
     };
+    if let Some(Device(device)) = device {
+        relay.vaults.meet(&vault, (device, true), &grant.principal).await?;
+    }
     let leash = caller.enter(&vault, "", Family::Channel.name(), grant)?;
     let ok = AuthOk {
         re: re.clone(),
@@ -77,7 +82,7 @@ pub(super) async fn let_in(
         role: leash.grant().role.name().to_owned(),
         epoch: sheaf_protocol::control::Epoch(shown.epoch),
         version: shown.seq,
-        horizon: 0,
+        horizon: shown.horizon,
         server_time: relay.clock.now_ms(),
         limits: limits(&relay),
     };
@@ -91,6 +96,12 @@ pub(super) async fn let_in(
     if is_other {
         voice.write(&Reply::Error(epoch_changed(shown.epoch, shown.seq, re)), &mut frames);
     }
+    let by = leash.grant().principal;
+    if let (Some(Device(device)), (from, true)) = (device, from) {
+        // A place that has expired is told with the feed.
+        let _ = relay.vaults.acknowledge(&vault, device, &by, from);
+    }
+    let presence = Presence::new(&relay.vaults, &vault, (device, &by))?;
     let feed = Feed::new(&relay.vaults, &vault, view.unwrap_or_default(), from)?;
     let place = relay.channels.audience.enter(&vault);
     let member = Member {
@@ -100,6 +111,7 @@ pub(super) async fn let_in(
         device,
         leash,
         feed,
+        presence,
         documents: Documents::default(),
         _place: place,
     };

@@ -51,6 +51,8 @@ fn page(desk: &Desk, since: u64, limit: Option<u64>) -> Result<vault::Changes, R
         let refused = Refused::field("limit", format!("a limit is from 1 to {BATCH_ITEMS_MAX}"));
         return Err(refused.with("max", BATCH_ITEMS_MAX));
     }
+    // Whoever asks what comes after it holds all before it.
+    desk.holds(since)?;
     let since = cursor(desk.epoch, since);
     Ok(task::block(|| desk.relay.vaults.changes(&desk.vault, since, limit as usize))?)
 }

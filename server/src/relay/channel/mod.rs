@@ -12,6 +12,7 @@ mod entry;
 mod feed;
 mod files;
 mod listing;
+mod presence;
 mod problem;
 mod push;
 mod voice;
@@ -40,6 +41,7 @@ use super::session::timing::{Timer, is_over};
 use super::session::{Batch, Ending, Relay, Talks};
 use crate::auth::Caller;
 use crate::metrics::Direction;
+use crate::vault;
 
 /// Edits that wait for the disk, before nothing more is read.
 const WAITING_MAX: usize = 256;
@@ -262,6 +264,7 @@ impl Channel {
         let Some(member) = self.member.as_mut().filter(|_| self.ending.is_none()) else { return };
         let mut news = Vec::new();
         let filled = member.feed.fill(self.voice, &mut news);
+        member.presence.fill(self.voice, &mut news);
         let has_more = member.documents.fill(self.voice, &mut news);
         match filled {
             Ok(is_due) if is_due || has_more => socket.wake(),
@@ -297,6 +300,10 @@ impl Talks for Channel {
         }
         if let Some(member) = &mut self.member {
             member.feed.poll(cx);
+            if member.presence.poll(cx) && self.ending.is_none() {
+                let refused = Refused::from(vault::Error::DeviceRevoked);
+                self.refuse(socket, refused, None, true);
+            }
         }
         Ok(mem::take(&mut self.has_let_go))
     }

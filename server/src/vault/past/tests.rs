@@ -393,3 +393,33 @@ fn of_more_client_ids_than_are_kept_those_that_wrote_most_are() {
         assert_eq!(answer(&world, "a.md", &most[0], Source::Step2).await.past, Some(doc));
     });
 }
+
+#[test]
+fn a_copy_of_a_forgotten_document_is_still_none_of_what_has_its_name() {
+    run(async {
+        let (mut world, hand) = World::at(1_700_000_000_000);
+        let (doc, old) = made_again(&mut world, "old").await;
+        hand.advance(std::time::Duration::from_secs(8 * 24 * 60 * 60));
+        let stopping = tokio_util::sync::CancellationToken::new();
+        // One whose ids were to be read from its log, as of an earlier format.
+        let name = "a.md".to_owned();
+        let mut payload = Vec::new();
+        Retired { name, clients: Vec::new() }.encode(&mut payload);
+        let doc_key = DocKey { vault: world.vaults.number(&home()).unwrap(), doc };
+        let (kind, stamp) = (Kind::Retired, doc.0);
+        let record = Record { doc: doc_key, n: 0, kind, stamp, author: None, payload: &payload };
+        let end = world.ground.shared.journal.append(&[record]).unwrap().end;
+        world.vaults.durable(end).await.unwrap();
+        assert_eq!(world.vaults.prune(&stopping).await, 1);
+        for round in 0..3 {
+            let copy = edited(&old);
+            let receipt = answer(&world, "a.md", &copy, Source::Step2).await;
+            assert_eq!((receipt.past, receipt.changed), (Some(doc), 0), "round {round}");
+            assert_eq!(keep(&world, doc, &copy).await, Ok(Kept::Nothing));
+            assert_eq!(world.text("a.md").await.as_deref(), Some("old"));
+            assert_eq!(world.paths(), ["a.md"]);
+            world = if round == 0 { world.crash() } else { world.restart() };
+        }
+        check(world.close().path());
+    });
+}

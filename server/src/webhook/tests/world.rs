@@ -54,8 +54,8 @@ impl Fake {
             created_ms,
             files: 0,
             bytes: 0,
-            horizon: 0,
             seq: 0,
+            horizon: 0,
         };
         let moved = watch::channel(0).0;
         self.vaults.lock().insert(name, Made { vault, items: BTreeMap::new(), moved });

@@ -70,6 +70,11 @@ steps: ## what each step of an update's way costs, measured on a release build
 blobs: ## what blobs cost beside plain files, measured on a release build
 	cargo run --quiet --release --locked --package sheaf-tests --bin blobs
 
+.PHONY: history
+history: ## what versions, uploads and the feed cost, measured on a release build
+	cargo build --quiet --release --locked --package sheaf-server
+	BIN_SHEAF="$(TARGET_DIR)/release/sheaf" node tests/measure/history.mjs
+
 .PHONY: docs
 docs: ## write docs/configuration.md anew from the configuration's types
 	cargo run --quiet --locked --package sheaf-server -- config schema --markdown > "$(TARGET_DIR)/configuration.md"

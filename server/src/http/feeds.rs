@@ -92,7 +92,7 @@ pub(super) async fn feeds(state: State, ask: Ask) -> Result<impl Reply, Error> {
     let limit = query.number("limit", 1..=PAGE_MAX)?.unwrap_or(PAGE) as usize;
     let wait = query.number("wait", 0..=WAIT_S_MAX)?.unwrap_or(0);
     let places = match query.text("since").filter(|since| !since.is_empty()) {
-        Some(since) => places(since)?,
+        Some(since) => places(since, most(&ask))?,
         None => {
             let all = vaults::readable_now(&state, &ask).await?;
             all.into_iter().map(|vault| (vault.name, Cursor::default())).collect()
@@ -107,12 +107,17 @@ pub(super) async fn feeds(state: State, ask: Ask) -> Result<impl Reply, Error> {
     Ok(super::unstored(&page))
 }
 
+/// How many vaults the caller may name: each is asked about, where somebody else has to be.
+fn most(ask: &Ask) -> usize {
+    if ask.caller.is_asked_about() { vaults::ASKED_MAX } else { VAULTS_MAX }
+}
+
 /// `a:7.12,b:0`.
-fn places(since: &str) -> Result<Places, Error> {
+fn places(since: &str, max: usize) -> Result<Places, Error> {
     let count = since.split(',').count();
-    if count > VAULTS_MAX {
-        let message = format!("one request names at most {VAULTS_MAX} vaults");
-        let details = json!({ "max": VAULTS_MAX, "count": count });
+    if count > max {
+        let message = format!("one request names at most {max} vaults");
+        let details = json!({ "max": max, "count": count });
         return Err(Error::new(Code::BatchTooLarge, message, details));
     }
     let mut places = Places::new();

@@ -22,7 +22,7 @@ use crate::auth::{Caller, Role};
 use crate::vault::{Cursor, Vault};
 
 /// Vaults that somebody else is asked about for one listing, and how many of them at a time.
-const ASKED_MAX: usize = 100;
+pub(super) const ASKED_MAX: usize = 100;
 const ASKED_AT_ONCE: usize = 8;
 /// How long that may take.
 const ASKING: Duration = Duration::from_secs(5);

@@ -195,4 +195,15 @@ async fn a_listing_asks_about_a_bounded_number_of_vaults() {
     assert_eq!((refused.status, refused.code().as_str()), (503, "try_later"));
     assert_eq!(refused.json()["details"]["vaults_max"], 100);
     assert_eq!(list(ROOT).await.status, 200, "nobody need be asked");
+
+    let feeds = async |count: usize, token| {
+        let since: Vec<String> = (0..count).map(|number| format!("v{number}:0")).collect();
+        let target = format!("/v1/changes?since={}", since.join(","));
+        Request::new("GET", &target).token(token).send(server.address()).await
+    };
+    assert_eq!(feeds(100, EVE).await.status, 200);
+    let refused = feeds(101, EVE).await;
+    assert_eq!((refused.status, refused.code().as_str()), (413, "batch_too_large"));
+    assert_eq!(refused.json()["details"]["max"], 100);
+    assert_eq!(feeds(101, ROOT).await.status, 200, "nobody need be asked");
 }

@@ -110,6 +110,8 @@ pub(super) struct Reading {
             (String = "text/event-stream"),
         )),
         (status = 404, description = "There is no such vault", body = Problem),
+        (status = 409, description = "The device is another user's, or there are too many",
+            body = Problem),
         (status = 410, description = "The feed no longer goes back to this cursor, or never had \
             it: details has epoch, seq and horizon; list the files, then go on from there",
             body = Problem),

@@ -157,7 +157,9 @@ async fn list(state: State, ask: Ask) -> Result<impl Reply, Error> {
     responses(
         (status = 200, description = "What it is now, durably", body = DeviceInfo),
         (status = 404, description = "There is no such vault or device", body = Problem),
-        (status = 413, description = "A name of more than 256 bytes", body = Problem),
+        (status = 413, description = "A body of more than 4 KiB, or a name of more than 256 bytes",
+            body = Problem),
+        (status = 415, description = "An encoded body, or another charset", body = Problem),
     )
 )]
 async fn change(state: State, ask: Ask) -> Result<impl Reply, Error> {
@@ -213,6 +215,8 @@ async fn forget(state: State, ask: Ask) -> Result<impl Reply, Error> {
         (status = 409, description = "The device is another user's, or there are too many",
             body = Problem),
         (status = 410, description = "The feed does not know this place", body = Problem),
+        (status = 413, description = "A body of more than 4 KiB", body = Problem),
+        (status = 415, description = "An encoded body, or another charset", body = Problem),
     )
 )]
 async fn acknowledge(state: State, ask: Ask) -> Result<impl Reply, Error> {
@@ -234,6 +238,8 @@ async fn acknowledge(state: State, ask: Ask) -> Result<impl Reply, Error> {
         (None, Some(text)) => text.parse().map_err(|_| Refusal::malformed(0, "no cursor"))?,
         _ => return Err(Refusal::malformed(0, "a version, or a cursor").into()),
     };
+    // A place that is none registers nobody.
+    state.vaults.check_cursor(&vault, cursor)?;
     state.vaults.meet(&vault, (device, false), &grant.principal).await?;
     let version = state.vaults.acknowledge(&vault, device, &grant.principal, cursor)?;
     Ok(super::unstored(&Acknowledged { device: hex(device), version }))

@@ -276,6 +276,16 @@ impl Vaults {
         Ok(())
     }
 
+    /// Whether everything after a cursor is known.
+    ///
+    /// # Errors
+    /// `NoVault`; `CursorExpired`.
+    pub fn check_cursor(&self, name: &VaultName, cursor: Cursor) -> Result<(), Error> {
+        let book = self.live(name)?;
+        let state = book.state();
+        book.check_cursor(&state, cursor)
+    }
+
     /// A device holds everything up to a cursor; up to which seq it does now. It may say less than
     /// before, which changes nothing.
     ///

@@ -5,6 +5,7 @@ mod channel;
 mod cli;
 mod convergence;
 mod damage;
+mod devices;
 mod edges;
 mod guard;
 mod hostile;

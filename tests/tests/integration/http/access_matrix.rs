@@ -23,7 +23,7 @@ const CALLERS: [&str; 9] =
 
 /// Method, target and, by caller, the statuses on a vault that exists and on one that does not.
 /// `{v}` is the vault; what comes after a blank is the body's kind.
-const ROWS: [(&str, &str, &str); 44] = [
+const ROWS: [(&str, &str, &str); 48] = [
     (
         "GET /v1/vaults",
         "401 401 200 200 200 200 200 200 200",
@@ -175,6 +175,26 @@ const ROWS: [(&str, &str, &str); 44] = [
         "401 401 404 404 404 403 403 403 404",
     ),
     (
+        "GET /v1/vaults/{v}/devices",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
+        "PATCH /v1/vaults/{v}/devices/b57a77385cbd4067 doc",
+        "401 401 403 404 404 403 403 403 404",
+        "401 401 403 404 404 403 403 403 404",
+    ),
+    (
+        "DELETE /v1/vaults/{v}/devices/b57a77385cbd4067",
+        "401 401 403 404 404 403 403 403 404",
+        "401 401 403 404 404 403 403 403 404",
+    ),
+    (
+        "POST /v1/vaults/{v}/ack ack",
+        "401 401 410 410 410 403 403 403 410",
+        "401 401 404 404 404 403 403 403 404",
+    ),
+    (
         "GET /v1/vaults/{v}/sessions",
         "401 401 403 403 200 403 403 403 200",
         "401 401 403 403 404 403 403 403 404",
@@ -279,6 +299,8 @@ fn request(row: &str, vault: &str) -> Request {
             let chunk = json!({ "hash": "0".repeat(64), "size": 1 << 20 });
             request.json(&json!({ "chunks": [chunk, chunk] }))
         }
+        // Of a life that the vault never had, or it would be one of the callers' from then on.
+        Some("ack") => request.json(&json!({ "device": "b57a77385cbd4067", "cursor": "1.1" })),
         Some("doc") => request.json(&json!({})),
         Some("ticket") => request.json(&json!({ "vault": vault, "role": "read", "valid_s": 60 })),
         Some("upgrade") => request

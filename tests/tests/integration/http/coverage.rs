@@ -186,6 +186,42 @@ fn writing() -> Vec<Step> {
     ]
 }
 
+/// A step that is not root's.
+const BY_READER: &str = "By-Reader";
+
+fn devices() -> Vec<Step> {
+    const DEVICE: &str = "/v1/vaults/v/devices/b57a77385cbd4067";
+    let ack = |device: &str, version: u64| {
+        let body = json!({ "device": device, "version": version });
+        step("POST", "/v1/vaults/v/ack").body(body.to_string())
+    };
+    let theirs = "0000000000000007";
+    let long = json!({ "name": "x".repeat(300) }).to_string();
+    vec![
+        ack("b57a77385cbd4067", 0),
+        ack("b57a77385cbd4067", 999),
+        ack("7", 0),
+        ack(theirs, 0).with(BY_READER, "1"),
+        ack(theirs, 0),
+        step("POST", "/v1/vaults/v/ack").body(" ".repeat(5 << 10)),
+        step("POST", "/v1/vaults/v/ack").with("Content-Encoding", "br").body("{}"),
+        step("POST", "/v1/vaults/ghost/ack")
+            .body("{\"device\":\"b57a77385cbd4067\",\"version\":0}"),
+        step("GET", "/v1/vaults/v/changes").with("Sheaf-Device", theirs),
+        step("GET", "/v1/vaults/v/devices"),
+        step("GET", "/v1/vaults/v/devices?x=1"),
+        step("GET", "/v1/vaults/ghost/devices"),
+        step("PATCH", DEVICE).body("{\"name\":\"laptop\"}"),
+        step("PATCH", DEVICE).body("{"),
+        step("PATCH", DEVICE).body(long),
+        step("PATCH", DEVICE).with("Content-Encoding", "br").body("{}"),
+        step("PATCH", "/v1/vaults/v/devices/7").body("{}"),
+        step("DELETE", "/v1/vaults/v/devices/b57a77385cbd4067?x=1"),
+        step("DELETE", DEVICE),
+        step("DELETE", DEVICE),
+    ]
+}
+
 fn blobs() -> Vec<Step> {
     let ghost = BLOB.replace("/v/", "/ghost/").leak();
     let none = BLOB.replace("277", "000").leak();
@@ -306,6 +342,10 @@ fn refused() -> Vec<(&'static str, &'static str, &'static str)> {
         ("PUT", NO_BLOB, ""),
         ("POST", NO_BLOB, "{}"),
         ("GET", "/v1/vaults/x/changes", ""),
+        ("GET", "/v1/vaults/x/devices", ""),
+        ("PATCH", "/v1/vaults/x/devices/b57a77385cbd4067", "{}"),
+        ("DELETE", "/v1/vaults/x/devices/b57a77385cbd4067", ""),
+        ("POST", "/v1/vaults/x/ack", "{}"),
         ("GET", "/v1/vaults/x/sessions", ""),
         ("GET", "/v1/sessions", ""),
         ("GET", "/v1/status", ""),
@@ -344,9 +384,10 @@ fn note(seen: &mut Seen, description: &Value, request: (&str, &str), status: u16
 async fn run(server: &Server, description: &Value) -> Seen {
     let to = server.address();
     let mut seen = Seen::new();
-    let steps = [reading(), blobs(), writing(), ysweet()];
+    let steps = [reading(), devices(), blobs(), writing(), ysweet()];
     for Step(method, target, headers, body) in steps.into_iter().flatten() {
-        let mut request = Request::new(method, &target.replace("current", "1")).token(ROOT);
+        let token = if headers.iter().any(|(name, _)| *name == BY_READER) { READER } else { ROOT };
+        let mut request = Request::new(method, &target.replace("current", "1")).token(token);
         for (name, value) in headers {
             let value = if value == "current" {
                 let current = Request::new("HEAD", target).header("If-None-Match", "*").token(ROOT);

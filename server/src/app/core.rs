@@ -111,13 +111,10 @@ impl Core {
         let background = Group::new(metrics.task_panics.clone());
         let stopping = background.stopping().clone();
         background.spawn("housekeeping", registry.clone().housekeeping(stopping));
-        let terms = vault::Terms { versions: config.versions, devices: config.devices };
-        let vaults = Vaults::keeping(registry.clone(), terms, Some(blobs.clone()))?;
+        let vaults = Vaults::keeping(registry.clone(), terms(config), Some(blobs.clone()))?;
         clear(&vaults, &blobs, &background);
         let settling = Group::new(metrics.task_panics.clone());
-        // Also what the sessions that end last have acknowledged.
-        settling.spawn("devices", vaults.clone().run_devices(settling.stopping().clone()));
-        settling.spawn("settling", vaults.clone().run(settling.stopping().clone()));
+        settle(&vaults, &settling);
         let relay = Arc::new(Relay {
             registry,
             vaults: vaults.clone(),
@@ -281,6 +278,18 @@ fn open_blobs(
     let file_bytes_max = config.limits.file_bytes_max;
     let blobs = blob::Config::new(data_dir.join(blob::DIR), file_bytes_max, clock.clone());
     Blobs::open(blob::Config { meters: metrics.blob.clone(), ..blobs })
+}
+
+/// How long what was is kept.
+fn terms(config: &Config) -> vault::Terms {
+    vault::Terms { versions: config.versions, devices: config.devices }
+}
+
+/// Gives seqs to bodies, and writes down what devices have acknowledged: also what the sessions
+/// that end last did.
+fn settle(vaults: &Vaults, settling: &Group) {
+    settling.spawn("devices", vaults.clone().run_devices(settling.stopping().clone()));
+    settling.spawn("settling", vaults.clone().run(settling.stopping().clone()));
 }
 
 /// Takes away versions that are old, deleted files that every device knows of, and bytes that no

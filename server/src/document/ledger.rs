@@ -38,8 +38,7 @@ const TOMBSTONE_BYTES: u64 = 1_024;
 pub struct Quota {
     /// Bytes of all documents of one vault, as stored: each with its history since the last
     /// checkpoint. A deleted one stays charged, and 1 KiB for its tombstone, until it is
-    /// forgotten (`[devices]`): its log is kept as long. A write that would go beyond is refused.
-    /// 0: no quota.
+    /// forgotten: its log is kept as long. A write that would go beyond is refused. 0: no quota.
     pub vault_bytes_max: u64,
     /// Live documents of one vault. The first write to one more is refused. 0: no quota.
     pub vault_documents_max: u64,

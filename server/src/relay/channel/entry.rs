@@ -96,12 +96,9 @@ pub(super) async fn let_in(
     if is_other {
         voice.write(&Reply::Error(epoch_changed(shown.epoch, shown.seq, re)), &mut frames);
     }
-    let by = leash.grant().principal;
-    if let (Some(Device(device)), (from, true)) = (device, from) {
-        // A place that has expired is told with the feed.
-        let _ = relay.vaults.acknowledge(&vault, device, &by, from);
-    }
-    let presence = Presence::new(&relay.vaults, &vault, (device, &by))?;
+    let held = Some(from.0).filter(|_| from.1);
+    let by = &leash.grant().principal;
+    let presence = Presence::new(&relay.vaults, &vault, (device, by), held)?;
     let feed = Feed::new(&relay.vaults, &vault, view.unwrap_or_default(), from)?;
     let place = relay.channels.audience.enter(&vault);
     let member = Member {

@@ -15,7 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::voice::Voice;
 use crate::vault::devices::{Attendance, Happening, Standing};
-use crate::vault::{self, Vaults};
+use crate::vault::{self, Cursor, Vaults};
 
 /// Happenings that wait to be told; then no more are heard, and a client may miss some.
 const WAITING_MAX: usize = 64;
@@ -31,7 +31,8 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// A client, and the device that it says it is, which was met.
+    /// A client, and the device that it says it is, which was met, and which holds everything up to
+    /// a place.
     ///
     /// # Errors
     /// `NoVault`; `DeviceRevoked`.
@@ -39,11 +40,16 @@ impl Presence {
         vaults: &Vaults,
         vault: &VaultName,
         (device, by): (Option<Device>, &Principal),
+        held: Option<Cursor>,
     ) -> Result<Presence, vault::Error> {
         let attendance = match device {
             Some(device) => Some(vaults.attend(vault, device.0, by)?),
             None => None,
         };
+        if let (Some(device), Some(held)) = (device, held) {
+            // A place that has expired is told with the feed.
+            let _ = vaults.acknowledge(vault, device.0, by, held);
+        }
         let end = attendance.as_ref().map(|it| it.end().cancelled_owned().boxed());
         let heard = Some(vaults.watch_devices(vault)?);
         let (wait, told) = (None, VecDeque::new());

@@ -17,10 +17,10 @@ use super::listing;
 use super::presence::Presence;
 use super::problem::Refused;
 use super::voice::Voice;
-use crate::auth::{Caller, Leash, Role};
+use crate::auth::{Caller, Grant, Leash, Role};
 use crate::relay::dialect::family::Family;
 use crate::relay::session::Relay;
-use crate::vault::{self, Cursor};
+use crate::vault::{self, Cursor, Vault};
 
 /// Seconds that a request for changes over HTTP may wait.
 const WAIT_S: u64 = 55;
@@ -60,15 +60,7 @@ pub(super) async fn let_in(
     };
     let told = |refusal| told(&caller, refusal);
     let grant = caller.grant(&vault, None, Role::Read).await.map_err(told)?;
-    let shown = match relay.vaults.get(&vault) {
-        Some(shown) => shown,
-        // The first write would make it.
-        None if relay.channels.auto_create && grant.can_write() => {
-            relay.vaults.create(&vault, &grant.principal).await?;
-            relay.vaults.get(&vault).ok_or(vault::Error::NoVault)?
-        }
-        None => return Err(vault::Error::NoVault.into()),
-    };
+    let shown = shown(&relay, &vault, &grant).await?;
     if let Some(Device(device)) = device {
         relay.vaults.meet(&vault, (device, true), &grant.principal).await?;
     }
@@ -113,6 +105,17 @@ pub(super) async fn let_in(
         _place: place,
     };
     Ok((Box::new(member), frames))
+}
+
+/// The vault; made where there is none and the first write would make it.
+async fn shown(relay: &Relay, name: &VaultName, grant: &Grant) -> Result<Vault, vault::Error> {
+    if let Some(shown) = relay.vaults.get(name) {
+        return Ok(shown);
+    }
+    if relay.channels.auto_create && grant.can_write() {
+        relay.vaults.create(name, &grant.principal).await?;
+    }
+    relay.vaults.get(name).ok_or(vault::Error::NoVault)
 }
 
 fn vault_of(named: Option<VaultName>, said: Option<String>) -> Result<VaultName, Refused> {

@@ -30,7 +30,8 @@ use crate::memory::Budget;
 use crate::relay::dialect::family::Family;
 use crate::relay::dialect::ywebsocket::YWebsocket;
 use crate::relay::outbound::Outbound;
-use crate::vault::Vaults;
+use crate::vault::config::Devices;
+use crate::vault::{Terms, Vaults};
 use sheaf_ground::task::Group;
 use sheaf_ground::time::Clock;
 use sheaf_storage::journal::Journal;
@@ -50,10 +51,14 @@ struct Rig {
 
 impl Rig {
     async fn new() -> Self {
+        Self::keeping(Terms::default()).await
+    }
+
+    async fn keeping(terms: Terms) -> Self {
         let dir = TempDir::new().expect("a directory");
         let clock = Clock::system();
         let Ground { shared, registry, .. } = Ground::open(dir.path(), &clock, 1 << 30);
-        let vaults = Vaults::new(registry.clone()).expect("items are read");
+        let vaults = Vaults::keeping(registry.clone(), terms, None).expect("items are read");
         let relay = Relay {
             registry,
             vaults,
@@ -428,6 +433,33 @@ fn an_edit_of_a_deleted_document_brings_it_back_and_its_client_comes_again() {
         back.until(Got::Closed(1012)).await;
         idle.until(Got::Closed(4500)).await;
         assert_eq!(rig.read("d").await, "text, and more");
+    });
+}
+
+#[test]
+fn a_copy_of_a_forgotten_document_is_not_mixed_into_the_next_and_its_client_is_told() {
+    multi(async {
+        let devices = Devices { tombstones_days_min: 0, ..Devices::default() };
+        let rig = Rig::keeping(Terms { devices, ..Terms::default() }).await;
+        let old = made_again(&rig).await;
+        let stopping = rig.tasks.stopping();
+        assert_eq!(rig.relay.vaults.prune(stopping).await, 1);
+        for _ in 0..2 {
+            let copy = yrs::Doc::with_client_id(7);
+            let whole = old.transact().encode_diff_v1(&yrs::StateVector::default());
+            let whole = yrs::Update::decode_v1(&whole).expect("an update of yrs");
+            copy.transact_mut().apply_update(whole).expect("it applies");
+            let mut back = rig.connect("d", "", Role::Write).await.with(copy);
+            back.type_offline(", and more");
+            back.expect(Got::Step1).await;
+            back.ask().await;
+            back.answer_step1().await;
+            back.until(Got::Closed(4414)).await;
+            assert_eq!(back.text(), "text, and more", "its own text is its");
+            assert_eq!(rig.read("d").await, "text");
+        }
+        let files = rig.relay.vaults.files(&VaultName::default(), "", None, 9);
+        assert_eq!(files.expect("listed").items.len(), 1);
     });
 }
 

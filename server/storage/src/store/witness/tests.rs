@@ -59,6 +59,28 @@ fn what_was_said_is_known_after_it_is_opened_again() {
 }
 
 #[test]
+fn a_document_that_is_forgotten_is_known_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut witness, _) = open(dir.path());
+    witness.append(news(10)).unwrap();
+    let before = std::fs::metadata(dir.path().join("marks")).unwrap().len();
+    let gone = News { folded: news(20).folded, gone: vec![doc(10)], ..News::default() };
+    witness.append(gone).unwrap();
+    drop(witness);
+    let bytes = std::fs::read(dir.path().join("marks")).unwrap();
+    // No vault, no deleted vault, one document: its key, and a flag with nothing behind it.
+    let id: String = doc(10).doc.0.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = format!("01000000{id}");
+    let tail: String = bytes[before as usize..].iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(tail.ends_with(&format!("000001{key}02")), "{tail}");
+    let (witness, opened) = open(dir.path());
+    assert_eq!(opened.cut_bytes, 0);
+    assert_eq!((witness.known(doc(10)), witness.docs()), (None, vec![doc(1)]));
+    assert_eq!(witness.find(VaultNo(1), "document 10"), None);
+    assert_eq!(witness.find(VaultNo(1), "document 1"), Some(doc(1)));
+}
+
+#[test]
 fn an_unfinished_statement_is_cut_whatever_its_length() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("marks");

@@ -20,13 +20,16 @@ use crate::vault::{self, Cursor, Vaults};
 /// Happenings that wait to be told; then no more are heard, and a client may miss some.
 const WAITING_MAX: usize = 64;
 
+/// The next happening, and the ear for those behind it; no happening where some were missed.
+type Heard = (Receiver<Happening>, Option<Happening>);
+
 /// A client's own device, and its ear.
 pub(super) struct Presence {
     _attendance: Option<Attendance>,
     end: Option<BoxFuture<'static, ()>>,
     /// None while a wait has it, and when the vault is gone.
     heard: Option<Receiver<Happening>>,
-    wait: Option<BoxFuture<'static, Option<(Receiver<Happening>, Option<Happening>)>>>,
+    wait: Option<BoxFuture<'static, Option<Heard>>>,
     told: VecDeque<Happening>,
 }
 
@@ -92,8 +95,8 @@ impl Presence {
     }
 }
 
-/// The next happening; without one where some were missed. `None`: the vault is gone.
-async fn hear(mut heard: Receiver<Happening>) -> Option<(Receiver<Happening>, Option<Happening>)> {
+/// `None`: the vault is gone.
+async fn hear(mut heard: Receiver<Happening>) -> Option<Heard> {
     match heard.recv().await {
         Ok(happening) => Some((heard, Some(happening))),
         Err(RecvError::Lagged(_)) => Some((heard, None)),

@@ -209,23 +209,15 @@ fn judge(dir: &Path, due: &[Facts], case: u64) -> Result<Met, String> {
 /// the place is named, and not the document. A hole must be named with it, and nothing may be there
 /// that was not.
 fn judge_repaired(dir: &Path, due: &[Facts]) -> Result<Met, String> {
-    // A process that another test starts has every lock of this one until it runs its program.
-    let mut attempts = (0..LOCK_ATTEMPTS).map(|_| repair(dir, 1, &mut |_, _| Ok(())));
-    let is_taken = |result: &Result<_, Error>| {
-        let is_taken = matches!(result, Err(Error::Store(Refused::InUse { .. })));
-        if is_taken {
-            std::thread::yield_now();
-        }
-        is_taken
-    };
-    let repaired = match attempts.find(|result| !is_taken(result)).expect("the lock is let go") {
+    let repaired = match unlocked(&|| repair(dir, 1, &mut |_, _| Ok(()))) {
         Ok(repaired) => repaired,
         Err(Error::Store(Refused::Engine { .. } | Refused::EnginePanic { .. })) => {
             return Ok(Met::StoreRefused);
         }
         Err(error) => return Err(format!("the repair fails: {error}")),
     };
-    let store = Store::open(dir).map_err(|error| format!("after a repair: {error}"))?;
+    let store = unlocked(&|| Ok(Store::open(dir)?));
+    let store = store.map_err(|error| format!("after a repair: {error}"))?;
     let report = open(dir, &store).map_err(|error| format!("after a repair: {error}"))?;
     if report != Report::default() {
         return Err(format!("after a repair: {report:?}"));
@@ -242,6 +234,20 @@ fn judge_repaired(dir: &Path, due: &[Facts]) -> Result<Met, String> {
         }
     }
     Ok(Met::Repaired)
+}
+
+/// Tries until the directory's lock is free: a process that another test starts has every lock of
+/// this one until it runs its program.
+fn unlocked<T>(act: &dyn Fn() -> Result<T, Error>) -> Result<T, Error> {
+    let mut attempts = (0..LOCK_ATTEMPTS).map(|_| act());
+    let is_taken = |result: &Result<T, Error>| {
+        let is_taken = matches!(result, Err(Error::Store(Refused::InUse { .. })));
+        if is_taken {
+            std::thread::yield_now();
+        }
+        is_taken
+    };
+    attempts.find(|result| !is_taken(result)).expect("the lock is let go")
 }
 
 fn open(dir: &Path, store: &Store) -> Result<Report, Error> {

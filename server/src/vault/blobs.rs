@@ -179,12 +179,8 @@ impl Vaults {
             return Ok((item, end, if is_stale { Taken::Won } else { Taken::Plainly }));
         };
         // It is a version, and what was there before is the file again.
-        let made = Made {
-            authors: vec![winner.author.clone()],
-            restored: winner.seq,
-            is_conflict: true,
-            ..Made::default()
-        };
+        let made =
+            Made { authors: vec![winner.author.clone()], restored: winner.seq, is_conflict: true };
         let (item, end) = commit(winner, made)?;
         Ok((item, end, Taken::Lost))
     }

@@ -109,6 +109,21 @@ impl Request {
         parse(&bytes)
     }
 
+    /// Sends it to a server that may go away meanwhile; none if there is no whole answer.
+    ///
+    /// # Panics
+    /// When nothing comes in time.
+    pub async fn attempt(self, to: SocketAddr) -> Option<Answer> {
+        let mut stream = TcpStream::connect(to).await.ok()?;
+        stream.write_all(&self.bytes(to)).await.ok()?;
+        let mut bytes = Vec::new();
+        timeout(SOON, stream.read_to_end(&mut bytes)).await.expect("in time").ok()?;
+        bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let answer = parse(&bytes);
+        let length = answer.header("content-length").parse().unwrap_or(0);
+        (answer.body.len() >= length).then_some(answer)
+    }
+
     /// Sends it and reads the head of the answer alone, as that of an upgrade.
     ///
     /// # Panics

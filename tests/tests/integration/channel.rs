@@ -1,6 +1,7 @@
 //! The vault channel against a running server: many readers, a slow one, a stop. What one client
 //! and one file need is in `tests/interop/channel.test.mjs`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
@@ -9,6 +10,7 @@ use sheaf_protocol::control::{
     OperationKind, Problem, Push, PushMode, PushResult, Re, Reply, Request, Updated, Upload,
     read_reply, write,
 };
+use sheaf_tests::http;
 use sheaf_tests::server::Server;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -149,8 +151,34 @@ fn updated(reply: Reply) -> Option<Updated> {
     }
 }
 
+/// What a reader of the stream is told, until it has so much.
+async fn streamed(to: SocketAddr, count: u64) -> Vec<u64> {
+    let asked = http::Request::new("GET", "/v1/vaults/team/changes?since=0");
+    let mut events = http::Events::open(asked, to).await;
+    let mut seen = Vec::new();
+    while (seen.len() as u64) < count {
+        let event = events.next().await.expect("the stream goes on");
+        let (_, seq) = event.id.split_once('.').expect("an epoch and a seq");
+        seen.push(seq.parse().expect("a seq"));
+    }
+    seen
+}
+
+/// What a reader that asks again and again is told, until it has so much.
+async fn polled(to: SocketAddr, count: u64) -> Vec<u64> {
+    let (mut seen, mut since) = (Vec::new(), "0".to_owned());
+    while (seen.len() as u64) < count {
+        let target = format!("/v1/vaults/team/changes?since={since}&limit=1000&wait=20");
+        let page = http::Request::new("GET", &target).send(to).await.json();
+        let changes = page["changes"].as_array().expect("changes");
+        seen.extend(changes.iter().map(|change| change["seq"].as_u64().expect("a seq")));
+        page["cursor"].as_str().expect("a cursor").clone_into(&mut since);
+    }
+    seen
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_readers_hear_a_thousand_changes_in_order_and_without_a_gap() {
+async fn fifty_readers_of_each_kind_hear_a_thousand_changes_in_order_and_without_a_gap() {
     const READERS: usize = 50;
     const FILES: u64 = 1_000;
     let server = Server::start().await;
@@ -168,6 +196,10 @@ async fn fifty_readers_hear_a_thousand_changes_in_order_and_without_a_gap() {
             }
             seen
         });
+    }
+    for _ in 0..READERS {
+        readers.spawn(streamed(server.address(), FILES));
+        readers.spawn(polled(server.address(), FILES));
     }
     let items = (0..FILES as i64).map(|at| upload(at, format!("{at}.md"), at.to_string()));
     writer.push(items.collect()).await;

@@ -11,6 +11,7 @@ mod guard;
 mod hostile;
 mod http;
 mod kill;
+mod kill_files;
 mod listen;
 mod loadtest;
 mod memory;

@@ -1,0 +1,197 @@
+//! The kill loop of files: writers put, move and delete files over HTTP while the real process is
+//! killed with SIGKILL right behind an acknowledgement, and started again on the same data.
+//!
+//! After each start everything that was acknowledged is there: each file as it was left, each
+//! version with its text; the feed has one row for each file, with the version that the listing
+//! has, and no number was given out twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use sheaf_tests::http::{Answer, Request};
+use sheaf_tests::process::{Process, binary};
+use sheaf_tests::seed;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+const KILLS: usize = 100;
+const WRITERS: usize = 6;
+/// Acknowledgements of one life of the process, at most.
+const ACKS_MAX: usize = 12;
+
+/// What a path has: a text, or no file.
+type State = Option<String>;
+
+/// What is known of the files.
+#[derive(Debug, Default)]
+struct Log {
+    /// Each path as it was left by the last acknowledged write.
+    last: BTreeMap<String, State>,
+    /// What writes under way would leave, by writer.
+    flying: BTreeMap<usize, Vec<(String, State)>>,
+    /// The text of each version that was acknowledged, and its path then.
+    versions: BTreeMap<u64, (String, String)>,
+    /// Of those the ones of this life.
+    fresh: BTreeSet<u64>,
+}
+
+/// One writer, with files of its own.
+struct Writer {
+    number: usize,
+    address: SocketAddr,
+    draw: ChaCha8Rng,
+    log: Arc<Mutex<Log>>,
+    acks: watch::Sender<usize>,
+}
+
+fn file(method: &str, path: &str) -> Request {
+    Request::new(method, &format!("/v1/vaults/notes/files/{path}"))
+}
+
+impl Writer {
+    /// Writes until nobody answers any more.
+    async fn run(mut self) {
+        while self.step().await.is_some() {}
+        self.acks.send_modify(|_| ());
+    }
+
+    async fn step(&mut self) -> Option<()> {
+        let path = format!("{}/{}.md", self.number, self.draw.random_range(0..4));
+        let now = self.log.lock().last.get(&path).cloned().flatten();
+        match (self.draw.random_range(0..10), now) {
+            (0, Some(_)) => {
+                self.write(file("DELETE", &path), vec![(path, None)]).await?;
+            }
+            (1 | 2, Some(text)) => {
+                let to = format!("{}/{}.md", self.number, self.draw.random_range(4..8));
+                if self.log.lock().last.get(&to).is_some_and(Option::is_some) {
+                    return Some(());
+                }
+                let asked = file("POST", &format!("{path}?move={to}"));
+                let effects = vec![(path, None), (to.clone(), Some(text.clone()))];
+                let answer = self.write(asked, effects).await?;
+                self.acknowledged(&answer, (to, text));
+            }
+            _ => {
+                let text = format!("{} of {path}\n", self.draw.random::<u64>());
+                let asked = file("PUT", &path).body(text.clone());
+                let answer = self.write(asked, vec![(path.clone(), Some(text.clone()))]).await?;
+                self.acknowledged(&answer, (path, text));
+            }
+        }
+        Some(())
+    }
+
+    /// Sends a write; nothing if nobody answered.
+    async fn write(&self, asked: Request, effects: Vec<(String, State)>) -> Option<Answer> {
+        self.log.lock().flying.insert(self.number, effects);
+        let answer = asked.attempt(self.address).await?;
+        assert!([200, 201, 204].contains(&answer.status), "{}", answer.text());
+        let mut log = self.log.lock();
+        let effects = log.flying.remove(&self.number).unwrap_or_default();
+        log.last.extend(effects);
+        drop(log);
+        self.acks.send_modify(|acks| *acks += 1);
+        Some(answer)
+    }
+
+    fn acknowledged(&self, answer: &Answer, what: (String, String)) {
+        let version = answer.json()["version"].as_u64().expect("a version");
+        let mut log = self.log.lock();
+        log.fresh.insert(version);
+        let before = log.versions.insert(version, what.clone());
+        assert!(before.is_none(), "{version} is {before:?} and {what:?}");
+    }
+}
+
+async fn ask(process: &Process, target: &str) -> Answer {
+    let asked = Request::new("GET", &format!("/v1/vaults/notes{target}"));
+    let answer = asked.send(process.address()).await;
+    assert!([200, 404].contains(&answer.status), "{target}: {}", answer.text());
+    answer
+}
+
+/// Looks at everything right after a start; what was under way is known from then on.
+async fn check(process: &Process, log: &Mutex<Log>) {
+    let list = ask(process, "/files?limit=1000").await.json();
+    let versions: BTreeMap<String, u64> = rows(&list["files"], |file| file).collect();
+    let feed = ask(process, "/changes?since=0&limit=1000").await.json();
+    let told: BTreeMap<String, u64> = rows(&feed["changes"], |change| &change["file"]).collect();
+    assert_eq!(told, versions, "the feed has a row for each file, and no other");
+    let Log { last, flying, versions: known, fresh } = std::mem::take(&mut *log.lock());
+    let mut now = BTreeMap::new();
+    let flown: Vec<_> = flying.into_values().flatten().collect();
+    let paths: BTreeSet<&String> = last.keys().chain(flown.iter().map(|(path, _)| path)).collect();
+    for path in paths {
+        let answer = ask(process, &format!("/files/{path}")).await;
+        let state = (answer.status == 200).then(|| answer.text());
+        let left = last.get(path).cloned().flatten();
+        let may = flown.iter().any(|(at, it)| at == path && *it == state);
+        assert!(state == left || may, "{path} has {state:?}, not {left:?}, nor of {flown:?}");
+        now.insert(path.clone(), state);
+    }
+    for version in fresh {
+        let (path, text) = &known[&version];
+        // It may have been moved since, or deleted: the activity knows its versions all the same.
+        let answer = ask(process, &format!("/files/{path}?at={version}")).await;
+        if answer.status == 200 {
+            assert_eq!(answer.text(), *text, "version {version} of {path}");
+        } else {
+            let listed = ask(process, "/activity?limit=1000").await.text();
+            assert!(listed.contains(&format!("\"version\":{version},")), "{version} of {path}");
+        }
+    }
+    *log.lock() = Log { last: now, versions: known, ..Log::default() };
+}
+
+fn rows<'v>(
+    list: &'v Value,
+    file: impl Fn(&'v Value) -> &'v Value + 'v,
+) -> impl Iterator<Item = (String, u64)> + 'v {
+    list.as_array().expect("a list").iter().map(move |row| {
+        let file = file(row);
+        let path = file["path"].as_str().expect("a path").to_owned();
+        (path, file["version"].as_u64().expect("a version"))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_there_after_a_hundred_kills() {
+    let seed = seed::seeds(&[])[0];
+    println!("seed {seed}");
+    let mut draw = seed::generator(seed);
+    let data = tempfile::tempdir().expect("a folder for data");
+    let mut process = Process::start(data.path()).expect("sheaf starts");
+    let log = Arc::new(Mutex::new(Log::default()));
+    let mut total = 0;
+    for kill in 1..=KILLS {
+        let mut writers = JoinSet::new();
+        let acks = watch::Sender::new(0);
+        for number in 0..WRITERS {
+            let draw = seed::generator(draw.random());
+            let (address, log, acks) = (process.address(), Arc::clone(&log), acks.clone());
+            writers.spawn(Writer { number, address, draw, log, acks }.run());
+        }
+        let wanted = draw.random_range(1..=ACKS_MAX);
+        let met = acks.subscribe().wait_for(|acks| *acks >= wanted).await.map(|acks| *acks);
+        process.kill();
+        total += met.expect("the writers write");
+        writers.join_all().await;
+        process.restart().unwrap_or_else(|error| panic!("kill {kill}: {error}"));
+        check(&process, &log).await;
+    }
+    let log = log.lock();
+    println!("{KILLS} kills, {total} acknowledged before them, {} versions", log.versions.len());
+    assert!(log.versions.len() > KILLS, "too quiet a run to prove a thing");
+    assert!(process.terminate().expect("it stops"), "it stops well");
+    let sheaf = binary().expect("it is built");
+    let verify = Command::new(sheaf).arg("verify").arg("--data").arg(data.path()).output();
+    let verify = verify.expect("it runs");
+    assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stdout));
+}

@@ -177,6 +177,31 @@ fn one_that_comes_back_between_decision_and_record_is_not_forgotten() {
     });
 }
 
+#[test]
+fn one_that_is_settled_late_gets_no_tombstone_again() {
+    run(async {
+        let (mut world, hand) = World::at(START_MS);
+        let seq = dead(&mut world, "a.md").await;
+        hand.advance(DAY * 8);
+        let book = world.vaults.live(&home()).unwrap();
+        let now_ms = world.ground.shared.clock.now_ms();
+        let due = book.state().due(&Config::default(), now_ms, 0);
+        let doc = DocKey { vault: book.account().number(), doc: due[0].doc };
+        world.vaults.wait_stored().unwrap();
+        let (_, end) = world.vaults.forget(&book, due, now_ms).unwrap();
+        world.vaults.durable(end).await.unwrap();
+        // The store has it still, and somebody had queued it.
+        assert!(world.ground.store.head(doc).unwrap().is_some_and(|head| head.is_deleted));
+        let name = crate::vault::address(&home(), "a.md");
+        world.vaults.pending().lock().add(doc, name, (0, 0));
+        world.catch_up().await;
+        assert_eq!(world.feed(seq), []);
+        assert_eq!(world.vaults.get(&home()).unwrap().seq, seq);
+        drop(book);
+        check(world.crash().close().path());
+    });
+}
+
 fn records(world: World) -> (u64, tempfile::TempDir) {
     let dir = world.close();
     let report = verify::verify(dir.path(), &mut |_| (), &mut |_, _| Ok(())).unwrap();

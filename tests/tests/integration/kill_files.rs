@@ -9,11 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
+use sheaf_tests::eventually::eventually_async;
 use sheaf_tests::http::{Answer, Request};
 use sheaf_tests::process::{Process, binary};
 use sheaf_tests::seed;
@@ -22,6 +24,7 @@ use tokio::task::JoinSet;
 
 const KILLS: usize = 100;
 const WRITERS: usize = 6;
+const SOON: Duration = Duration::from_secs(20);
 /// Acknowledgements of one life of the process, at most.
 const ACKS_MAX: usize = 12;
 
@@ -117,13 +120,22 @@ async fn ask(process: &Process, target: &str) -> Answer {
     answer
 }
 
+/// All files with their versions.
+async fn listed(process: &Process) -> BTreeMap<String, u64> {
+    let list = ask(process, "/files?limit=1000").await.json();
+    rows(&list["files"], |file| file).collect()
+}
+
 /// Looks at everything right after a start; what was under way is known from then on.
 async fn check(process: &Process, log: &Mutex<Log>) {
-    let list = ask(process, "/files?limit=1000").await.json();
-    let versions: BTreeMap<String, u64> = rows(&list["files"], |file| file).collect();
-    let feed = ask(process, "/changes?since=0&limit=1000").await.json();
-    let told: BTreeMap<String, u64> = rows(&feed["changes"], |change| &change["file"]).collect();
-    assert_eq!(told, versions, "the feed has a row for each file, and no other");
+    // What was cut off before its body settled settles now; until then it has no version.
+    let agrees = async || {
+        let files = listed(process).await;
+        let feed = ask(process, "/changes?since=0&limit=1000").await.json();
+        let told: BTreeMap<_, _> = rows(&feed["changes"], |change| &change["file"]).collect();
+        files == told && files.values().all(|version| *version > 0)
+    };
+    eventually_async("the feed has a row for each file, and no other", SOON, agrees).await;
     let Log { last, flying, versions: known, fresh } = std::mem::take(&mut *log.lock());
     let mut now = BTreeMap::new();
     let flown: Vec<_> = flying.into_values().flatten().collect();

@@ -25,6 +25,7 @@ use super::{awareness, load};
 use crate::metrics::Metrics;
 use sheaf_ground::time::{Clock, Hand, Seed};
 use sheaf_storage::journal::{self, Journal, Kind, Record};
+use sheaf_storage::store::disk::{Disk, Files};
 use sheaf_storage::store::{Store, Why};
 
 /// What documents stand on, in a directory of their own.
@@ -45,8 +46,19 @@ impl Ground {
         documents_bytes_max: usize,
         quota: Quota,
     ) -> Self {
+        Self::open_on(dir, clock, (documents_bytes_max, quota), Arc::new(Files))
+    }
+
+    /// With the journal on this disk.
+    pub(crate) fn open_on(
+        dir: &Path,
+        clock: &Clock,
+        (documents_bytes_max, quota): (usize, Quota),
+        disk: Arc<dyn Disk>,
+    ) -> Self {
         let store = Store::open(dir).expect("a store");
         let config = journal::Config::new(store.journal_dir().expect("on disk"));
+        let config = journal::Config { disk, ..config };
         let (journal, _) = Journal::open(config, store.clone()).expect("a journal");
         let ceiling = u32::try_from(store.presence_clock()).expect("small");
         let metrics = Arc::new(Metrics::new());

@@ -1,5 +1,7 @@
 //! Vaults on a real data directory: with crashes, restarts and many at once.
 
+mod faults;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -159,15 +159,16 @@ pub(super) fn acknowledge(state: &State, reading: &Reading, grant: &Grant) -> Re
 pub(super) fn page(state: &State, reading: &Reading) -> Result<ChangePage, Error> {
     let Reading { vault, since, limit, .. } = reading;
     let read = task::block(|| state.vaults.changes(vault, *since, *limit))?;
-    let epoch = read.cursor.epoch;
-    let changes = read.items.into_iter().map(|change| info(epoch, change)).collect();
+    let place = |seq| Cursor::within(read.cursor.epoch, seq, read.listing);
+    let changes = read.items.into_iter();
+    let changes = changes.map(|change| info(place(change.seq), change)).collect();
     Ok(ChangePage { changes, cursor: read.cursor.to_string(), more: read.has_more })
 }
 
-fn info(epoch: u64, change: Change) -> ChangeInfo {
+fn info(behind: Cursor, change: Change) -> ChangeInfo {
     let Change { seq, file } = change;
     ChangeInfo {
-        cursor: Cursor { epoch, seq }.to_string(),
+        cursor: behind.to_string(),
         seq,
         kind: if file.is_deleted { ChangeKind::Deleted } else { ChangeKind::Changed },
         file: file.into(),

@@ -233,8 +233,7 @@ async fn acknowledge(state: State, ask: Ask) -> Result<impl Reply, Error> {
     }
     let shown = state.vaults.get(&vault).ok_or_else(Error::no_vault)?;
     let cursor = match (asked.version, &asked.cursor) {
-        (Some(0), None) => Cursor::default(),
-        (Some(seq), None) => Cursor { epoch: shown.epoch, seq },
+        (Some(seq), None) => Cursor::at(shown.epoch, seq),
         (None, Some(text)) => text.parse().map_err(|_| Refusal::malformed(0, "no cursor"))?,
         _ => return Err(Refusal::malformed(0, "a version, or a cursor").into()),
     };

@@ -57,7 +57,7 @@ pub struct VaultList {
 impl From<Vault> for VaultInfo {
     fn from(vault: Vault) -> VaultInfo {
         let Vault { name, epoch, created_ms, files, bytes, seq, horizon: _ } = vault;
-        let cursor = Cursor { epoch, seq }.to_string();
+        let cursor = Cursor::at(epoch, seq).to_string();
         let (name, epoch) = (String::from(name), epoch.to_string());
         VaultInfo { name, epoch, created_ms, files, bytes, seq, cursor }
     }

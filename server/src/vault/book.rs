@@ -381,7 +381,8 @@ impl Book {
         let State { visible: seq, horizon, .. } = *state;
         let epoch = self.epoch;
         let is_beginning = since == Cursor::default();
-        let is_forgotten = 0 < since.seq && since.seq < horizon;
+        let is_listing = since.listing == Some(horizon);
+        let is_forgotten = 0 < since.seq && since.seq < horizon && !is_listing;
         if !is_beginning && (since.epoch != epoch || since.seq > seq || is_forgotten) {
             return Err(Error::CursorExpired { epoch, horizon, seq });
         }
@@ -404,8 +405,9 @@ impl Book {
             .collect();
         let has_more = wanted.next().is_some();
         let last = items.last().map(|change| change.seq).filter(|_| has_more);
-        let cursor = Cursor { epoch, seq: last.unwrap_or(seq) };
-        Ok(Changes { items, cursor, has_more })
+        let listing = if since.seq == 0 { Some(state.horizon) } else { since.listing };
+        let cursor = Cursor::within(epoch, last.unwrap_or(seq), listing);
+        Ok(Changes { items, cursor, listing, has_more })
     }
 }
 

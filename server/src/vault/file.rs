@@ -61,14 +61,31 @@ pub struct File {
     pub is_deleted: bool,
 }
 
-/// "I hold everything up to `seq`." Text: `epoch.seq` in decimal; `0` is the beginning of any
-/// epoch.
+/// "I hold everything up to `seq`." Text: `epoch.seq` in decimal, with a third number within a
+/// listing; `0` is the beginning of any epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// Of the vault; 0 with seq 0 for the beginning.
     pub epoch: u64,
     /// The highest seq that is held.
     pub seq: u64,
+    /// Of a listing that began at the beginning and is still below the horizon: the horizon then.
+    /// As long as that has not risen nothing is forgotten that the listing has shown.
+    pub listing: Option<u64>,
+}
+
+impl Cursor {
+    /// Behind a seq; at 0 the beginning.
+    #[must_use]
+    pub fn at(epoch: u64, seq: u64) -> Cursor {
+        if seq == 0 { Cursor::default() } else { Cursor { epoch, seq, listing: None } }
+    }
+
+    /// Behind a seq of a listing that began when the horizon was there.
+    #[must_use]
+    pub fn within(epoch: u64, seq: u64, listing: Option<u64>) -> Cursor {
+        Cursor { epoch, seq, listing: listing.filter(|horizon| seq < *horizon) }
+    }
 }
 
 /// Text that is no cursor.
@@ -78,7 +95,8 @@ pub struct NotACursor;
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.epoch, self.seq)
+        write!(f, "{}.{}", self.epoch, self.seq)?;
+        self.listing.map_or(Ok(()), |horizon| write!(f, ".{horizon}"))
     }
 }
 
@@ -94,7 +112,11 @@ impl FromStr for Cursor {
             is_digits.then(|| text.parse().ok()).flatten().ok_or(NotACursor)
         };
         let (epoch, seq) = text.split_once('.').ok_or(NotACursor)?;
-        Ok(Cursor { epoch: number(epoch)?, seq: number(seq)? })
+        let (seq, listing) = match seq.split_once('.') {
+            Some((seq, horizon)) => (seq, Some(number(horizon)?)),
+            None => (seq, None),
+        };
+        Ok(Cursor { epoch: number(epoch)?, seq: number(seq)?, listing })
     }
 }
 
@@ -123,6 +145,8 @@ pub struct Changes {
     pub items: Vec<Change>,
     /// Who has taken all of them in holds everything up to here.
     pub cursor: Cursor,
+    /// They are of a listing that began at the beginning: the horizon then.
+    pub listing: Option<u64>,
     /// There is more: ask again at once.
     pub has_more: bool,
 }

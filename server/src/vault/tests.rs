@@ -142,7 +142,7 @@ impl World {
 
     pub(super) fn changes(&self, since: u64) -> Changes {
         let epoch = self.vaults.get(&home()).unwrap().epoch;
-        let since = if since == 0 { Cursor::default() } else { Cursor { epoch, seq: since } };
+        let since = Cursor::at(epoch, since);
         self.vaults.changes(&home(), since, 1_000).unwrap()
     }
 
@@ -230,14 +230,18 @@ fn a_cursor_of_another_epoch_or_from_the_future_is_refused() {
         let mut world = World::new();
         world.settled("a.md", "x").await;
         let epoch = world.vaults.get(&home()).unwrap().epoch;
-        let ask = |epoch, seq| world.vaults.changes(&home(), Cursor { epoch, seq }, 10);
+        let ask =
+            |epoch, seq| world.vaults.changes(&home(), Cursor { epoch, seq, listing: None }, 10);
         assert!(ask(epoch, 1).unwrap().items.is_empty());
         let expired = Error::CursorExpired { epoch, horizon: 0, seq: 1 };
         assert_eq!(ask(epoch, 2), Err(expired.clone()));
         assert_eq!(ask(epoch + 1, 1), Err(expired));
-        assert_eq!("7.12".parse(), Ok(Cursor { epoch: 7, seq: 12 }));
+        assert_eq!("7.12".parse(), Ok(Cursor::at(7, 12)));
+        let listing = Cursor { listing: Some(5), ..Cursor::at(7, 12) };
+        assert_eq!(listing.to_string(), "7.12.5");
+        assert_eq!("7.12.5".parse(), Ok(listing));
         assert_eq!("0".parse(), Ok(Cursor::default()));
-        for text in ["", "1", "-1.2", "1.", ".1", "1.2.3", "+1.2", "1.99999999999999999999"] {
+        for text in ["", "1", "-1.2", "1.", ".1", "1.2.3.4", "+1.2", "1.99999999999999999999"] {
             assert!(text.parse::<Cursor>().is_err(), "{text:?}");
         }
     });

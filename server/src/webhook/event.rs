@@ -65,7 +65,7 @@ pub(super) fn of_document(
     event: EventType,
 ) -> Event {
     let file = &change.file;
-    let cursor = Cursor { epoch, seq: change.seq }.to_string();
+    let cursor = Cursor::at(epoch, change.seq).to_string();
     // Everything that tells two events apart, and nothing that a retry could find changed.
     let name = format!("{vault}\0{cursor}\0{}\0{}", file.id, event.name());
     let id = format!("msg_{}", hex(&blake3::hash(name.as_bytes()).as_bytes()[..16]));

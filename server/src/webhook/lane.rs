@@ -10,7 +10,7 @@ use sheaf_protocol::ids::{DocId, VaultName};
 use super::config::EventType;
 use super::event::{self, Event};
 use super::queue::{Timing, Tries};
-use crate::vault::Change;
+use crate::vault::{Change, Cursor};
 use sheaf_ground::time::Moment;
 use sheaf_storage::store::keys::hooks::{OPEN_MAX, Open as Stored, Place};
 
@@ -28,6 +28,8 @@ pub(super) struct Lane {
     pub epoch: u64,
     /// Up to where its feed was read.
     pub seq: u64,
+    /// Of a first reading that is not through: the horizon when it began.
+    pub listing: Option<u64>,
     /// Documents made up to then are not new.
     pub known_until_ms: u64,
     /// Its place is not the stored one any more.
@@ -80,6 +82,7 @@ impl Lane {
         Lane {
             epoch: place.epoch,
             seq: place.seq,
+            listing: None,
             known_until_ms: place.known_until_ms,
             is_unsaved,
             open: place.open.iter().map(restore).collect(),
@@ -101,6 +104,11 @@ impl Lane {
             known_until_ms: self.known_until_ms,
             open: self.open.iter().map(store).collect(),
         }
+    }
+
+    /// Where to read on.
+    pub(super) fn since(&self) -> Cursor {
+        Cursor { listing: self.listing, ..Cursor::at(self.epoch, self.seq) }
     }
 
     /// Changes held.

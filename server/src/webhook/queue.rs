@@ -178,6 +178,7 @@ impl Queue {
             lane.take_in(change, is_new && knows_new, rule);
         }
         lane.advance(upto.seq);
+        lane.listing = upto.listing;
     }
 
     /// Gives a stored open change its content back, if it has not changed since.

@@ -185,7 +185,7 @@ impl Teller {
         self.queue.begin(vault, place, false, now);
         let lost = self.queue.lane(vault).map(|lane| lane.lost()).unwrap_or_default();
         for seq in lost {
-            let since = cursor(place.epoch, seq.saturating_sub(1));
+            let since = Cursor::at(place.epoch, seq.saturating_sub(1));
             let found = self.feed.changes(vault, since, 1).map(|page| page.items);
             if let Some(change) = found.ok().and_then(|items| items.into_iter().next()) {
                 self.queue.recall(vault, change);
@@ -234,7 +234,7 @@ impl Teller {
         loop {
             let room = self.queue.room(name).min(PAGE_MAX);
             let Some(lane) = self.queue.lane(name).filter(|_| room > 0) else { return false };
-            let (since, known_until_ms) = (cursor(lane.epoch, lane.seq), lane.known_until_ms);
+            let (since, known_until_ms) = (lane.since(), lane.known_until_ms);
             match self.feed.changes(name, since, room) {
                 Ok(page) => {
                     let changes = self.mark_new(name, page.items, known_until_ms);
@@ -395,11 +395,6 @@ async fn send(client: Arc<Client>, job: Job) -> (Job, Outcome) {
         },
     );
     (job, outcome)
-}
-
-/// Where to read on: the beginning is written without an epoch.
-fn cursor(epoch: u64, seq: u64) -> Cursor {
-    if seq == 0 { Cursor::default() } else { Cursor { epoch, seq } }
 }
 
 #[cfg(test)]

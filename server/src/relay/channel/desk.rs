@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use sheaf_protocol::control::{
     Ack, Acknowledge, Device, FileId, Pong, Problem, Re, Reply, Request,
 };
@@ -20,6 +21,7 @@ use crate::document::author::Author;
 use crate::relay::outbound::Outbound;
 use crate::relay::session::Relay;
 use crate::relay::session::socket::INLINE_BYTES_MAX;
+use crate::vault::Cursor;
 use sheaf_ground::task;
 
 /// What a request needs. Cheap to clone.
@@ -32,6 +34,8 @@ pub(super) struct Desk {
     /// In the vault as a whole, when the request came.
     pub(super) grant: Grant,
     pub(super) device: Option<Device>,
+    /// Where the last page ended, of a listing that goes on.
+    pub(super) paged: Arc<Mutex<Option<Cursor>>>,
     pub(super) voice: Voice,
 }
 
@@ -132,14 +136,13 @@ impl Desk {
             let refused = Refused::new(Code::CursorExpired, "this vault has no such version");
             return Err(refused.with("version", seq));
         }
-        self.holds(version)?;
+        self.holds(Cursor::at(self.epoch, version))?;
         Ok(Reply::Ack(Ack { version: Some(version), ..Ack::default() }))
     }
 
-    /// Takes in that the client's device, if it said which, holds everything up to a version.
-    pub(super) fn holds(&self, version: u64) -> Result<(), Refused> {
+    /// Takes in that the client's device, if it said which, holds everything up to a place.
+    pub(super) fn holds(&self, cursor: Cursor) -> Result<(), Refused> {
         let Some(Device(device)) = self.device else { return Ok(()) };
-        let cursor = listing::cursor(self.epoch, version);
         let by = &self.grant.principal;
         self.relay.vaults.acknowledge(&self.vault, device, by, cursor)?;
         Ok(())

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use sheaf_protocol::control::{Auth, AuthOk, Device, Limits, Problem, Re, Reply};
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::VaultName;
@@ -13,7 +14,6 @@ use sheaf_protocol::limits::BATCH_ITEMS_MAX;
 use super::audience::Place;
 use super::documents::{DOCUMENTS_MAX, Documents};
 use super::feed::Feed;
-use super::listing;
 use super::presence::Presence;
 use super::problem::Refused;
 use super::voice::Voice;
@@ -34,6 +34,7 @@ pub(super) struct Member {
     pub(super) leash: Leash,
     pub(super) feed: Feed,
     pub(super) presence: Presence,
+    pub(super) paged: Arc<Mutex<Option<Cursor>>>,
     pub(super) documents: Documents,
     _place: Place,
 }
@@ -79,10 +80,10 @@ pub(super) async fn let_in(
         limits: limits(&relay),
     };
     let mut frames = voice.frame(&Reply::AuthOk(ok));
-    let now = Cursor { epoch: shown.epoch, seq: shown.seq };
+    let now = Cursor::at(shown.epoch, shown.seq);
     let is_other = since.is_some() && epoch.is_some_and(|epoch| epoch.0 != shown.epoch);
     let from = match since {
-        Some(since) if !is_other => (listing::cursor(shown.epoch, since), true),
+        Some(since) if !is_other => (Cursor::at(shown.epoch, since), true),
         _ => (now, false),
     };
     if is_other {
@@ -101,6 +102,7 @@ pub(super) async fn let_in(
         leash,
         feed,
         presence,
+        paged: Arc::default(),
         documents: Documents::default(),
         _place: place,
     };

@@ -100,7 +100,7 @@ impl Feed {
         let page = match self.vaults.changes(&self.vault, self.cursor, PAGE) {
             Err(error @ vault::Error::CursorExpired { epoch, seq, .. }) => {
                 // It lists the files, and is told what happens from here on.
-                self.cursor = Cursor { epoch, seq };
+                self.cursor = Cursor::at(epoch, seq);
                 self.is_draining = false;
                 voice.write(&Reply::Error(Refused::from(error).into_problem()), out);
                 return Ok(true);

@@ -21,7 +21,7 @@ pub(super) const FILES: &str = "files";
 /// A page of files.
 pub(super) fn files(desk: &Desk, asked: &ListFiles) -> Said {
     let page = page(desk, asked.since_version, asked.limit)?;
-    let vault::Changes { items, cursor, has_more } = page;
+    let vault::Changes { items, cursor, has_more, .. } = page;
     let files: Vec<Entry> = items.into_iter().map(|change| entry(change.file)).collect();
     let live = files.iter().filter(|file| !file.deleted);
     let bytes = live.map(|file| file.size).sum();
@@ -39,7 +39,7 @@ pub(super) fn changes(desk: &Desk, asked: &GetChanges) -> Result<Reply, Refused>
     }
     let is_wanted = |names: &Vec<String>| names.iter().any(|name| name == FILES);
     let is_any = collections.as_ref().is_none_or(is_wanted);
-    let vault::Changes { items, cursor, has_more } = page(desk, asked.since, asked.limit)?;
+    let vault::Changes { items, cursor, has_more, .. } = page(desk, asked.since, asked.limit)?;
     let items = items.into_iter().filter(|_| is_any).map(item).collect();
     let next = has_more.then_some(cursor.seq);
     Ok(Reply::Changes(Changes { re: None, items, next, has_more, version: cursor.seq }))
@@ -51,15 +51,14 @@ fn page(desk: &Desk, since: u64, limit: Option<u64>) -> Result<vault::Changes, R
         let refused = Refused::field("limit", format!("a limit is from 1 to {BATCH_ITEMS_MAX}"));
         return Err(refused.with("max", BATCH_ITEMS_MAX));
     }
+    // A number says nothing of a listing: the next page of one is known by it.
+    let paged = desk.paged.lock().filter(|paged| paged.seq == since);
+    let since = paged.unwrap_or(Cursor::at(desk.epoch, since));
     // Whoever asks what comes after it holds all before it.
     desk.holds(since)?;
-    let since = cursor(desk.epoch, since);
-    Ok(task::block(|| desk.relay.vaults.changes(&desk.vault, since, limit as usize))?)
-}
-
-/// The place behind a version.
-pub(super) fn cursor(epoch: u64, seq: u64) -> Cursor {
-    if seq == 0 { Cursor::default() } else { Cursor { epoch, seq } }
+    let page = task::block(|| desk.relay.vaults.changes(&desk.vault, since, limit as usize))?;
+    *desk.paged.lock() = Some(page.cursor).filter(|cursor| cursor.listing.is_some());
+    Ok(page)
 }
 
 pub(super) fn kind(kind: Kind) -> FileKind {

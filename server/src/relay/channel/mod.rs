@@ -170,6 +170,7 @@ impl Channel {
             caller: member.caller.clone(),
             grant: member.leash.grant(),
             device: member.device,
+            paged: Arc::clone(&member.paged),
             voice: self.voice,
         };
         let answer = desk.answer(request, Arc::clone(&socket.out));

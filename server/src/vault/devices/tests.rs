@@ -23,7 +23,7 @@ async fn meet(world: &World, device: u64, by: &str) -> Result<(), Error> {
 
 fn ack(world: &World, device: u64, by: &str, seq: u64) -> Result<u64, Error> {
     let epoch = world.vaults.get(&home()).unwrap().epoch;
-    world.vaults.acknowledge(&home(), device, &user(by), Cursor { epoch, seq })
+    world.vaults.acknowledge(&home(), device, &user(by), Cursor::at(epoch, seq))
 }
 
 fn shown(world: &World) -> Vec<(u64, u64, u64, Standing)> {
@@ -49,7 +49,7 @@ fn a_device_acknowledges_forward_alone_and_for_itself_alone() {
         assert_eq!(ack(&world, 7, "ann", 2), Ok(2));
         assert_eq!(ack(&world, 7, "ann", 1), Ok(2), "never backwards");
         assert!(matches!(ack(&world, 7, "ann", 4), Err(Error::CursorExpired { .. })));
-        let other = Cursor { epoch: 1, seq: 3 };
+        let other = Cursor::at(1, 3);
         let other = world.vaults.acknowledge(&home(), 7, &user("ann"), other);
         assert!(matches!(other, Err(Error::CursorExpired { .. })), "of another life");
         assert_eq!(ack(&world, 7, "ann", 0), Ok(2), "the beginning says nothing");

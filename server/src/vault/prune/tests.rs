@@ -25,7 +25,7 @@ async fn meet(world: &World, device: u64) {
 }
 
 fn cursor(world: &World, seq: u64) -> Cursor {
-    Cursor { epoch: world.vaults.get(&home()).unwrap().epoch, seq }
+    Cursor::at(world.vaults.get(&home()).unwrap().epoch, seq)
 }
 
 fn ack(world: &World, device: u64, seq: u64) {
@@ -342,5 +342,41 @@ fn a_device_that_follows_the_rules_never_misses_a_deletion() {
             refused += live(seed, World::at(START_MS)).await;
         }
         assert!(refused > 0, "some were away for too long");
+    });
+}
+
+#[test]
+fn a_listing_of_many_pages_goes_on_below_the_horizon_until_something_is_forgotten() {
+    run(async {
+        let (mut world, hand) = World::at(START_MS);
+        for file in 1..=5 {
+            world.settled_by(&format!("{file}.md"), file, "text").await;
+        }
+        let gone = dead(&mut world, "gone.md").await;
+        hand.advance(DAY * 8);
+        assert_eq!((prune(&world).await, horizon(&world)), (1, gone));
+        let page = |since: Cursor| world.vaults.changes(&home(), since, 1);
+        let (mut since, mut seen) = (Cursor::default(), Vec::new());
+        loop {
+            let changes = page(since).unwrap();
+            seen.extend(changes.items.iter().map(|change| change.seq));
+            // As a client has it, who keeps the text.
+            since = changes.cursor.to_string().parse().unwrap();
+            if !changes.has_more {
+                break;
+            }
+        }
+        assert_eq!(seen, [1, 2, 3, 4, 5]);
+        assert_eq!(since, cursor(&world, gone), "it holds everything");
+        let first = page(Cursor::default()).unwrap().cursor;
+        assert!(page(first).is_ok());
+        assert_eq!(expired(&world, first.seq), Some(gone), "without a listing it is too old");
+        // What the page showed is deleted and forgotten meanwhile: nobody would tell of it.
+        let last = delete(&world, "1.md").await;
+        hand.advance(DAY * 8);
+        assert_eq!(prune(&world).await, 1);
+        assert!(
+            matches!(page(first), Err(Error::CursorExpired { horizon, .. }) if horizon == last)
+        );
     });
 }

@@ -465,7 +465,7 @@ fn no_reader_of_the_feed_sees_half_of_a_change() {
             async move {
                 let mut looks = 0;
                 while !stop.is_cancelled() {
-                    let since = Cursor { epoch, seq: 0 };
+                    let since = Cursor { epoch, ..Cursor::default() };
                     let items = vaults.changes(&home(), since, 1_000).unwrap().items;
                     let count = |folder: &str| {
                         items.iter().filter(|change| change.file.path.starts_with(folder)).count()

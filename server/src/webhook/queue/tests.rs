@@ -57,7 +57,7 @@ impl Desk {
             is_deleted,
         };
         let change = Change { seq: self.seq, file };
-        let upto = Cursor { epoch: 1, seq: self.seq };
+        let upto = Cursor::at(1, self.seq);
         self.queue.read(&vault(), vec![(change.clone(), is_new)], upto, self.clock.now());
         change
     }

@@ -116,7 +116,7 @@ impl Feed for Fake {
         items.truncate(limit);
         let last = items.last().map_or(made.vault.seq, |change| change.seq);
         let seq = if has_more { last } else { made.vault.seq };
-        Ok(Changes { items, cursor: Cursor { epoch, seq }, has_more })
+        Ok(Changes { items, cursor: Cursor::at(epoch, seq), listing: None, has_more })
     }
 
     fn watch(&self, name: &VaultName) -> Result<watch::Receiver<u64>, Error> {

@@ -333,8 +333,15 @@ impl Vaults {
         let commit = |doc: DocKey, mark: &Mark, clients: &[u64]| {
             check(doc.doc, mark, only_if)?;
             let mut state = book.state();
-            let mut item = tombstone(state.current(doc.doc), (Arc::clone(&name.document), doc.doc));
-            (item.n, item.bytes) = (mark.n, mark.bytes);
+            let current = state.current(doc.doc);
+            // Of bytes that are no text the log tells nothing.
+            let is_blob = current.is_some_and(|item| item.body == store::Body::Blob);
+            let mut item = tombstone(current, (Arc::clone(&name.document), doc.doc));
+            item.n = mark.n;
+            if !is_blob {
+                item.bytes = mark.bytes;
+            }
+            let bytes = item.bytes;
             self.sign(&mut item, by);
             let (kind, renamed) = (journal::Kind::Deleted, Some((path, mark.epoch)));
             let (retired, made) = ((mark.n > 0).then_some(clients), made_by(by));
@@ -342,7 +349,7 @@ impl Vaults {
             let entry = Entry { kind, doc: doc.doc, item, made, renamed, retired, by };
             let committed = book.commit(&mut state, self.registry(), entry)?;
             book.account().raise_fence(committed.1.end);
-            book.account().bury(doc.doc, path, mark.bytes);
+            book.account().bury(doc.doc, path, bytes);
             Ok(committed)
         };
         let seq = self.end_document(&book, (&name, why), commit).await?;

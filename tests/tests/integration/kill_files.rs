@@ -108,8 +108,8 @@ impl Writer {
         let version = answer.json()["version"].as_u64().expect("a version");
         let mut log = self.log.lock();
         log.fresh.insert(version);
-        let before = log.versions.insert(version, what.clone());
-        assert!(before.is_none(), "{version} is {before:?} and {what:?}");
+        let before = log.versions.insert(version, what);
+        assert!(before.is_none(), "{version} was {before:?} already");
     }
 }
 

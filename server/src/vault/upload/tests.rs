@@ -232,6 +232,20 @@ fn an_empty_text_is_a_text_too() {
     });
 }
 
+#[test]
+fn bytes_stay_charged_when_their_file_goes() {
+    run(async {
+        let world = World::new();
+        let content = Upcoming::Blob { hash: [1; 32], size: 100_000 };
+        let blob = Upload { content, base: Base::Now, stamp: None, device: 0 };
+        upload(&world, blob).await.unwrap();
+        world.vaults.delete_file(&home(), "a.md", &NOBODY, None).await.unwrap();
+        assert!(world.vaults.get(&home()).unwrap().bytes >= 100_000);
+        let world = world.restart();
+        assert!(world.vaults.get(&home()).unwrap().bytes >= 100_000);
+    });
+}
+
 proptest! {
     // 3,072 texts in all.
     #![proptest_config(ProptestConfig::with_cases(16))]

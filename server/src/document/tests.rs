@@ -53,12 +53,22 @@ impl Ground {
     pub(crate) fn open_on(
         dir: &Path,
         clock: &Clock,
-        (documents_bytes_max, quota): (usize, Quota),
+        bounds: (usize, Quota),
         disk: Arc<dyn Disk>,
     ) -> Self {
         let store = Store::open(dir).expect("a store");
         let config = journal::Config::new(store.journal_dir().expect("on disk"));
         let config = journal::Config { disk, ..config };
+        Self::over(store, config, clock, bounds)
+    }
+
+    /// Over a store, which may be in memory.
+    pub(crate) fn over(
+        store: Store,
+        config: journal::Config,
+        clock: &Clock,
+        (documents_bytes_max, quota): (usize, Quota),
+    ) -> Self {
         let (journal, _) = Journal::open(config, store.clone()).expect("a journal");
         let ceiling = u32::try_from(store.presence_clock()).expect("small");
         let metrics = Arc::new(Metrics::new());

@@ -1,6 +1,7 @@
 //! Vaults on a real data directory: with crashes, restarts and many at once.
 
 mod faults;
+mod model;
 
 use std::path::Path;
 use std::sync::Arc;

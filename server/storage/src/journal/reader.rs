@@ -8,7 +8,7 @@ use super::record::{self, Placed};
 use super::segment::{HEADER_BYTES, Segment, read_full_at};
 use super::{Damage, Error};
 
-/// Bytes read at once; a larger record is read whole.
+/// Most bytes read at once; a larger record is read whole.
 const READ_BYTES: usize = 1024 * 1024;
 
 /// A place in the journal.
@@ -81,7 +81,8 @@ impl Reader {
         {
             return Ok(start);
         }
-        self.read(READ_BYTES)?;
+        let due = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        self.read(due.min(READ_BYTES))?;
         if let Some(len) = record::len_of(&self.buffer)
             && len > self.buffer.len()
         {

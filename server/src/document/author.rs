@@ -49,6 +49,8 @@ pub struct Author<'a> {
     pub principal: &'a Principal,
     /// May relay any principal's client ids (admins, imports, peers).
     pub may_relay: bool,
+    /// The device; 0 where none is named.
+    pub device: u64,
 }
 
 /// On what a write depends; looked at under the lock under which it is written.
@@ -418,7 +420,7 @@ impl Handle {
                 return Err(failure.into());
             }
             self.admit_new()?;
-            self.write(core, by.principal, &Taken::default())?;
+            self.write(core, (by.principal, by.device), &Taken::default())?;
         }
         Ok(Written { n: core.n(), end: self.end(), has_changed: is_new, is_created: is_new })
     }
@@ -430,9 +432,9 @@ impl Handle {
         submission: Submission<'_>,
     ) -> Result<Written, WriteError> {
         let (before, was_created) = (core.n(), core.is_created());
-        let Author { principal, may_relay } = by;
+        let Author { principal, may_relay, device } = by;
         // Nobody waits here for an owner's session: it counts as asked.
-        let by = Submitter { principal, may_relay, asked: None };
+        let by = Submitter { principal, may_relay, device, asked: None };
         let (receipt, fanout) = self.commit(core, None, by, &[submission])?;
         self.deliver(fanout);
         self.count(1, receipt.changed, &receipt);

@@ -35,6 +35,8 @@ pub struct Mark {
 pub struct Writer {
     /// Who; none is nobody in particular.
     pub name: Option<Arc<str>>,
+    /// The device of their last entry; 0 where none is named, or the log alone tells of it.
+    pub device: u64,
     /// Their last entry.
     pub n: u64,
 }
@@ -43,17 +45,17 @@ pub struct Writer {
 const WRITERS_MAX: usize = 64;
 
 /// Notes that somebody wrote the entry `n`.
-pub(super) fn wrote(writers: &mut Vec<Writer>, name: Option<&Arc<str>>, n: u64) {
+pub(super) fn wrote(writers: &mut Vec<Writer>, (name, device): (Option<&Arc<str>>, u64), n: u64) {
     let is_them = |writer: &Writer| writer.name.as_deref() == name.map(|name| &**name);
     if let Some(last) = writers.last_mut().filter(|last| is_them(last)) {
-        last.n = n;
+        (last.device, last.n) = (device, n);
         return;
     }
     if writers.len() == WRITERS_MAX {
         writers.remove(0);
     }
     writers.retain(|writer| !is_them(writer));
-    writers.push(Writer { name: name.cloned(), n });
+    writers.push(Writer { name: name.cloned(), device, n });
 }
 
 /// A document that waits for its last commit, with its locks. Dropped, it goes on.

@@ -320,7 +320,7 @@ impl Handle {
             self.withdraw(is_admitted);
             return Ok((taken.receipt, None));
         }
-        self.write(core, by.principal, &taken)?;
+        self.write(core, (by.principal, by.device), &taken)?;
         let fanout = self.publish(origin, by, &mut taken);
         self.charge(core.state().live_bytes());
         if let Some(begun) = begun {
@@ -357,7 +357,7 @@ impl Handle {
     pub(super) fn write(
         &self,
         core: &mut Core,
-        author: &Principal,
+        (author, device): (&Principal, u64),
         taken: &Taken<'_>,
     ) -> Result<(), Failure> {
         let notes = core.notes(&self.name, taken);
@@ -365,7 +365,7 @@ impl Handle {
         let records = core.records(self.key, author, taken, &notes, now_ms);
         match self.shared.journal.append(&records) {
             Ok(appended) => {
-                core.written(taken, appended.start, author);
+                core.written(taken, appended.start, (author, device));
                 self.n.store(core.n(), Ordering::Release);
                 self.end.store(appended.end, Ordering::Release);
                 let bytes = taken.updates.iter().map(|update| update.len()).sum();

@@ -83,7 +83,7 @@ pub(super) fn rebuild(
     let bytes_since = loaded.entries.iter().map(|entry| entry.bytes.len()).sum();
     let mut writers = Vec::new();
     for entry in &loaded.entries {
-        ending::wrote(&mut writers, entry.author.as_ref(), entry.n);
+        ending::wrote(&mut writers, (entry.author.as_ref(), 0), entry.n);
     }
     let mut core = Core::new(Parts {
         state,

@@ -427,14 +427,14 @@ impl Core {
     }
 
     /// The journal has the batch.
-    pub(super) fn written(&mut self, taken: &Taken<'_>, position: u64, author: &Principal) {
+    pub(super) fn written(&mut self, taken: &Taken<'_>, position: u64, by: (&Principal, u64)) {
         self.is_created = true;
         self.position = position;
         self.n += taken.updates.len() as u64;
         if !taken.updates.is_empty() {
             self.last = Some(self.stamped);
-            let author = if let Principal::Named(name) = author { Some(name) } else { None };
-            ending::wrote(&mut self.writers, author, self.n);
+            let author = if let Principal::Named(name) = by.0 { Some(name) } else { None };
+            ending::wrote(&mut self.writers, (author, by.1), self.n);
         }
         self.bytes_since += taken.updates.iter().map(|update| update.len()).sum::<usize>();
         self.answers = None;

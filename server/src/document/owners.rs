@@ -62,6 +62,8 @@ pub struct Submitter<'a> {
     pub principal: &'a Principal,
     /// May relay any principal's ids (admins, imports, peers).
     pub may_relay: bool,
+    /// The device; 0 where none is named.
+    pub device: u64,
     /// Owners whose live sessions have been asked and had their time. `None`: whoever submits
     /// cannot wait for an answer, so everyone counts as asked.
     pub asked: Option<&'a [Principal]>,

@@ -22,6 +22,7 @@ use super::body;
 use super::condition::{self, Conditions};
 use super::error::{Error, Problem};
 use super::route::Route;
+use super::tree;
 use super::versions::{self, Blame, Difference, VersionList};
 use super::writing;
 use crate::auth::Role;
@@ -137,8 +138,8 @@ pub fn routes() -> Vec<Route> {
             .on(Method::GET, read)
             .on(Method::PUT, writing::put)
             .on(Method::PATCH, writing::patch)
-            .on(Method::POST, writing::relocate)
-            .on(Method::DELETE, writing::delete),
+            .on(Method::POST, tree::relocate)
+            .on(Method::DELETE, tree::delete),
     ]
 }
 

@@ -16,8 +16,9 @@ use super::condition::Conditions;
 use super::error::Error;
 use super::files::FileInfo;
 use super::versions::VersionResult;
-use super::writing::veiled;
+use super::writing::{author, veiled};
 use crate::auth::{Grant, Role};
+use crate::vault::audience::From;
 use crate::vault::tree::{Act, Done, Step};
 use sheaf_ground::task;
 
@@ -119,8 +120,11 @@ async fn change(
     (Place { vault, path, .. }, grant): (&Place, &Grant),
     act: Act<'_>,
 ) -> Result<Done, Error> {
-    match state.vaults.change(vault, &[Step { path, act }], &grant.principal).await {
-        Ok(done) => Ok(done.into_iter().next().unwrap_or_default()),
+    match state.vaults.change(vault, &[Step { path, act }], author(ask, grant)?).await {
+        Ok(done) => {
+            state.vaults.audience().changed(vault, From::Elsewhere);
+            Ok(done.into_iter().next().unwrap_or_default())
+        }
         Err(undone) => Err(veiled(ask, vault, undone.error).await),
     }
 }

@@ -18,7 +18,7 @@ use super::ask::Ask;
 use super::error::Error;
 use super::route::Route;
 use super::{
-    State, blobs, changes, devices, feeds, files, sessions, status, update, vaults, versions,
+    State, blobs, changes, devices, feeds, files, sessions, status, tree, update, vaults, versions,
     writing, ysweet,
 };
 
@@ -43,7 +43,7 @@ const ALWAYS: [(&str, &str); 6] = [
     paths(
         vaults::list, vaults::info, vaults::create, vaults::delete,
         files::list, files::read, files::head,
-        writing::put, writing::patch, writing::relocate, writing::delete,
+        writing::put, writing::patch, tree::relocate, tree::delete,
         versions::activity,
         update::read, update::submit, update::present,
         blobs::want, blobs::reading::read, blobs::reading::head, blobs::upload::put,

@@ -130,6 +130,8 @@ pub(super) async fn encoded(
         ("room" = Option<bool>, Query, description = "Whether a new one may have any name, as one \
             that a session opens"),
         ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
+        ("Sheaf-Device" = Option<String>, Header,
+            description = "The device it comes from, 16 hex digits"),
         ("If-None-Match" = Option<String>, Header, description = "*: only if there is none yet"),
     ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
@@ -178,8 +180,8 @@ pub(super) async fn taken(
     let update = ask.bytes(state, state.text_bytes_max).await?;
     // The body may have outlived the grant.
     let grant = ask.grant(place, Role::Write).await?;
-    let write =
-        |handle: &Handle, only_if| handle.post_update(writing::author(&grant), &update, only_if);
+    let by = writing::author(ask, &grant)?;
+    let write = |handle: &Handle, only_if| handle.post_update(by, &update, only_if);
     let done = writing::change(state, ask, place, conditions, absent, write).await?;
     done.handle.durable(done.written.end).await?;
     Ok(done)

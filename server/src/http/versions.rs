@@ -17,9 +17,9 @@ use super::condition::Conditions;
 use super::error::{Error, Problem};
 use super::files::FileKind;
 use super::route::Route;
-use super::writing::author;
 use crate::auth::{Grant, Role};
 use crate::blob::Hash;
+use crate::document::author::Author;
 use crate::history::compare::{self, Fate};
 use crate::vault::versions::{Dated, Held};
 use sheaf_ground::task;
@@ -332,10 +332,10 @@ async fn text_at(state: &State, place: &Place, seq: Option<u64>) -> Result<(u64,
 pub(super) async fn restore(
     state: &State,
     place: &Place,
-    (grant, seq): (&Grant, u64),
+    (by, seq): (Author<'_>, u64),
 ) -> Result<Response, Error> {
     let Place { vault, path, .. } = place;
-    let version = state.vaults.restore(vault, path, seq, author(grant)).await?;
+    let version = state.vaults.restore(vault, path, seq, by).await?;
     let result = VersionResult { path: path.clone(), version };
     Ok(super::unstored(&result).into_response())
 }

@@ -1,4 +1,4 @@
-//! Writing files: whole texts, lists of edits, moving, deleting.
+//! Writing files: whole texts, lists of edits.
 //!
 //! For backends; `files` has the routes. A write becomes an edit of the live document, so those who
 //! type in it keep their carets, and is answered when it is durable. Never writes before it knows
@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sheaf_protocol::error::{Code, Refusal};
-use sheaf_protocol::ids::{DocId, VaultName};
+use sheaf_protocol::ids::VaultName;
 use utoipa::ToSchema;
 use warp::Reply;
 use warp::reply::Response;
@@ -21,15 +21,13 @@ use super::State;
 use super::ask::{Ask, Place, Sent};
 use super::condition::{self, Conditions};
 use super::error::{Error, Problem};
-use super::files::FileInfo;
-use super::folders::{self, FolderResult, Relocated};
-use super::versions;
 use crate::auth::{Grant, Role};
 use crate::document::author::{Author, OnlyIf, WriteError, Written};
 use crate::document::edit::{Edit, Unit};
 use crate::document::handle::Handle;
 use crate::document::submission::Failure;
 use crate::vault;
+use crate::vault::audience::From;
 use crate::vault::upload::{Base, Upcoming, Upload};
 use sheaf_ground::task;
 use sheaf_protocol::stamp::Stamp;
@@ -62,7 +60,7 @@ pub struct WriteResult {
     pub created: bool,
     /// Whether anything is different now: writing what is there already changes nothing.
     pub changed: bool,
-    /// With `Sheaf-Base` or `Sheaf-Stamp`: SHA-256 of that version's text, in hex.
+    /// SHA-256 of that version, in hex; absent where it is no text and no bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
     /// The version has others' changes beside what was written: `content` has all of it.
@@ -134,26 +132,47 @@ pub(super) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
     let body = ask.body(&state, state.text_bytes_max).await?;
     // The body may have outlived the grant.
     let grant = ask.grant(&place, Role::Write).await?;
+    let by = author(&ask, &grant)?;
+    let file = task::block(|| state.vaults.file(&place.vault, &place.path));
+    let before = file.map_or(0, |file| file.seq);
     let text = match body {
         Sent::Text(text) => text,
         Sent::Bytes(bytes) => {
             let (hash, size) = task::block(|| state.vaults.put_bytes(&place.vault, &bytes))?;
             let content = Upcoming::Blob { hash, size };
             let upload = upload(&ask, content)?;
-            return put_upload(&state, &ask, &place, (author(&grant), upload, &conditions)).await;
+            let result = put_upload(&state, &ask, &place, (by, upload, &conditions)).await?;
+            return Ok(said(&state, &place, (before, &result), by));
         }
         Sent::Blob(hash) => {
             let upload = upload(&ask, Upcoming::Blob { hash: hash.0, size: 0 })?;
-            return put_upload(&state, &ask, &place, (author(&grant), upload, &conditions)).await;
+            let result = put_upload(&state, &ask, &place, (by, upload, &conditions)).await?;
+            return Ok(said(&state, &place, (before, &result), by));
         }
     };
     let made = upload(&ask, Upcoming::Text(&text))?;
     if made.stamp.is_some() || made.base != Base::Now {
-        return put_upload(&state, &ask, &place, (author(&grant), made, &conditions)).await;
+        let result = put_upload(&state, &ask, &place, (by, made, &conditions)).await?;
+        return Ok(said(&state, &place, (before, &result), by));
     }
-    let write = |handle: &Handle, only_if| handle.put_text(author(&grant), &text, only_if);
+    let write = |handle: &Handle, only_if| handle.put_text(by, &text, only_if);
     let done = change(&state, &ask, &place, &conditions, Absent::Made, write).await?;
-    answer(&state, &place, done).await
+    let result = answer(&state, &place, done).await?;
+    Ok(said(&state, &place, (before, &result), by))
+}
+
+/// Answers an upload, and says in the log that it came.
+fn said(
+    state: &State,
+    place: &Place,
+    (before, result): (u64, &WriteResult),
+    by: Author<'_>,
+) -> Response {
+    if result.changed || result.created {
+        let (file, from) = ((&place.vault, &*place.path), (From::Elsewhere, by.device));
+        state.vaults.audience().uploaded(file, (before, result.version), from);
+    }
+    written(place, result)
 }
 
 /// What the headers make of a body.
@@ -161,7 +180,7 @@ fn upload<'a>(ask: &Ask, content: Upcoming<'a>) -> Result<Upload<'a>, Error> {
     let base = ask.number_header("sheaf-base")?.map_or(Base::Now, Base::Version);
     let stamp = ask.header("sheaf-stamp")?.map(str::parse::<Stamp>).transpose();
     let stamp = stamp.map_err(|bad| Error::new(Code::Malformed, bad.to_string(), json!({})))?;
-    Ok(Upload { content, base, stamp, device: ask.device()? })
+    Ok(Upload { content, base, stamp })
 }
 
 async fn put_upload(
@@ -169,7 +188,7 @@ async fn put_upload(
     ask: &Ask,
     place: &Place,
     (by, upload, conditions): (Author<'_>, Upload<'_>, &Conditions),
-) -> Result<Response, Error> {
+) -> Result<WriteResult, Error> {
     let before = existing(state, place, Absent::Made).await?;
     conditions.check_write(before.as_deref().map(state_of))?;
     drop(before);
@@ -181,7 +200,7 @@ async fn put_upload(
         Ok(done) => done,
         Err(error) => return Err(veiled(ask, vault, error).await),
     };
-    let result = WriteResult {
+    Ok(WriteResult {
         path: path.clone(),
         id: done.id.to_string(),
         version: done.version,
@@ -193,8 +212,7 @@ async fn put_upload(
         merged: done.is_merged,
         conflict: done.is_conflict,
         content: done.content,
-    };
-    Ok(written(place, &result))
+    })
 }
 
 /// Edits part of a text.
@@ -207,6 +225,8 @@ async fn put_upload(
         ("vault" = String, Path, description = "The vault's name"),
         ("path" = String, Path, description = "The file's path, with its slashes as they are"),
         ("If-Match" = String, Header, description = "The state that the positions refer to"),
+        ("Sheaf-Device" = Option<String>, Header,
+            description = "The device it comes from, 16 hex digits"),
     ),
     request_body(content = Patch, content_type = "application/json"),
     responses(
@@ -231,121 +251,19 @@ pub(super) async fn patch(state: State, ask: Ask) -> Result<Response, Error> {
     let Patch { unit, edits } = ask.json(&state, PATCH_BYTES_MAX).await?;
     // The body may have outlived the grant.
     let grant = ask.grant(&place, Role::Write).await?;
+    let by = author(&ask, &grant)?;
     let write = |handle: &Handle, only_if: Option<OnlyIf>| {
         let Some(OnlyIf::At(n)) = only_if else {
             return Err(WriteError::Stale { n: handle.n() });
         };
-        handle.patch_text(author(&grant), &edits, unit, n)
+        handle.patch_text(by, &edits, unit, n)
     };
     let done = change(&state, &ask, &place, &conditions, Absent::Missed, write).await?;
-    answer(&state, &place, done).await
-}
-
-/// Moves a file to another path, where its document, its id and its history stay; or makes it what
-/// it was at a version; or gives a version a name. Moves a folder, whose path ends with a slash, as
-/// one change.
-#[utoipa::path(
-    post,
-    path = "/v1/vaults/{vault}/files/{path}",
-    tag = "files",
-    operation_id = "moveFile",
-    params(
-        ("vault" = String, Path, description = "The vault's name"),
-        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
-        ("move" = Option<String>, Query, description = "The new path"),
-        ("restore" = Option<u64>, Query, description = "The version that it is made again"),
-        ("name" = Option<String>, Query,
-            description = "The name of the version `at`, or of the present one; empty: none"),
-        ("at" = Option<u64>, Query, description = "With `name`: the version"),
-        ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
-    ),
-    responses(
-        (status = 200, description = "Done, durably", body = Relocated),
-        (status = 404, description = "There is no such vault, file, folder or version",
-            body = Problem),
-        (status = 409, description = "The new path is taken, or the version held no text",
-            body = Problem),
-        (status = 412, description = "It is at another state", body = Problem),
-        (status = 413, description = "More files than one change may be about", body = Problem),
-    )
-)]
-pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> {
-    let place = ask.place()?;
-    let query = ask.query(&["move", "restore", "name", "at"])?;
-    let restored = versions::seq(&query, "restore")?;
-    let missing = "say what with ?move=<new path>, ?restore=<version> or ?name=<name>";
-    let is_one = [query.text("move"), query.text("restore"), query.text("name")];
-    let is_one = is_one.into_iter().flatten().count() == 1;
-    let to = query.text("move").unwrap_or_default();
-    let to = if is_one { Ok(to) } else { Err(Refusal::malformed(0, missing)) };
-    if let (Some(to), Some(grant)) =
-        (query.text("move").filter(|_| is_one), folders::grant(&state, &ask, &place).await?)
-    {
-        return folders::relocate(&state, &ask, (&place, &grant), to).await;
+    let result = answer(&state, &place, done).await?;
+    if result.changed {
+        state.vaults.audience().changed(&place.vault, From::Elsewhere);
     }
-    let grant = ask.grant(&place, Role::Write).await?;
-    let to = to?;
-    if let Some(seq) = restored {
-        return versions::restore(&state, &place, (&grant, seq)).await;
-    }
-    if let Some(name) = query.text("name") {
-        let at = versions::seq(&query, "at")?;
-        return versions::name(&state, &place, (&grant, at, name)).await;
-    }
-    ask.caller.grant(&place.vault, Some(to), Role::Write).await?;
-    let conditions = Conditions::of(&ask)?;
-    let handle = state.vaults.open(&place.vault, &place.path).await?;
-    let only_if = at(&conditions, &handle)?;
-    let Place { vault, path, .. } = &place;
-    let moved = state.vaults.move_file(vault, path, to, &grant.principal, only_if).await;
-    if let Err(error) = moved {
-        return Err(veiled(&ask, vault, error).await);
-    }
-    let file = task::block(|| state.vaults.file(vault, to))?;
-    Ok(warp::reply::json(&FileInfo::from(file)).into_response())
-}
-
-/// Deletes a file and closes the sessions that have it open; or a folder, whose path ends with a
-/// slash, as one change.
-#[utoipa::path(
-    delete,
-    path = "/v1/vaults/{vault}/files/{path}",
-    tag = "files",
-    operation_id = "deleteFile",
-    params(
-        ("vault" = String, Path, description = "The vault's name"),
-        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
-        ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
-        ("Sheaf-Base" = Option<u64>, Header,
-            description = "Only what did not change since this version"),
-    ),
-    responses(
-        (status = 200, description = "The folder is deleted, durably", body = FolderResult),
-        (status = 204, description = "Deleted, durably"),
-        (status = 404, description = "There is no such vault, file or folder", body = Problem),
-        (status = 409, description = "It changed since that version, and lives", body = Problem),
-        (status = 412, description = "It is at another state", body = Problem),
-        (status = 413, description = "More files than one change may be about", body = Problem),
-    )
-)]
-pub(super) async fn delete(state: State, ask: Ask) -> Result<Response, Error> {
-    let place = ask.place()?;
-    if let Some(grant) = folders::grant(&state, &ask, &place).await? {
-        ask.query(&[])?;
-        return folders::delete(&state, &ask, (&place, &grant)).await;
-    }
-    let grant = ask.grant(&place, Role::Write).await?;
-    ask.query(&[])?;
-    if let Some(base) = ask.number_header(folders::BASE)? {
-        return folders::delete_file(&state, &ask, (&place, &grant), base).await;
-    }
-    let conditions = Conditions::of(&ask)?;
-    let handle = state.vaults.open(&place.vault, &place.path).await?;
-    let only_if = at(&conditions, &handle)?;
-    drop(handle);
-    let Place { vault, path, .. } = &place;
-    state.vaults.delete_file(vault, path, &grant.principal, only_if).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(written(&place, &result))
 }
 
 /// What a write does where there is no file.
@@ -368,8 +286,12 @@ pub(super) struct Done {
 }
 
 /// On whose behalf a write is made.
-pub(super) fn author(grant: &Grant) -> Author<'_> {
-    Author { principal: &grant.principal, may_relay: grant.may_relay() }
+///
+/// # Errors
+/// `Malformed` if the device is none.
+pub(super) fn author<'a>(ask: &Ask, grant: &'a Grant) -> Result<Author<'a>, Error> {
+    let (principal, may_relay) = (&grant.principal, grant.may_relay());
+    Ok(Author { principal, may_relay, device: ask.device()? })
 }
 
 /// Finds the document, checks the conditions, and writes.
@@ -443,37 +365,30 @@ pub(super) async fn veiled(ask: &Ask, vault: &VaultName, error: vault::Error) ->
     Error::new(Code::PathTaken, "the path is taken by another file", json!({}))
 }
 
-/// The document and its state that moving or deleting depends on.
-fn at(conditions: &Conditions, handle: &Handle) -> Result<Option<(DocId, u64)>, Error> {
-    let now = state_of(handle);
-    Ok(conditions.check_write(Some(now))?.map(|_| (now.doc, now.n)))
-}
-
-fn state_of(handle: &Handle) -> condition::State {
+pub(super) fn state_of(handle: &Handle) -> condition::State {
     condition::State { doc: handle.key().doc, n: handle.n() }
 }
 
 /// Waits until the write is durable and listed, and tells what came of it.
-async fn answer(state: &State, place: &Place, done: Done) -> Result<Response, Error> {
+async fn answer(state: &State, place: &Place, done: Done) -> Result<WriteResult, Error> {
     let Done { handle, written } = done;
     handle.durable(written.end).await?;
-    let version = state.vaults.settle(&place.vault, &place.path).await?;
-    let size = task::block(|| state.vaults.file(&place.vault, &place.path))?.size;
+    state.vaults.settle(&place.vault, &place.path).await?;
+    let file = task::block(|| state.vaults.file(&place.vault, &place.path))?;
     let now = condition::State { doc: handle.key().doc, n: written.n };
-    let result = WriteResult {
+    Ok(WriteResult {
         path: place.path.clone(),
         id: now.doc.to_string(),
-        version,
+        version: file.seq,
         etag: now.tag(),
-        size,
+        size: file.size,
         created: written.is_created,
         changed: written.has_changed,
-        hash: None,
+        hash: file.hash.map(|hash| blake3::Hash::from(hash).to_hex().to_string()),
         merged: false,
         conflict: false,
         content: None,
-    };
-    Ok(self::written(place, &result))
+    })
 }
 
 /// The answer to a write.

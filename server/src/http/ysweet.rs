@@ -178,7 +178,8 @@ async fn make(state: State, ask: Ask) -> Result<impl Reply, Error> {
     let fresh = || URL_SAFE_NO_PAD.encode(rand::random::<[u8; ID_BYTES]>());
     let place = place_of(wanted.doc_id.unwrap_or_else(fresh))?;
     let grant = ask.grant(&place, Role::Write).await?;
-    let write = |handle: &Handle, _| handle.make(writing::author(&grant));
+    let by = writing::author(&ask, &grant)?;
+    let write = |handle: &Handle, _| handle.make(by);
     let conditions = Conditions::default();
     let done = writing::change(&state, &ask, &place, &conditions, Absent::Room, write).await?;
     // What others wrote into one that was there keeps nobody waiting.

@@ -27,8 +27,6 @@ struct Coming {
     /// When they were made.
     stamp: Stamp,
     base: Base,
-    /// The device they come from; 0 where none is named.
-    device: u64,
 }
 
 impl Vaults {
@@ -39,7 +37,7 @@ impl Vaults {
         (hash, size, upload): ([u8; 32], u64, &Upload<'_>),
     ) -> Result<Uploaded, Error> {
         let stamp = upload.stamp.unwrap_or_else(|| self.registry().stamp());
-        let coming = Coming { hash, size, stamp, base: upload.base, device: upload.device };
+        let coming = Coming { hash, size, stamp, base: upload.base };
         let made = made_by(by.principal);
         let path = self.path_for((name, path), by, upload.base)?;
         self.take_blob((name, &path), by, coming, made).await
@@ -54,7 +52,7 @@ impl Vaults {
         made: Made,
     ) -> Result<u64, Error> {
         let stamp = self.registry().stamp();
-        let coming = Coming { hash, size, stamp, base: Base::Now, device: 0 };
+        let coming = Coming { hash, size, stamp, base: Base::Now };
         let authors = made_by(by.principal).authors;
         let made = Made { authors, ..made };
         Ok(self.take_blob((name, path), by, coming, made).await?.version)
@@ -154,7 +152,7 @@ impl Vaults {
             hash: Some(coming.hash),
             updated: coming.stamp,
             author: by.principal.name().map(Arc::from),
-            device: coming.device,
+            device: by.device,
             path,
             from: None,
         };

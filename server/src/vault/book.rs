@@ -64,7 +64,7 @@ pub(super) struct State {
     /// Rows in the store of documents whose item is lost.
     stray_rows: HashMap<DocId, u64>,
     /// What is known of bodies that are about to settle.
-    notes: HashMap<DocId, Note>,
+    notes: HashMap<DocId, Made>,
     /// Stamped changes that the store may not have yet, with the ends of their records.
     stamped: HashMap<Stamp, (Stamped, u64)>,
     /// Fingerprints of the latest uploads: one that comes again, though two have changed the same
@@ -82,15 +82,6 @@ pub(super) struct State {
 /// Uploads that are remembered, for clients that try again and stamp nothing.
 const UPLOADS_MAX: usize = 1_024;
 
-/// How a version comes about, as far as the document's log does not say.
-#[derive(Debug, Default)]
-pub(super) struct Note {
-    /// The device it comes from; 0 where none is named.
-    pub device: u64,
-    /// The rest.
-    pub made: Made,
-}
-
 impl State {
     /// The item as of the last commit, shown or not.
     pub(super) fn current(&self, doc: DocId) -> Option<&Item> {
@@ -103,12 +94,12 @@ impl State {
     }
 
     /// Keeps how the next version of a document comes about, as far as its log does not say.
-    pub(super) fn set_note(&mut self, doc: DocId, note: Note) {
+    pub(super) fn set_note(&mut self, doc: DocId, note: Made) {
         self.notes.insert(doc, note);
     }
 
     /// How the next version of a document comes about, as far as its log does not say.
-    pub(super) fn note(&mut self, doc: DocId) -> Note {
+    pub(super) fn note(&mut self, doc: DocId) -> Made {
         self.notes.remove(&doc).unwrap_or_default()
     }
 

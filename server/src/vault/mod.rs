@@ -4,6 +4,7 @@
 //! give each durable change its seq. Called by the edges and by services that follow the feed.
 //! Never shows a change before it is durable, and never touches the CRDT library.
 
+pub mod audience;
 mod blobs;
 mod book;
 pub mod config;
@@ -32,11 +33,13 @@ pub use file::{Change, Changes, Cursor, File, Kind, NotACursor, Page, Vault};
 pub use past::Kept;
 
 use crate::blob::Blobs;
+use crate::document::author::Author;
 use crate::document::ending::Mark;
 use crate::document::handle::{Handle, Name, Shared};
 use crate::document::ledger::Account;
 use crate::document::registry::Registry;
 use crate::document::submission::Failure;
+use audience::Audience;
 use book::{Book, Entry};
 use past::Copies;
 use settle::{Pending, tombstone};
@@ -61,6 +64,7 @@ struct Inner {
     books: RwLock<HashMap<VaultNo, Arc<Book>>>,
     pending: Mutex<Pending>,
     copies: Mutex<Copies>,
+    audience: Audience,
     /// How long what was is kept.
     terms: Terms,
     /// Where the bytes of files are that are no text; without, they are taken on trust.
@@ -86,7 +90,8 @@ impl Vaults {
         blobs: Option<Blobs>,
     ) -> Result<Self, store::Error> {
         let (books, pending, copies) = Default::default();
-        let inner = Inner { registry, books, pending, copies, terms, blobs };
+        let audience = Audience::default();
+        let inner = Inner { registry, books, pending, copies, audience, terms, blobs };
         let vaults = Self { inner: Arc::new(inner) };
         vaults.load()?;
         Ok(vaults)
@@ -314,7 +319,7 @@ impl Vaults {
         &self,
         name: &VaultName,
         path: &str,
-        by: &Principal,
+        by: Author<'_>,
         only_if: Option<(DocId, u64)>,
     ) -> Result<u64, Error> {
         self.bury((name, path), by, only_if, Failure::Deleted).await
@@ -324,7 +329,7 @@ impl Vaults {
     async fn bury(
         &self,
         (name, path): (&VaultName, &str),
-        by: &Principal,
+        by: Author<'_>,
         only_if: Option<(DocId, u64)>,
         why: Failure,
     ) -> Result<u64, Error> {
@@ -344,8 +349,8 @@ impl Vaults {
             let bytes = item.bytes;
             self.sign(&mut item, by);
             let (kind, renamed) = (journal::Kind::Deleted, Some((path, mark.epoch)));
-            let (retired, made) = ((mark.n > 0).then_some(clients), made_by(by));
-            let by = by.name();
+            let (retired, made) = ((mark.n > 0).then_some(clients), made_by(by.principal));
+            let by = by.principal.name();
             let entry = Entry { kind, doc: doc.doc, item, made, renamed, retired, by };
             let committed = book.commit(&mut state, self.registry(), entry)?;
             book.account().raise_fence(committed.1.end);
@@ -367,7 +372,7 @@ impl Vaults {
         name: &VaultName,
         from: &str,
         to: &str,
-        by: &Principal,
+        by: Author<'_>,
         only_if: Option<(DocId, u64)>,
     ) -> Result<u64, Error> {
         let book = self.live(name)?;
@@ -382,7 +387,7 @@ impl Vaults {
             check(handle.key().doc, &mark, only_if)?;
             return self.settle_now(&name).await;
         }
-        let made = made_by(by);
+        let made = made_by(by.principal);
         // What was written before the move is in its item: it gets no other change.
         self.settle_now(&name).await?;
         let commit = |doc: DocKey, mark: &Mark, _: &[u64]| {
@@ -393,7 +398,7 @@ impl Vaults {
             item.from = Some(from.into());
             self.sign(&mut item, by);
             let (kind, renamed) = (journal::Kind::Moved, Some((from, mark.epoch)));
-            let (retired, by) = (None, by.name());
+            let (retired, by) = (None, by.principal.name());
             let made = made.clone();
             let entry = Entry { kind, doc: doc.doc, item, made, renamed, retired, by };
             let names = (doc.doc, from, &target.document);
@@ -412,9 +417,9 @@ impl Vaults {
         Ok(seq)
     }
 
-    fn sign(&self, item: &mut store::Item, by: &Principal) {
-        (item.updated, item.device) = (self.registry().stamp(), 0);
-        item.author = by.name().map(Arc::from);
+    fn sign(&self, item: &mut store::Item, by: Author<'_>) {
+        (item.updated, item.device) = (self.registry().stamp(), by.device);
+        item.author = by.principal.name().map(Arc::from);
     }
 
     /// Ends a document with a commit, and shows that when it is durable.

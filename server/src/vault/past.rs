@@ -142,8 +142,8 @@ impl Vaults {
     ) -> Result<Option<(u64, bool)>, Error> {
         let found = self.registry().open_existing(&address(name, path)).await?;
         let Some(handle) = found.filter(|handle| handle.key().doc == doc) else { return Ok(None) };
-        let Author { principal, may_relay } = by;
-        let by = Submitter { principal, may_relay, asked: None };
+        let Author { principal, may_relay, device } = by;
+        let by = Submitter { principal, may_relay, device, asked: None };
         let _work = self.shared().work.begin().await;
         match task::block(|| handle.submit(None, by, std::slice::from_ref(submission))) {
             Err(Failure::Dropped | Failure::Deleted | Failure::Moved) => Ok(None),
@@ -163,7 +163,7 @@ impl Vaults {
     async fn clear(&self, book: &Book, path: &str, by: Author<'_>) -> Result<(), Error> {
         let Some((_, doc)) = book.account().find(path) else { return Ok(()) };
         let (name, unwritten) = (book.account().name(), Some((doc, 0)));
-        match self.bury((name, path), by.principal, unwritten, Failure::Moved).await {
+        match self.bury((name, path), by, unwritten, Failure::Moved).await {
             Ok(_) | Err(Error::Stale { .. } | Error::NoFile) => Ok(()),
             Err(error) => Err(error),
         }
@@ -187,7 +187,7 @@ impl Vaults {
             (item.path, item.is_deleted) = (Arc::clone(&name), false);
             // Of no entry yet: its body settles anew, also after a crash.
             item.n = 0;
-            self.sign(&mut item, by.principal);
+            self.sign(&mut item, by);
             let bytes = item.bytes;
             // A move from nowhere: no name gets free.
             let (kind, renamed, retired) = (Kind::Moved, Some((&*name, epoch)), None);

@@ -14,7 +14,7 @@ use sheaf_protocol::ids::{DocId, DocKey};
 use tokio_util::sync::CancellationToken;
 
 use super::Vaults;
-use super::book::{Book, Entry, Note};
+use super::book::{Book, Entry};
 use super::error::Error;
 use crate::document::ending::Mark;
 use crate::document::handle::{Handle, Name};
@@ -283,6 +283,7 @@ impl Vaults {
         let before = current.map(|item| (item.updated, item.author.clone()));
         let last = mark.last.zip(mark.writers.last().map(|writer| writer.name.clone()));
         let (updated, author) = last.or(before).unwrap_or((doc.0, None));
+        let device = mark.writers.last().map_or(0, |writer| writer.device);
         let wrote = mark.writers.iter().filter(|writer| writer.n > settled_n);
         let mut authors: Vec<_> = wrote.map(|writer| writer.name.clone()).collect();
         if authors.is_empty() {
@@ -292,7 +293,7 @@ impl Vaults {
         let (n, bytes) = (mark.n, mark.bytes);
         let by = author.clone();
         let (seq, is_deleted) = (0, false);
-        let Note { device, made } = state.note(doc);
+        let made = state.note(doc);
         let item = Item {
             seq,
             n,

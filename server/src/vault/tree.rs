@@ -9,7 +9,7 @@ mod plan;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName};
+use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 use sheaf_protocol::vault::check_path;
 
 use self::plan::{Part, Plan, plan};
@@ -18,6 +18,7 @@ use super::error::Error;
 use super::file::File;
 use super::settle::tombstone;
 use super::{Vaults, address, made_by};
+use crate::document::author::Author;
 use crate::document::ending::{Ending, WouldWait};
 use crate::document::handle::{Handle, Name};
 use crate::document::ledger::arranging::Place;
@@ -155,7 +156,7 @@ impl Vaults {
         &self,
         name: &VaultName,
         steps: &[Step<'_>],
-        by: &Principal,
+        by: Author<'_>,
     ) -> Result<Vec<Done>, Undone> {
         let book = self.live(name)?;
         let _turn = book.turn.lock().await;
@@ -170,7 +171,7 @@ impl Vaults {
         &self,
         book: &Book,
         steps: &[Step<'_>],
-        by: &Principal,
+        by: Author<'_>,
     ) -> Result<(Shown, Option<Appended>), Undone> {
         let mut subjects = Subjects {
             held: self.registry().hold(),
@@ -266,7 +267,7 @@ impl Vaults {
         &self,
         book: &Book,
         steps: &[Step<'_>],
-        (subjects, by): (&Subjects, &Principal),
+        (subjects, by): (&Subjects, Author<'_>),
     ) -> Result<(Shown, Option<Appended>), Stop> {
         let mut facts = self.stored_facts(book, subjects)?;
         let mut endings = lock(subjects)?;
@@ -341,7 +342,7 @@ impl Vaults {
         book: &Book,
         state: &mut State,
         (plan, facts): (&Plan, &HashMap<DocId, Facts>),
-        by: &Principal,
+        by: Author<'_>,
     ) -> Result<Option<Appended>, Stop> {
         let mut items: HashMap<DocId, Item> = HashMap::new();
         let mut entries = Vec::with_capacity(plan.parts.len());
@@ -366,11 +367,11 @@ impl Vaults {
             };
             self.sign(&mut item, by);
             items.insert(*doc, item.clone());
-            let made = made_by(by);
+            let made = made_by(by.principal);
             let kind = if to.is_some() { Kind::Moved } else { Kind::Deleted };
             let has_history = to.is_none() && facts.n > 0;
             let retired = facts.clients.as_deref().filter(|_| has_history);
-            let (renamed, by) = (Some((&**from, facts.epoch)), by.name());
+            let (renamed, by) = (Some((&**from, facts.epoch)), by.principal.name());
             entries.push(Entry { kind, doc: *doc, item, made, renamed, retired, by });
         }
         if entries.is_empty() {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 use sheaf_protocol::stamp::Stamp;
 
-use super::book::{self, Note};
+use super::book;
 use super::error::Error;
 use super::versions::Held;
 use super::{OPEN_ATTEMPTS, Vaults};
@@ -20,7 +20,7 @@ use crate::document::snapshot::Content;
 use crate::document::submission::Failure;
 use sheaf_ground::task;
 use sheaf_storage::journal::{Kind, Record, payload};
-use sheaf_storage::store::{Body, Made, Stamped};
+use sheaf_storage::store::{Body, Stamped};
 
 /// How often a body is settled again that changes before its text is read.
 const READS_MAX: usize = 4;
@@ -34,8 +34,6 @@ pub struct Upload<'a> {
     pub base: Base,
     /// The change's own stamp: one that comes again with it changes nothing.
     pub stamp: Option<Stamp>,
-    /// The device it comes from; 0 where none is named.
-    pub device: u64,
 }
 
 /// What an uploaded file holds.
@@ -232,11 +230,8 @@ impl Vaults {
         };
         let doc = handle.key().doc;
         if written.has_changed {
-            let note = Note { device: upload.device, made: Made::default() };
             let book = self.live(name)?;
-            let mut state = book.state();
-            state.set_note(doc, note);
-            state.set_uploaded(print);
+            book.state().set_uploaded(print);
         }
         let (version, n, now) = self.settled_text(name, &path).await?;
         let is_merged = now != text;

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName};
 use tokio_util::sync::CancellationToken;
 
-use super::book::{Book, Note};
+use super::book::Book;
 use super::error::Error;
 use super::file::Page;
 use super::{PAGE_MAX, Vaults, address};
@@ -187,8 +187,7 @@ impl Vaults {
             other => other?,
         };
         if written.has_changed {
-            let note = Note { device: 0, made };
-            self.live(name)?.state().set_note(handle.key().doc, note);
+            self.live(name)?.state().set_note(handle.key().doc, made);
         }
         self.settle_now(&address(name, &path)).await
     }

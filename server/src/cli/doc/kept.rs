@@ -25,6 +25,9 @@ const PAGE: usize = 1000;
 /// A document may leave memory between being opened and being written; more often is no chance.
 const TRIES: usize = 5;
 
+/// Whoever has the data directory may write whatever is in it.
+const BY: Author<'_> = Author { principal: &Principal::Anonymous, may_relay: true, device: 0 };
+
 /// One vault of a data directory.
 pub(super) struct Kept {
     kept: app::Kept,
@@ -119,8 +122,7 @@ impl Kept {
                 Some(handle) => handle,
                 None => self.vaults().open_or_create(&self.vault, path).await?,
             };
-            let by = Author { principal: &Principal::Anonymous, may_relay: true };
-            match task::block(|| handle.put_text(by, text, only_if)) {
+            match task::block(|| handle.put_text(BY, text, only_if)) {
                 Ok(written) => {
                     handle.durable(written.end).await.map_err(broken)?;
                     self.vaults().settle(&self.vault, path).await?;
@@ -144,7 +146,7 @@ impl Kept {
     }
 
     pub(super) async fn remove(&self, path: &str) -> Result<(), Failure> {
-        self.vaults().delete_file(&self.vault, path, &Principal::Anonymous, None).await?;
+        self.vaults().delete_file(&self.vault, path, BY, None).await?;
         Ok(())
     }
 

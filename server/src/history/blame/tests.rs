@@ -14,9 +14,9 @@ fn who(name: &str) -> Principal {
 
 async fn put(world: &World, name: &str, text: &str) {
     let principal = who(name);
-    let by = Author { principal: &principal, may_relay: false };
+    let by = Author { principal: &principal, may_relay: false, device: 0 };
     let content = Upcoming::Text(text);
-    let upload = Upload { content, base: Base::Now, stamp: None, device: 0 };
+    let upload = Upload { content, base: Base::Now, stamp: None };
     world.vaults.upload(&home(), "a.md", by, upload).await.unwrap();
 }
 

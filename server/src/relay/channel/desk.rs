@@ -150,7 +150,8 @@ impl Desk {
 
     /// On whose behalf a write is made.
     pub(super) fn author(&self) -> Author<'_> {
-        Author { principal: &self.grant.principal, may_relay: self.grant.may_relay() }
+        let (principal, may_relay) = (&self.grant.principal, self.grant.may_relay());
+        Author { principal, may_relay, device: self.device.map_or(0, |device| device.0) }
     }
 
     /// Whether the caller may write at a path now; of a folder, at every one under it.

@@ -11,7 +11,6 @@ use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::VaultName;
 use sheaf_protocol::limits::BATCH_ITEMS_MAX;
 
-use super::audience::Place;
 use super::documents::{DOCUMENTS_MAX, Documents};
 use super::feed::Feed;
 use super::presence::Presence;
@@ -20,6 +19,7 @@ use super::voice::Voice;
 use crate::auth::{Caller, Grant, Leash, Role};
 use crate::relay::dialect::family::Family;
 use crate::relay::session::Relay;
+use crate::vault::audience::Place;
 use crate::vault::{self, Cursor, Vault};
 
 /// Seconds that a request for changes over HTTP may wait.
@@ -93,7 +93,7 @@ pub(super) async fn let_in(
     let by = &leash.grant().principal;
     let presence = Presence::new(&relay.vaults, &vault, (device, by), held)?;
     let feed = Feed::new(&relay.vaults, &vault, view.unwrap_or_default(), from)?;
-    let place = relay.channels.audience.enter(&vault);
+    let place = relay.vaults.audience().enter(&vault);
     let member = Member {
         vault,
         epoch: shown.epoch,

@@ -10,6 +10,7 @@ use sheaf_protocol::control::{
 use super::desk::Desk;
 use super::problem::{Refused, too_large};
 use super::{difference, listing};
+use crate::vault::audience::From;
 use crate::vault::tree::{Act, Done, Step};
 use crate::vault::upload::{Base, Upcoming};
 use crate::vault::versions::{Held, Read};
@@ -28,15 +29,13 @@ pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refuse
         },
         base: asked.base_version.map_or(Base::Now, Base::Version),
         stamp: asked.stamp.map(|stamp| stamp.0),
-        device: desk.device.map_or(0, |device| device.0),
     };
     let (vaults, path) = (&desk.relay.vaults, &asked.path);
     let uploaded = vaults.upload(&desk.vault, path, desk.author(), upcoming).await?;
     let version = uploaded.version;
     if uploaded.has_changed || uploaded.is_created {
-        let device = desk.device.map(|device| format!("{:016x}", device.0));
-        tracing::info!(vault = %desk.vault, device, "Upload: {path} (v{before} -> v{version})");
-        told(desk);
+        let from = (From::Client, desk.author().device);
+        vaults.audience().uploaded((&desk.vault, path), (before, version), from);
     }
     Ok(Ack {
         re: None,
@@ -100,8 +99,7 @@ pub(super) async fn relocate(desk: &Desk, asked: &Move) -> Result<Ack, Refused> 
 
 async fn change(desk: &Desk, step: Step<'_>) -> Result<Ack, Refused> {
     check_step(desk, &step).await?;
-    let (vaults, principal) = (&desk.relay.vaults, &desk.grant.principal);
-    let done = vaults.change(&desk.vault, &[step], principal).await;
+    let done = desk.relay.vaults.change(&desk.vault, &[step], desk.author()).await;
     let done = done.map_err(|undone| refused(&step, undone.error))?;
     told(desk);
     changed(desk, &step, done.into_iter().next().unwrap_or_default())
@@ -155,8 +153,7 @@ fn survivor(file: &File) -> Survivor {
 
 /// The others hear of it by their feeds.
 pub(super) fn told(desk: &Desk) {
-    let clients = desk.relay.channels.audience.others(&desk.vault);
-    tracing::info!(vault = %desk.vault, "Broadcast to {clients} clients");
+    desk.relay.vaults.audience().changed(&desk.vault, From::Client);
 }
 
 fn existing(desk: &Desk, path: &str) -> Result<Option<File>, Refused> {

@@ -4,7 +4,6 @@
 //! session, as every dialect is. Never keeps more than one request, one answer and one page of the
 //! feed for a client, and never hears anything from one who has not said who it is.
 
-mod audience;
 mod desk;
 mod difference;
 mod documents;
@@ -30,7 +29,6 @@ use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::VaultName;
 use sheaf_protocol::limits::TEXT_BYTES_MAX;
 
-use self::audience::Audience;
 use self::desk::{Answer, Desk, Then};
 use self::entry::{LetIn, Member, let_in};
 use self::problem::Refused;
@@ -52,8 +50,6 @@ const FILE_BYTES_MAX: u64 = 512 << 20;
 /// What all channels share.
 #[derive(Clone, Debug)]
 pub struct Channels {
-    /// How many clients there are.
-    pub audience: Audience,
     /// Who may write makes a vault by coming to it.
     pub auto_create: bool,
     /// Bytes of a text file.
@@ -67,7 +63,6 @@ pub struct Channels {
 impl Default for Channels {
     fn default() -> Channels {
         Channels {
-            audience: Audience::default(),
             auto_create: true,
             text_bytes_max: TEXT_BYTES_MAX,
             file_bytes_max: FILE_BYTES_MAX,

@@ -97,7 +97,7 @@ async fn atomic(desk: &Desk, items: &[Operation], result: &mut PushResult) -> Re
             }
         }
     }
-    let done = desk.relay.vaults.change(&desk.vault, &steps, &desk.grant.principal).await;
+    let done = desk.relay.vaults.change(&desk.vault, &steps, desk.author()).await;
     match done {
         Ok(done) => {
             files::told(desk);

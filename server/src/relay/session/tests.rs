@@ -23,6 +23,7 @@ use super::talk::Talk;
 use super::*;
 use crate::auth::Role;
 use crate::auth::{Grant, Leash};
+use crate::document::author::Author;
 use crate::document::handle::Handle;
 use crate::document::handle::Name;
 use crate::document::tests::{Ground, run as multi};
@@ -329,7 +330,8 @@ async fn deleted(rig: &Rig) -> yrs::Doc {
     old.type_in("text").await;
     old.durable(b"1").await;
     let (vault, vaults) = (VaultName::default(), &rig.relay.vaults);
-    vaults.delete_file(&vault, "d", &Principal::Anonymous, None).await.expect("deleted");
+    let by = Author { principal: &Principal::Anonymous, may_relay: false, device: 0 };
+    vaults.delete_file(&vault, "d", by, None).await.expect("deleted");
     old.until(Got::Closed(4404)).await;
     old.doc
 }

@@ -2,7 +2,6 @@
 
 use futures::FutureExt;
 use futures::future::join;
-use sheaf_protocol::ids::Principal;
 use sheaf_protocol::plan::Source;
 
 use super::*;
@@ -11,13 +10,10 @@ use crate::document::owners::Submitter;
 use crate::document::state::State;
 use crate::document::state::tests::typed;
 use crate::document::tests::run;
-use crate::vault::tests::{World, check, home};
+use crate::vault::tests::{BY, NOBODY, World, check, home};
 use sheaf_protocol::ids::DocKey;
 use sheaf_storage::journal::Record;
 use sheaf_storage::journal::payload::Retired;
-
-const NOBODY: Principal = Principal::Anonymous;
-const BY: Author<'_> = Author { principal: &NOBODY, may_relay: false };
 
 /// A replica that has been away: everything it has, as an answer to an empty state vector.
 fn replica(parts: &[&[Vec<u8>]]) -> Vec<u8> {
@@ -30,13 +26,13 @@ fn replica(parts: &[&[Vec<u8>]]) -> Vec<u8> {
 
 /// What a session makes of an answer.
 async fn answer(world: &World, path: &str, update: &[u8], source: Source) -> Receipt {
-    let by = Submitter { principal: &NOBODY, may_relay: false, asked: Some(&[]) };
+    let by = Submitter { principal: &NOBODY, may_relay: false, device: 0, asked: Some(&[]) };
     let submission = Submission { source, update: scan::update(update).unwrap() };
     world.handle(path).await.submit(None, by, &[submission]).unwrap()
 }
 
 async fn delete(world: &World, path: &str) {
-    world.vaults.delete_file(&home(), path, &NOBODY, None).await.unwrap();
+    world.vaults.delete_file(&home(), path, BY, None).await.unwrap();
 }
 
 async fn keep(world: &World, doc: DocId, update: &[u8]) -> Result<Kept, Error> {
@@ -54,7 +50,8 @@ fn written(world: &World, client: u64, text: &str) -> (Vec<Vec<u8>>, impl Future
         async move {
             let handle = registry.open(&address(&home(), "a.md")).await.unwrap();
             for update in &updates {
-                let by = Submitter { principal: &NOBODY, may_relay: false, asked: Some(&[]) };
+                let by =
+                    Submitter { principal: &NOBODY, may_relay: false, device: 0, asked: Some(&[]) };
                 let update = scan::update(update).unwrap();
                 let submission = Submission { source: Source::Update, update };
                 assert_eq!(handle.submit(None, by, &[submission]).unwrap().changed, 1);
@@ -238,7 +235,7 @@ fn one_that_was_moved_away_is_written_by_nobody_who_came_by_its_old_name() {
             panic!("kept")
         };
         let vaults = &world.vaults;
-        vaults.move_file(&home(), &name, "private.md", &NOBODY, None).await.unwrap();
+        vaults.move_file(&home(), &name, "private.md", BY, None).await.unwrap();
         let more = edited_again(&old);
         assert_eq!(keep(&world, doc, &more).await, Ok(Kept::Nothing));
         assert!(!world.text("private.md").await.unwrap().contains("more"));
@@ -253,7 +250,7 @@ fn one_that_was_moved_away_and_deleted_there_does_not_come_back_to_its_old_name(
         let copy = edited(&old);
         assert_eq!(keep(&world, doc, &copy).await, Ok(Kept::Back));
         let vaults = &world.vaults;
-        vaults.move_file(&home(), "a.md", "private.md", &NOBODY, None).await.unwrap();
+        vaults.move_file(&home(), "a.md", "private.md", BY, None).await.unwrap();
         world.settled_by("private.md", 4, "secret ").await;
         delete(&world, "private.md").await;
         let more = edited_again(&old);

@@ -5,18 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 use rand::RngExt;
 use sheaf_ground::time::{Hand, Seed};
-use sheaf_protocol::ids::Principal;
 use sheaf_storage::journal::verify;
 
 use super::*;
-use crate::document::author::Author;
 use crate::document::tests::run;
 use crate::vault::devices::{Changer, Standing};
-use crate::vault::tests::{World, check, home};
+use crate::vault::tests::{BY, NOBODY, World, check, home};
 use crate::vault::{Cursor, Terms};
 
-const NOBODY: Principal = Principal::Anonymous;
-const BY: Author<'_> = Author { principal: &NOBODY, may_relay: false };
 const START_MS: u64 = 1_700_000_000_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -33,7 +29,7 @@ fn ack(world: &World, device: u64, seq: u64) {
 }
 
 async fn delete(world: &World, path: &str) -> u64 {
-    world.vaults.delete_file(&home(), path, &NOBODY, None).await.unwrap()
+    world.vaults.delete_file(&home(), path, BY, None).await.unwrap()
 }
 
 /// A file that was, and the seq of its deletion.

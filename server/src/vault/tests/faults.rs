@@ -12,11 +12,8 @@ use sheaf_protocol::stamp::Stamp;
 use sheaf_storage::store::disk::{Disk, DiskFile, Files};
 
 use super::*;
-use crate::document::author::Author;
 use crate::vault::tree::{Act, Step};
 use crate::vault::upload::{Base, Upcoming, Upload};
-
-const BY: Author<'_> = Author { principal: &NOBODY, may_relay: false };
 
 /// Calls of one commit that are made to fail, one after the other; no commit makes so many.
 const CALLS_MAX: usize = 16;
@@ -115,7 +112,7 @@ impl DiskFile for SickFile {
 type Commit = (&'static str, fn(&World) -> BoxFuture<'_, bool>);
 
 fn upload<'a>(content: Upcoming<'a>, base: Base, stamp: Option<Stamp>) -> Upload<'a> {
-    Upload { content, base, stamp, device: 3 }
+    Upload { content, base, stamp }
 }
 
 fn other() -> VaultName {
@@ -145,24 +142,24 @@ const COMMITS: [Commit; 12] = [
         async { world.vaults.upload(&home(), "b.md", BY, bytes).await.is_ok() }.boxed()
     }),
     ("a deletion", |world| {
-        async { world.vaults.delete_file(&home(), "a.md", &NOBODY, None).await.is_ok() }.boxed()
+        async { world.vaults.delete_file(&home(), "a.md", BY, None).await.is_ok() }.boxed()
     }),
     ("a move", |world| {
         let moved =
-            async { world.vaults.move_file(&home(), "a.md", "c.md", &NOBODY, None).await.is_ok() };
+            async { world.vaults.move_file(&home(), "a.md", "c.md", BY, None).await.is_ok() };
         moved.boxed()
     }),
     ("a folder moves", |world| {
         let moved = async {
             let steps = [Step { path: "dir/", act: Act::Move { to: "away/" } }];
-            world.vaults.change(&home(), &steps, &NOBODY).await.is_ok()
+            world.vaults.change(&home(), &steps, BY).await.is_ok()
         };
         moved.boxed()
     }),
     ("a folder goes", |world| {
         let gone = async {
             let steps = [Step { path: "dir/", act: Act::Delete { base: None } }];
-            world.vaults.change(&home(), &steps, &NOBODY).await.is_ok()
+            world.vaults.change(&home(), &steps, BY).await.is_ok()
         };
         gone.boxed()
     }),

@@ -1,7 +1,7 @@
-//! Random histories of a vault against a plain model: files put, uploaded, deleted, moved, restored,
-//! folders moved and deleted, versions read, the feed read, and restarts in between.
+//! Random histories of a vault against a plain model: files put, uploaded, deleted, moved and
+//! restored, folders moved and deleted, versions and the feed read, and restarts in between.
 //!
-//! `SHEAF_HISTORIES` says how many on the store in memory, `SHEAF_SEED` repeats one run.
+//! `HISTORIES` says how many on the store in memory, `HISTORY` repeats one run.
 
 use std::time::Instant;
 
@@ -12,12 +12,9 @@ use sheaf_storage::journal;
 use sheaf_storage::store::disk::{Disk, DiskFile, Files};
 
 use super::*;
-use crate::document::author::Author;
 use crate::vault::tree::{Act, Step};
 use crate::vault::upload::{Base, Upcoming, Upload};
 use crate::vault::versions::Held;
-
-const BY: Author<'_> = Author { principal: &NOBODY, may_relay: false };
 
 /// Histories of one run on the store in memory, unless the environment asks for more.
 const HISTORIES: u64 = 400;
@@ -156,7 +153,7 @@ struct History {
 }
 
 fn upload(text: &str, base: Base) -> Upload<'_> {
-    Upload { content: Upcoming::Text(text), base, stamp: None, device: 0 }
+    Upload { content: Upcoming::Text(text), base, stamp: None }
 }
 
 fn begin(dir: &Path, store: &Store) -> (Ground, Vaults) {
@@ -238,7 +235,7 @@ impl History {
 
     async fn delete(&mut self) {
         let path = self.path();
-        let done = self.world.vaults.delete_file(&home(), path, &NOBODY, None).await;
+        let done = self.world.vaults.delete_file(&home(), path, BY, None).await;
         match self.model.live(path) {
             None => assert!(matches!(done, Err(Error::NoFile | Error::NoVault)), "{done:?}"),
             Some(at) => {
@@ -251,7 +248,7 @@ impl History {
     async fn relocate(&mut self) {
         let (from, to) = (self.path(), self.path());
         let Some(at) = self.model.live(from).filter(|_| from != to) else { return };
-        let done = self.world.vaults.move_file(&home(), from, to, &NOBODY, None).await;
+        let done = self.world.vaults.move_file(&home(), from, to, BY, None).await;
         if self.model.live(to).is_some() {
             assert!(matches!(done, Err(Error::PathTaken { .. })), "{done:?}");
             return;
@@ -297,7 +294,7 @@ impl History {
     async fn folder(&mut self, to: Option<&'static str>) {
         let act = to.map_or(Act::Delete { base: None }, |to| Act::Move { to });
         let steps = [Step { path: "d/", act }];
-        let done = self.world.vaults.change(&home(), &steps, &NOBODY).await;
+        let done = self.world.vaults.change(&home(), &steps, BY).await;
         let all = self.model.under("d/");
         let target = |doc: &Doc| to.map(|to| doc.path.replacen("d/", to, 1));
         let is_taken = |at: &usize| {
@@ -378,7 +375,7 @@ fn live_all(first: u64, count: u64, is_on_sled: bool) {
                 for number in (first + half..first + count).step_by(2) {
                     let lived = std::panic::AssertUnwindSafe(|| run(live(number, is_on_sled)));
                     if let Err(panic) = std::panic::catch_unwind(lived) {
-                        println!("history {number} went wrong: SHEAF_SEED={number}");
+                        println!("history {number} went wrong: HISTORY={number}");
                         std::panic::resume_unwind(panic);
                     }
                 }
@@ -395,15 +392,15 @@ fn asked(name: &str) -> Option<u64> {
 #[expect(clippy::disallowed_methods, reason = "it says how long it took")]
 fn random_histories_are_what_a_plain_model_says() {
     let begun = Instant::now();
-    let count = asked("SHEAF_HISTORIES").unwrap_or(HISTORIES);
-    let first = asked("SHEAF_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let count = asked("HISTORIES").unwrap_or(HISTORIES);
+    let first = asked("HISTORY").unwrap_or_else(|| u64::from(rand::random::<u32>()));
     live_all(first, count, false);
     println!("{count} histories from {first} on: {:.1?}", begun.elapsed());
 }
 
 #[test]
 fn random_histories_are_what_a_plain_model_says_on_sled_too() {
-    let first = asked("SHEAF_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let first = asked("HISTORY").unwrap_or_else(|| u64::from(rand::random::<u32>()));
     println!("from {first} on");
     live_all(first, SLED_HISTORIES, true);
 }

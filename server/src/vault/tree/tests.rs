@@ -9,12 +9,10 @@ use sheaf_protocol::vault::alias_of;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::super::tests::{World, check, home, write};
+use super::super::tests::{BY, World, check, home, write};
 use super::*;
 use crate::document::tests::run;
 use crate::vault::{Cursor, Kind};
-
-const NOBODY: Principal = Principal::Anonymous;
 
 fn delete(path: &str) -> Step<'_> {
     Step { path, act: Act::Delete { base: None } }
@@ -29,7 +27,7 @@ fn relocate<'a>(path: &'a str, to: &'a str) -> Step<'a> {
 }
 
 async fn change(world: &World, steps: &[Step<'_>]) -> Result<Vec<Done>, Undone> {
-    world.vaults.change(&home(), steps, &NOBODY).await
+    world.vaults.change(&home(), steps, BY).await
 }
 
 async fn one(world: &World, step: Step<'_>) -> Result<Done, Error> {
@@ -128,13 +126,12 @@ fn an_edit_since_the_base_keeps_its_file_and_no_other() {
 fn bytes_that_came_since_the_base_are_kept() {
     run(async {
         let world = World::new();
-        let by = crate::document::author::Author { principal: &NOBODY, may_relay: false };
         for byte in [1, 2] {
             let (hash, size) = world.vaults.put_bytes(&home(), &[byte; 10_000]).unwrap();
             let content = crate::vault::upload::Upcoming::Blob { hash, size };
             let base = crate::vault::upload::Base::Now;
-            let upload = crate::vault::upload::Upload { content, base, stamp: None, device: 0 };
-            world.vaults.upload(&home(), "n/b.bin", by, upload).await.unwrap();
+            let upload = crate::vault::upload::Upload { content, base, stamp: None };
+            world.vaults.upload(&home(), "n/b.bin", BY, upload).await.unwrap();
         }
         let refused = one(&world, delete_at("n/b.bin", 1)).await;
         assert!(matches!(refused, Err(Error::EditWins { file: Some(_), .. })), "{refused:?}");
@@ -549,7 +546,7 @@ fn what_comes_between_the_first_look_and_the_locks_counts() {
             Stop::Undone(_) => "undone",
         };
         let attempt = |subjects: &Subjects| {
-            let written = world.vaults.write_change(&book, &steps, (subjects, &NOBODY));
+            let written = world.vaults.write_change(&book, &steps, (subjects, BY));
             written.map(|(shown, _)| shown.plan).map_err(word)
         };
         write(&*world.handle("n/new.md").await, 77, "new").unwrap();

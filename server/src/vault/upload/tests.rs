@@ -2,20 +2,17 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sheaf_protocol::ids::Principal;
 
 use super::*;
 use crate::document::edit::tests::texts;
 use crate::document::tests::run;
-use crate::vault::tests::{World, home};
+use crate::vault::tests::{BY, World, home};
 use sheaf_ground::time::Clock;
 
 const HOUR_MS: u64 = 3_600_000;
-const NOBODY: Principal = Principal::Anonymous;
-const BY: Author<'_> = Author { principal: &NOBODY, may_relay: false };
 
 fn of(text: &str, base: Base) -> Upload<'_> {
-    Upload { content: Upcoming::Text(text), base, stamp: None, device: 0 }
+    Upload { content: Upcoming::Text(text), base, stamp: None }
 }
 
 async fn upload(world: &World, upload: Upload<'_>) -> Result<Uploaded, Error> {
@@ -150,7 +147,7 @@ fn an_edit_of_a_version_wins_over_a_deletion() {
     run(async {
         let world = World::new();
         let first = up(&world, "a\nb\n", Base::Now).await;
-        world.vaults.delete_file(&home(), "a.md", &NOBODY, None).await.unwrap();
+        world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
         let back = up(&world, "a\nb\nc\n", Base::Version(first.version)).await;
         assert_eq!((back.id, back.is_created), (first.id, false));
         assert_eq!(world.text("a.md").await.as_deref(), Some("a\nb\nc\n"));
@@ -188,7 +185,7 @@ fn of_two_blobs_made_of_one_version_the_newer_wins_and_the_other_is_a_version() 
     run(async {
         let world = World::new();
         let blob = |byte: u8| Upcoming::Blob { hash: [byte; 32], size: u64::from(byte) };
-        let put = |byte, base, stamp| Upload { content: blob(byte), base, stamp, device: 3 };
+        let put = |byte, base, stamp| Upload { content: blob(byte), base, stamp };
         let first = upload(&world, put(1, Base::Version(0), None)).await.unwrap();
         assert!(first.is_created && !first.is_conflict);
         let base = Base::Version(first.version);
@@ -237,9 +234,9 @@ fn bytes_stay_charged_when_their_file_goes() {
     run(async {
         let world = World::new();
         let content = Upcoming::Blob { hash: [1; 32], size: 100_000 };
-        let blob = Upload { content, base: Base::Now, stamp: None, device: 0 };
+        let blob = Upload { content, base: Base::Now, stamp: None };
         upload(&world, blob).await.unwrap();
-        world.vaults.delete_file(&home(), "a.md", &NOBODY, None).await.unwrap();
+        world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
         assert!(world.vaults.get(&home()).unwrap().bytes >= 100_000);
         let world = world.restart();
         assert!(world.vaults.get(&home()).unwrap().bytes >= 100_000);

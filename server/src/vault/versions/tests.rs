@@ -5,10 +5,7 @@ use sheaf_protocol::ids::Principal;
 use super::*;
 use crate::document::state::revert::tests::page;
 use crate::document::tests::run;
-use crate::vault::tests::{World, home};
-
-const NOBODY: Principal = Principal::Anonymous;
-const BY: Author<'_> = Author { principal: &NOBODY, may_relay: false };
+use crate::vault::tests::{BY, NOBODY, World, home};
 
 async fn read(world: &World, path: &str, seq: u64) -> Result<String, Error> {
     match world.vaults.read_at(&home(), path, Some(seq)).await?.held {
@@ -67,7 +64,7 @@ fn a_deleted_file_is_read_as_it_was_and_restored_under_its_name() {
         let world = World::new();
         let first = put(&world, "a.md", "one").await;
         let id = world.id("a.md");
-        let gone = world.vaults.delete_file(&home(), "a.md", &NOBODY, None).await.unwrap();
+        let gone = world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
         assert_eq!(read(&world, "a.md", first).await.as_deref(), Ok("one"));
         assert!(matches!(read(&world, "a.md", gone).await, Err(Error::NoVersion { .. })));
         let back = world.vaults.restore(&home(), "a.md", first, BY).await.unwrap();
@@ -82,7 +79,7 @@ fn history_follows_a_file_that_moves() {
     run(async {
         let world = World::new();
         let first = put(&world, "a.md", "one").await;
-        world.vaults.move_file(&home(), "a.md", "b/c.md", &NOBODY, None).await.unwrap();
+        world.vaults.move_file(&home(), "a.md", "b/c.md", BY, None).await.unwrap();
         let second = put(&world, "b/c.md", "one two").await;
         assert_eq!(read(&world, "b/c.md", first).await.as_deref(), Ok("one"));
         let page = world.vaults.versions(&home(), "b/c.md", None, 10).unwrap();
@@ -190,7 +187,7 @@ fn a_version_names_all_who_wrote_in_it() {
         let mut text = String::new();
         for who in &names {
             text.push_str("line\n");
-            let by = Author { principal: who, may_relay: false };
+            let by = Author { principal: who, may_relay: false, device: 0 };
             world.vaults.write_text((&home(), "a.md"), by, &text).await.unwrap();
         }
         world.vaults.settle(&home(), "a.md").await.unwrap();

@@ -241,3 +241,37 @@ async fn vaults_are_made_listed_and_deleted() {
     assert_ne!(again.json()["epoch"], info["epoch"], "another life");
     assert_eq!(ask("GET", "/v1/vaults/one/files/a.md").await.status, 404);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_tells_the_device_that_it_came_from() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    let one = "b57a77385cbd4067";
+    let from = |device, request: Request| request.header("Sheaf-Device", device);
+    let made = notes.send(from(one, notes.file("PUT", "a.md").body("text"))).await.json();
+    let edited =
+        notes.send(from("00000000000000a2", notes.file("PUT", "a.md").body("texts"))).await;
+    let edits = json!({ "unit": "utf16", "edits": [{ "op": "insert", "at": 0, "text": "T" }] });
+    let patch = notes.file("PATCH", "a.md").header("If-Match", edited.header("etag")).json(&edits);
+    assert_eq!(notes.send(from("00000000000000a3", patch)).await.status, 200);
+    let restore = notes.file("POST", &format!("a.md?restore={}", made["version"]));
+    assert_eq!(notes.send(from("00000000000000a4", restore)).await.status, 200);
+    let relocate = notes.file("POST", "a.md?move=d/b.md");
+    assert_eq!(notes.send(from("00000000000000a5", relocate)).await.status, 200);
+    let folder = notes.file("POST", "d/?move=e/");
+    assert_eq!(notes.send(from("00000000000000a6", folder)).await.status, 200);
+    assert_eq!(
+        notes.send(from("00000000000000a7", notes.file("DELETE", "e/b.md"))).await.status,
+        204
+    );
+    assert_eq!(notes.put("a.md", "by nobody's device").await.status, 201);
+
+    let told = notes.ask("GET", "/activity").await.json();
+    let told = told["versions"].as_array().expect("versions").iter().rev();
+    let devices: Vec<_> = told.map(|item| item["device"].as_str().unwrap_or("none")).collect();
+    let wanted = ["a2", "a3", "a4", "a5", "a6", "a7"].map(|end| format!("00000000000000{end}"));
+    let wanted: Vec<_> = [one].into_iter().chain(wanted.iter().map(String::as_str)).collect();
+    assert_eq!(devices, [&wanted[..], &["none"]].concat());
+    let refused = notes.send(from("a7", notes.file("PUT", "a.md").body("text"))).await;
+    assert_eq!((refused.status, refused.code().as_str()), (400, "malformed"));
+}

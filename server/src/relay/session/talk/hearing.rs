@@ -306,6 +306,7 @@ impl<D: Dialect> Talk<D> {
         let by = Submitter {
             principal: &self.grant.principal,
             may_relay: self.grant.may_relay(),
+            device: 0,
             asked: Some(asked),
         };
         let receipt = self.document.submit(Some(self.reader), by, batch)?;

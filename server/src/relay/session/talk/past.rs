@@ -100,7 +100,8 @@ impl<D: Dialect> Talk<D> {
         let (vaults, name) = (socket.relay.vaults.clone(), self.document.name().clone());
         let (grant, update) = (self.grant.clone(), update.to_vec());
         let keeping = async move {
-            let by = Author { principal: &grant.principal, may_relay: grant.may_relay() };
+            let (principal, may_relay) = (&grant.principal, grant.may_relay());
+            let by = Author { principal, may_relay, device: 0 };
             let place = (&name.vault, &*name.document);
             match vaults.keep_past(place, doc, &update, by).await {
                 Ok(Kept::Back) => (Ending::Told(Code::Restart, BACK), None),

@@ -1,0 +1,144 @@
+//! Moving, restoring, naming and deleting what is at a path.
+//!
+//! For backends; `files` has the routes, `folders` what is about a folder. Never touches a file
+//! that is at another state than the request names.
+
+use hyper::http::StatusCode;
+use sheaf_protocol::error::Refusal;
+use sheaf_protocol::ids::DocId;
+use warp::Reply;
+use warp::reply::Response;
+
+use super::State;
+use super::ask::{Ask, Place};
+use super::condition::Conditions;
+use super::error::{Error, Problem};
+use super::files::FileInfo;
+use super::folders::{self, FolderResult, Relocated};
+use super::versions;
+use super::writing::{author, state_of, veiled};
+use crate::auth::Role;
+use crate::document::handle::Handle;
+use crate::vault::audience::From;
+use sheaf_ground::task;
+
+/// Moves a file to another path, where its document, its id and its history stay; or makes it what
+/// it was at a version; or gives a version a name. Moves a folder, whose path ends with a slash, as
+/// one change.
+#[utoipa::path(
+    post,
+    path = "/v1/vaults/{vault}/files/{path}",
+    tag = "files",
+    operation_id = "moveFile",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
+        ("move" = Option<String>, Query, description = "The new path"),
+        ("restore" = Option<u64>, Query, description = "The version that it is made again"),
+        ("name" = Option<String>, Query,
+            description = "The name of the version `at`, or of the present one; empty: none"),
+        ("at" = Option<u64>, Query, description = "With `name`: the version"),
+        ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
+        ("Sheaf-Device" = Option<String>, Header,
+            description = "The device it comes from, 16 hex digits"),
+    ),
+    responses(
+        (status = 200, description = "Done, durably", body = Relocated),
+        (status = 404, description = "There is no such vault, file, folder or version",
+            body = Problem),
+        (status = 409, description = "The new path is taken, or the version held no text",
+            body = Problem),
+        (status = 412, description = "It is at another state", body = Problem),
+        (status = 413, description = "More files than one change may be about", body = Problem),
+    )
+)]
+pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> {
+    let place = ask.place()?;
+    let query = ask.query(&["move", "restore", "name", "at"])?;
+    let restored = versions::seq(&query, "restore")?;
+    let missing = "say what with ?move=<new path>, ?restore=<version> or ?name=<name>";
+    let is_one = [query.text("move"), query.text("restore"), query.text("name")];
+    let is_one = is_one.into_iter().flatten().count() == 1;
+    let to = query.text("move").unwrap_or_default();
+    let to = if is_one { Ok(to) } else { Err(Refusal::malformed(0, missing)) };
+    if let (Some(to), Some(grant)) =
+        (query.text("move").filter(|_| is_one), folders::grant(&state, &ask, &place).await?)
+    {
+        return folders::relocate(&state, &ask, (&place, &grant), to).await;
+    }
+    let grant = ask.grant(&place, Role::Write).await?;
+    let to = to?;
+    let by = author(&ask, &grant)?;
+    if let Some(seq) = restored {
+        return versions::restore(&state, &place, (by, seq)).await;
+    }
+    if let Some(name) = query.text("name") {
+        let at = versions::seq(&query, "at")?;
+        return versions::name(&state, &place, (&grant, at, name)).await;
+    }
+    ask.caller.grant(&place.vault, Some(to), Role::Write).await?;
+    let conditions = Conditions::of(&ask)?;
+    let handle = state.vaults.open(&place.vault, &place.path).await?;
+    let only_if = at(&conditions, &handle)?;
+    let Place { vault, path, .. } = &place;
+    let moved = state.vaults.move_file(vault, path, to, by, only_if).await;
+    if let Err(error) = moved {
+        return Err(veiled(&ask, vault, error).await);
+    }
+    state.vaults.audience().changed(vault, From::Elsewhere);
+    let file = task::block(|| state.vaults.file(vault, to))?;
+    Ok(warp::reply::json(&FileInfo::from(file)).into_response())
+}
+
+/// Deletes a file and closes the sessions that have it open; or a folder, whose path ends with a
+/// slash, as one change.
+#[utoipa::path(
+    delete,
+    path = "/v1/vaults/{vault}/files/{path}",
+    tag = "files",
+    operation_id = "deleteFile",
+    params(
+        ("vault" = String, Path, description = "The vault's name"),
+        ("path" = String, Path, description = "The file's path, with its slashes as they are"),
+        ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
+        ("Sheaf-Base" = Option<u64>, Header,
+            description = "Only what did not change since this version"),
+        ("Sheaf-Device" = Option<String>, Header,
+            description = "The device it comes from, 16 hex digits"),
+    ),
+    responses(
+        (status = 200, description = "The folder is deleted, durably", body = FolderResult),
+        (status = 204, description = "Deleted, durably"),
+        (status = 404, description = "There is no such vault, file or folder", body = Problem),
+        (status = 409, description = "It changed since that version, and lives", body = Problem),
+        (status = 412, description = "It is at another state", body = Problem),
+        (status = 413, description = "More files than one change may be about", body = Problem),
+    )
+)]
+pub(super) async fn delete(state: State, ask: Ask) -> Result<Response, Error> {
+    let place = ask.place()?;
+    if let Some(grant) = folders::grant(&state, &ask, &place).await? {
+        ask.query(&[])?;
+        return folders::delete(&state, &ask, (&place, &grant)).await;
+    }
+    let grant = ask.grant(&place, Role::Write).await?;
+    ask.query(&[])?;
+    if let Some(base) = ask.number_header(folders::BASE)? {
+        return folders::delete_file(&state, &ask, (&place, &grant), base).await;
+    }
+    let conditions = Conditions::of(&ask)?;
+    let handle = state.vaults.open(&place.vault, &place.path).await?;
+    let only_if = at(&conditions, &handle)?;
+    let by = author(&ask, &grant)?;
+    drop(handle);
+    let Place { vault, path, .. } = &place;
+    state.vaults.delete_file(vault, path, by, only_if).await?;
+    state.vaults.audience().changed(vault, From::Elsewhere);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The document and its state that moving or deleting depends on.
+fn at(conditions: &Conditions, handle: &Handle) -> Result<Option<(DocId, u64)>, Error> {
+    let now = state_of(handle);
+    Ok(conditions.check_write(Some(now))?.map(|_| (now.doc, now.n)))
+}

@@ -172,7 +172,7 @@ pub struct Upload {
     /// Names the change: sent again, it changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamp: Option<StampText>,
-    /// The client's time, in Unix milliseconds: kept, and never used for order.
+    /// The client's time, in Unix milliseconds: kept with the version, and never used for order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<u64>,
 }

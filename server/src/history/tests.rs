@@ -23,7 +23,12 @@ fn what_thinning_leaves_is_read_as_it_was_and_the_rest_is_gone() {
         let vaults = world.vaults.clone();
         for round in 0..200u64 {
             let text = format!("{}\nround {round}\n", "line\n".repeat(round as usize % 7));
-            let upload = Upload { content: Upcoming::Text(&text), base: Base::Now, stamp: None };
+            let upload = Upload {
+                content: Upcoming::Text(&text),
+                base: Base::Now,
+                stamp: None,
+                client_ms: None,
+            };
             let seq = vaults.upload(&home(), "a.md", BY, upload).await.unwrap().version;
             texts.insert(seq, text);
             // A version every ten minutes: 33 hours.

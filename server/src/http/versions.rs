@@ -66,6 +66,8 @@ pub struct VersionInfo {
     pub from: Option<String>,
     /// Another change of the same base came first, and only one of both could stay.
     pub conflict: bool,
+    /// When it was written by the client's own clock, in Unix milliseconds, if the client said.
+    pub client_ms: Option<u64>,
 }
 
 /// A page of versions.
@@ -171,6 +173,7 @@ impl From<Dated> for VersionInfo {
             restored: (made.restored != 0).then_some(made.restored),
             from: item.from.map(|from| from.to_string()),
             conflict: made.is_conflict,
+            client_ms: made.client_ms,
         }
     }
 }

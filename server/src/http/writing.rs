@@ -180,7 +180,7 @@ fn upload<'a>(ask: &Ask, content: Upcoming<'a>) -> Result<Upload<'a>, Error> {
     let base = ask.number_header("sheaf-base")?.map_or(Base::Now, Base::Version);
     let stamp = ask.header("sheaf-stamp")?.map(str::parse::<Stamp>).transpose();
     let stamp = stamp.map_err(|bad| Error::new(Code::Malformed, bad.to_string(), json!({})))?;
-    Ok(Upload { content, base, stamp })
+    Ok(Upload { content, base, stamp, client_ms: None })
 }
 
 async fn put_upload(

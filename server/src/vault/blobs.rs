@@ -38,7 +38,7 @@ impl Vaults {
     ) -> Result<Uploaded, Error> {
         let stamp = upload.stamp.unwrap_or_else(|| self.registry().stamp());
         let coming = Coming { hash, size, stamp, base: upload.base };
-        let made = made_by(by.principal);
+        let made = Made { client_ms: upload.client_ms, ..made_by(by.principal) };
         let path = self.path_for((name, path), by, upload.base)?;
         self.take_blob((name, &path), by, coming, made).await
     }
@@ -177,8 +177,8 @@ impl Vaults {
             return Ok((item, end, if is_stale { Taken::Won } else { Taken::Plainly }));
         };
         // It is a version, and what was there before is the file again.
-        let made =
-            Made { authors: vec![winner.author.clone()], restored: winner.seq, is_conflict: true };
+        let authors = vec![winner.author.clone()];
+        let made = Made { authors, restored: winner.seq, is_conflict: true, client_ms: None };
         let (item, end) = commit(winner, made)?;
         Ok((item, end, Taken::Lost))
     }

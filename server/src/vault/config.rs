@@ -66,6 +66,12 @@ impl Devices {
         now_ms.saturating_sub(seen_ms) >= self.stale_after_days.saturating_mul(DAY_MS)
     }
 
+    /// What came before this, in Unix milliseconds, is not tried again by a device that counts.
+    #[must_use]
+    pub(super) fn stale_before_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.stale_after_days.saturating_mul(DAY_MS))
+    }
+
     /// Whether a deletion of that time may be forgotten, if all devices know of it or not.
     #[must_use]
     pub(super) fn is_over(&self, deleted_ms: u64, now_ms: u64, is_known: bool) -> bool {

@@ -1,4 +1,5 @@
-//! Forgetting deleted files: what every device knows to be deleted goes, with its history.
+//! Forgetting deleted files: what every device knows to be deleted goes, with its history; and the
+//! stamps of changes that no device tries again.
 //!
 //! Job: once an hour, find deletions that are old enough and that no device still has to hear of,
 //! raise the horizon and let the store remove them. Run by `app`. Never removes a document that
@@ -100,6 +101,7 @@ impl Vaults {
             gone += files;
         }
         self.forget_names(book, stopping).await?;
+        self.forget_stamps(book, stopping).await?;
         self.shared().metrics.vault.pruned.inc_by(gone);
         Ok(gone)
     }
@@ -174,6 +176,22 @@ impl Vaults {
             }
         }
         Ok((due.len() as u64, end))
+    }
+
+    /// Forgets what stamped changes came to that nobody tries again.
+    async fn forget_stamps(&self, book: &Book, stopping: &CancellationToken) -> Result<(), Error> {
+        let now_ms = self.shared().clock.now_ms();
+        let before_ms = self.inner.terms.devices.stale_before_ms(now_ms);
+        let (store, vault, mut after) = (self.registry().store(), book.account().number(), None);
+        while !stopping.is_cancelled() {
+            let _work = self.shared().work.begin().await;
+            let (_, last) = task::block(|| store.forget_stamped(vault, before_ms, after))?;
+            if last.is_none() {
+                break;
+            }
+            after = last;
+        }
+        Ok(())
     }
 
     /// Forgets former names of forgotten documents beyond those that are remembered.

@@ -20,7 +20,7 @@ use crate::document::snapshot::Content;
 use crate::document::submission::Failure;
 use sheaf_ground::task;
 use sheaf_storage::journal::{Kind, Record, payload};
-use sheaf_storage::store::{Body, Stamped};
+use sheaf_storage::store::{Body, Made, Stamped};
 
 /// How often a body is settled again that changes before its text is read.
 const READS_MAX: usize = 4;
@@ -34,6 +34,8 @@ pub struct Upload<'a> {
     pub base: Base,
     /// The change's own stamp: one that comes again with it changes nothing.
     pub stamp: Option<Stamp>,
+    /// When it was made by the client's own clock, in Unix milliseconds: shown, and nothing more.
+    pub client_ms: Option<u64>,
 }
 
 /// What an uploaded file holds.
@@ -115,7 +117,12 @@ impl Vaults {
             }
         };
         if let Some(stamp) = upload.stamp {
-            let came_to = Stamped { doc: uploaded.id, seq: uploaded.version, fingerprint: print };
+            let came_to = Stamped {
+                doc: uploaded.id,
+                seq: uploaded.version,
+                fingerprint: print,
+                received_ms: self.shared().clock.now_ms(),
+            };
             self.note_stamp(name, (stamp, came_to), by).await?;
         }
         if uploaded.is_merged && uploaded.has_changed {
@@ -136,7 +143,7 @@ impl Vaults {
         let vault = book.account().number();
         let recent = book.state().stamped(stamp);
         let stored = || task::block(|| self.registry().store().stamped(vault, stamp));
-        let Some(Stamped { doc, seq, fingerprint }) =
+        let Some(Stamped { doc, seq, fingerprint, .. }) =
             recent.map_or_else(stored, |it| Ok(Some(it)))?
         else {
             return Ok(None);
@@ -231,7 +238,9 @@ impl Vaults {
         let doc = handle.key().doc;
         if written.has_changed {
             let book = self.live(name)?;
-            book.state().set_uploaded(print);
+            let mut state = book.state();
+            state.set_uploaded(print);
+            state.set_note(doc, Made { client_ms: upload.client_ms, ..Made::default() });
         }
         let (version, n, now) = self.settled_text(name, &path).await?;
         let is_merged = now != text;

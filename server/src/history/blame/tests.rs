@@ -16,7 +16,7 @@ async fn put(world: &World, name: &str, text: &str) {
     let principal = who(name);
     let by = Author { principal: &principal, may_relay: false, device: 0 };
     let content = Upcoming::Text(text);
-    let upload = Upload { content, base: Base::Now, stamp: None };
+    let upload = Upload { content, base: Base::Now, stamp: None, client_ms: None };
     world.vaults.upload(&home(), "a.md", by, upload).await.unwrap();
 }
 

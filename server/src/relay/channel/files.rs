@@ -29,6 +29,7 @@ pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refuse
         },
         base: asked.base_version.map_or(Base::Now, Base::Version),
         stamp: asked.stamp.map(|stamp| stamp.0),
+        client_ms: asked.timestamp,
     };
     let (vaults, path) = (&desk.relay.vaults, &asked.path);
     let uploaded = vaults.upload(&desk.vault, path, desk.author(), upcoming).await?;

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 use rand::RngExt;
 use sheaf_ground::time::{Hand, Seed};
+use sheaf_protocol::stamp::Stamp;
 use sheaf_storage::journal::verify;
 
 use super::*;
 use crate::document::tests::run;
 use crate::vault::devices::{Changer, Standing};
 use crate::vault::tests::{BY, NOBODY, World, check, home};
+use crate::vault::upload::{Base, Upcoming, Upload};
 use crate::vault::{Cursor, Terms};
 
 const START_MS: u64 = 1_700_000_000_000;
@@ -374,5 +376,37 @@ fn a_listing_of_many_pages_goes_on_below_the_horizon_until_something_is_forgotte
         assert!(
             matches!(page(first), Err(Error::CursorExpired { horizon, .. }) if horizon == last)
         );
+    });
+}
+
+#[test]
+fn a_stamp_is_known_for_as_long_as_a_device_may_try_again() {
+    run(async {
+        let (world, hand) = World::at(START_MS);
+        let stamp = |ms| Stamp::new(ms, 0, 7);
+        let put = async |text: &str, ms| {
+            let (content, base) = (Upcoming::Text(text), Base::Now);
+            let upload = Upload { content, base, stamp: Some(stamp(ms)), client_ms: None };
+            world.vaults.upload(&home(), "a.md", BY, upload).await
+        };
+        let known = |ms| {
+            task::block(|| world.vaults.wait_stored()).unwrap();
+            let vault = world.vaults.number(&home()).unwrap();
+            world.ground.store.stamped(vault, stamp(ms)).unwrap().is_some()
+        };
+        let first = put("one", START_MS).await.unwrap();
+        hand.advance(DAY * 30 + Duration::from_secs(1));
+        // Made on the first day by one that was away.
+        let late = put("two", START_MS + 1).await.unwrap();
+        prune(&world).await;
+        assert_eq!((known(START_MS), known(START_MS + 1)), (false, true), "{first:?}");
+        let again = put("two", START_MS + 1).await.unwrap();
+        assert_eq!((again.version, again.has_changed), (late.version, false));
+        hand.advance(DAY * 30 + Duration::from_secs(1));
+        prune(&world).await;
+        assert!(!known(START_MS + 1));
+        put("three", START_MS + 60 * 86_400_000).await.unwrap();
+        prune(&world).await;
+        assert!(known(START_MS + 60 * 86_400_000), "a new one stays");
     });
 }

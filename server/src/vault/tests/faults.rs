@@ -112,7 +112,7 @@ impl DiskFile for SickFile {
 type Commit = (&'static str, fn(&World) -> BoxFuture<'_, bool>);
 
 fn upload<'a>(content: Upcoming<'a>, base: Base, stamp: Option<Stamp>) -> Upload<'a> {
-    Upload { content, base, stamp }
+    Upload { content, base, stamp, client_ms: None }
 }
 
 fn other() -> VaultName {

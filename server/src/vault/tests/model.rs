@@ -153,7 +153,7 @@ struct History {
 }
 
 fn upload(text: &str, base: Base) -> Upload<'_> {
-    Upload { content: Upcoming::Text(text), base, stamp: None }
+    Upload { content: Upcoming::Text(text), base, stamp: None, client_ms: None }
 }
 
 fn begin(dir: &Path, store: &Store) -> (Ground, Vaults) {

@@ -130,7 +130,8 @@ fn bytes_that_came_since_the_base_are_kept() {
             let (hash, size) = world.vaults.put_bytes(&home(), &[byte; 10_000]).unwrap();
             let content = crate::vault::upload::Upcoming::Blob { hash, size };
             let base = crate::vault::upload::Base::Now;
-            let upload = crate::vault::upload::Upload { content, base, stamp: None };
+            let upload =
+                crate::vault::upload::Upload { content, base, stamp: None, client_ms: None };
             world.vaults.upload(&home(), "n/b.bin", BY, upload).await.unwrap();
         }
         let refused = one(&world, delete_at("n/b.bin", 1)).await;

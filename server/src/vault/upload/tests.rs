@@ -12,7 +12,7 @@ use sheaf_ground::time::Clock;
 const HOUR_MS: u64 = 3_600_000;
 
 fn of(text: &str, base: Base) -> Upload<'_> {
-    Upload { content: Upcoming::Text(text), base, stamp: None }
+    Upload { content: Upcoming::Text(text), base, stamp: None, client_ms: None }
 }
 
 async fn upload(world: &World, upload: Upload<'_>) -> Result<Uploaded, Error> {
@@ -185,7 +185,7 @@ fn of_two_blobs_made_of_one_version_the_newer_wins_and_the_other_is_a_version() 
     run(async {
         let world = World::new();
         let blob = |byte: u8| Upcoming::Blob { hash: [byte; 32], size: u64::from(byte) };
-        let put = |byte, base, stamp| Upload { content: blob(byte), base, stamp };
+        let put = |byte, base, stamp| Upload { content: blob(byte), base, stamp, client_ms: None };
         let first = upload(&world, put(1, Base::Version(0), None)).await.unwrap();
         assert!(first.is_created && !first.is_conflict);
         let base = Base::Version(first.version);
@@ -234,7 +234,7 @@ fn bytes_stay_charged_when_their_file_goes() {
     run(async {
         let world = World::new();
         let content = Upcoming::Blob { hash: [1; 32], size: 100_000 };
-        let blob = Upload { content, base: Base::Now, stamp: None };
+        let blob = Upload { content, base: Base::Now, stamp: None, client_ms: None };
         upload(&world, blob).await.unwrap();
         world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
         assert!(world.vaults.get(&home()).unwrap().bytes >= 100_000);

@@ -195,6 +195,38 @@ impl Store {
         Stamped::decode(&bytes).map(Some).ok_or_else(|| Error::corrupt(&key, "stamp"))
     }
 
+    /// Forgets what stamped changes of a vault came to that came before `before_ms`, of a bounded
+    /// number of stamps behind `after`; how many, and the last stamp if there may be more.
+    ///
+    /// # Errors
+    /// What the engine reports.
+    pub fn forget_stamped(
+        &self,
+        vault: VaultNo,
+        before_ms: u64,
+        after: Option<Stamp>,
+    ) -> Result<(usize, Option<Stamp>), Error> {
+        let prefix = keys::vault_prefix(vault, Key::Stamps);
+        let from = after.map(|stamp| stamps::key(vault, stamp));
+        let pairs = self.engine().scan(&prefix, from.as_deref(), SCAN_PAIRS)?;
+        let mut batch = Batch::default();
+        let (mut gone, mut last) = (0, None);
+        for pair in &pairs {
+            // What was stamped later came later.
+            last = stamps::stamp(&pair.0).filter(|stamp| stamp.ms() < before_ms);
+            if last.is_none() {
+                break;
+            }
+            let came_to = Stamped::decode(value::body(pair)?);
+            if came_to.is_none_or(|it| it.received_ms < before_ms) {
+                batch.delete(pair.0.clone());
+                gone += 1;
+            }
+        }
+        self.engine().apply(&batch)?;
+        Ok((gone, last.filter(|_| pairs.len() == SCAN_PAIRS)))
+    }
+
     /// Takes versions away.
     pub(super) fn forget_versions(batch: &mut Batch, doc: DocKey, seqs: &[u64]) {
         for seq in seqs {

@@ -63,7 +63,7 @@ fn a_name_and_a_stamp_are_the_golden_bytes() {
     assert_eq!(Named::decode(&bytes), Some(unnamed));
 
     let doc = DocId(Stamp::new(1, 2, 3));
-    let came_to = stamps::Stamped { doc, seq: 4, fingerprint: 5 };
+    let came_to = stamps::Stamped { doc, seq: 4, fingerprint: 5, received_ms: 6 };
     let stamped = Stamped { stamp: Stamp::new(6, 7, 8), came_to };
     let (text, bytes) = hex(|out| stamped.encode(out));
     let due = "00000000000600070000000000000008".to_owned()

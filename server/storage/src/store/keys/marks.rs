@@ -32,10 +32,13 @@ pub struct Made {
     pub restored: u64,
     /// It lost against another of the same base, or was merged with it.
     pub is_conflict: bool,
+    /// When it was written by the client's own clock, in Unix milliseconds, if the client said.
+    pub client_ms: Option<u64>,
 }
 
-/// Bit of the flags.
+/// Bits of the flags.
 const CONFLICT: u8 = 1;
+const CLIENT_MS: u8 = 2;
 
 /// Authors that one version names; of more the latest.
 const AUTHORS_MAX: usize = 64;
@@ -47,10 +50,14 @@ pub fn key(doc: DocKey, seq: u64) -> Vec<u8> {
 }
 
 impl Made {
-    /// flags u8 (1: conflict), restored varint, author count varint, authors (text or none).
+    /// flags u8 (1: conflict, 2: a client's time), restored varint, the client's time varint if there
+    /// is one, author count varint, authors (text or none).
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        out.push(if self.is_conflict { CONFLICT } else { 0 });
+        let conflict = if self.is_conflict { CONFLICT } else { 0 };
+        let client_ms = self.client_ms.map_or(0, |_| CLIENT_MS);
+        out.push(conflict | client_ms);
         put_varint(out, self.restored);
+        self.client_ms.iter().for_each(|ms| put_varint(out, *ms));
         let authors = &self.authors[self.authors.len().saturating_sub(AUTHORS_MAX)..];
         put_varint(out, authors.len() as u64);
         authors.iter().for_each(|author| put_text_option(out, author.as_deref()));
@@ -59,15 +66,18 @@ impl Made {
     /// The inverse of `encode`.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let flags = reader.u8()?;
-        if flags & !CONFLICT != 0 {
+        if flags & !(CONFLICT | CLIENT_MS) != 0 {
             return None;
         }
-        let (restored, count) = (reader.varint()?, reader.varint()?);
+        let restored = reader.varint()?;
+        let has_client_ms = flags & CLIENT_MS != 0;
+        let client_ms = if has_client_ms { Some(reader.varint()?) } else { None };
+        let count = reader.varint()?;
         let mut authors = Vec::new();
         for _ in 0..count {
             authors.push(reader.text_option()?.map(Arc::from));
         }
-        Some(Self { authors, restored, is_conflict: flags & CONFLICT != 0 })
+        Some(Self { authors, restored, is_conflict: flags & CONFLICT != 0, client_ms })
     }
 }
 

@@ -17,9 +17,11 @@ pub struct Stamped {
     pub seq: u64,
     /// A hash of the request: another one with the same stamp is a mistake.
     pub fingerprint: u64,
+    /// When it came, in Unix milliseconds: a client that was away stamps long before.
+    pub received_ms: u64,
 }
 
-/// The key of a stamp.
+/// The key of a stamp. The keys of a vault are in the order of their stamps.
 #[must_use]
 pub fn key(vault: VaultNo, stamp: Stamp) -> Vec<u8> {
     let mut key = super::vault_prefix(vault, Key::Stamps);
@@ -27,13 +29,20 @@ pub fn key(vault: VaultNo, stamp: Stamp) -> Vec<u8> {
     key
 }
 
+/// The stamp of a key.
+#[must_use]
+pub fn stamp(key: &[u8]) -> Option<Stamp> {
+    key.last_chunk().map(|bytes| Stamp::from_bytes(*bytes))
+}
+
 impl Stamped {
-    /// document id 16 bytes, seq u64, fingerprint u64 (little-endian).
+    /// document id 16 bytes, seq u64, fingerprint u64, milliseconds u64 (little-endian).
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = self.doc.0.to_bytes().to_vec();
         out.extend_from_slice(&self.seq.to_le_bytes());
         out.extend_from_slice(&self.fingerprint.to_le_bytes());
+        out.extend_from_slice(&self.received_ms.to_le_bytes());
         out
     }
 
@@ -42,7 +51,7 @@ impl Stamped {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let doc = DocId(Stamp::from_bytes(reader.array()?));
-        let (seq, fingerprint) = (reader.u64()?, reader.u64()?);
-        reader.is_empty().then_some(Self { doc, seq, fingerprint })
+        let (seq, fingerprint, received_ms) = (reader.u64()?, reader.u64()?, reader.u64()?);
+        reader.is_empty().then_some(Self { doc, seq, fingerprint, received_ms })
     }
 }

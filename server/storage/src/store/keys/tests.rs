@@ -306,9 +306,9 @@ fn an_item_is_the_golden_bytes() {
 #[test]
 fn a_version_its_name_and_a_stamp_are_the_golden_bytes() {
     let authors = vec![None, Some("ann".into())];
-    let made = Made { authors, restored: 300, is_conflict: true };
+    let made = Made { authors, restored: 300, is_conflict: true, client_ms: Some(301) };
     let version = Version { prev_seq: 200, item: item(), made };
-    let how = "01".to_owned() + "ac02" + "02" + "00" + "010300616e6e";
+    let how = "03".to_owned() + "ac02" + "ad02" + "02" + "00" + "010300616e6e";
     let golden = format!("c801{how}{}", hex(&item().encode()));
     assert_eq!(hex(&version.encode()), golden);
     assert_eq!(Version::decode(&version.encode()), Some(version.clone()));
@@ -325,8 +325,8 @@ fn a_version_its_name_and_a_stamp_are_the_golden_bytes() {
     assert_eq!(hex(&label.encode()), format!("{STAMP}010300616e6e02007631"));
     assert_eq!(Label::decode(&label.encode()), Some(label));
 
-    let stamped = Stamped { doc: DocId(stamp()), seq: 0x102, fingerprint: 3 };
-    let golden = format!("{STAMP}02010000000000000300000000000000");
+    let stamped = Stamped { doc: DocId(stamp()), seq: 0x102, fingerprint: 3, received_ms: 4 };
+    let golden = format!("{STAMP}020100000000000003000000000000000400000000000000");
     assert_eq!(hex(&stamped.encode()), golden);
     assert_eq!(Stamped::decode(&stamped.encode()), Some(stamped));
 }

@@ -265,7 +265,6 @@ fn channels(config: &Config) -> Channels {
         text_bytes_max: config.limits.text_bytes_max,
         file_bytes_max: config.limits.file_bytes_max,
         clock_drift_ms: config.limits.clock_drift_ms,
-        ..Channels::default()
     }
 }
 

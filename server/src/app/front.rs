@@ -22,7 +22,7 @@ use warp::reply::Response;
 use super::{cors, telemetry};
 use crate::auth::base::Base;
 use crate::auth::{Auth, Denied};
-use crate::http::{self, error::Error};
+use crate::http::{self, coding, error::Error};
 use crate::metrics::Metrics;
 use crate::relay::listen::{Kind, Peer, Service};
 use crate::relay::upgrade::{self, Answer, Opening, Upgrade};
@@ -129,10 +129,12 @@ impl Front {
         }
         let (path, origin) =
             (request.uri().path().to_owned(), request.headers().get(ORIGIN).cloned());
+        let wanted = coding::wanted(request.headers());
         let routes = if is_admin { &self.routes.admin } else { &self.routes.public };
         let routes = TowerToHyperService::new(warp::service(routes.clone()));
         match hyper::service::Service::call(&routes, request).await {
-            Ok(mut response) => {
+            Ok(response) => {
+                let mut response = coding::encoded(wanted, response).await;
                 cors::expose(&path, origin, &mut response);
                 Ok(response)
             }

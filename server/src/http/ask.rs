@@ -19,11 +19,13 @@ use warp::{Filter, Rejection};
 
 use super::State;
 use super::body::{self, Chunks};
+use super::coding;
 use super::error::Error;
 use crate::auth::base::Base;
 use crate::auth::{Caller, Grant, Role};
 use crate::blob::Hash;
 use crate::memory::Permit;
+use sheaf_ground::task;
 
 /// A body that nobody has read yet.
 pub type Body = Arc<Mutex<Option<Chunks>>>;
@@ -142,11 +144,15 @@ impl Ask {
     /// The whole body, at most `bytes_max`.
     ///
     /// # Errors
-    /// See [`body::read`]; `Unsupported` for an encoded one.
+    /// See [`body::read`] and [`coding::decoded`].
     pub async fn bytes(&self, state: &State, bytes_max: usize) -> Result<Bytes, Error> {
-        let chunks = self.chunks()?;
+        let coding = coding::of_request(&self.headers)?;
+        let chunks = self.take();
         let State { clock, memory, .. } = state;
-        let read = body::read(&self.headers, chunks, bytes_max, clock, memory).await?;
+        let mut read = body::read(&self.headers, chunks, bytes_max, clock, memory).await?;
+        if let Some(coding) = coding {
+            read = task::block(|| coding::decoded(coding, &read, bytes_max, memory))?;
+        }
         *self.permit.lock() = read.permit;
         Ok(read.bytes)
     }
@@ -156,8 +162,15 @@ impl Ask {
     /// # Errors
     /// `Unsupported` for an encoded one.
     pub fn chunks(&self) -> Result<Chunks, Error> {
-        self.check_not_encoded()?;
-        Ok(self.body.lock().take().expect("a handler reads its body once"))
+        if coding::of_request(&self.headers)?.is_some() {
+            let what = "bytes are taken as they are: leave Content-Encoding out";
+            return Err(Refusal::unsupported(0, what).into());
+        }
+        Ok(self.take())
+    }
+
+    fn take(&self) -> Chunks {
+        self.body.lock().take().expect("a handler reads its body once")
     }
 
     /// The body as a file: text if it says so or can be one, else bytes, or what a header says of
@@ -272,15 +285,6 @@ impl Ask {
         }
         let what = "there is no body; for an empty text say Content-Length: 0";
         Err(Refusal::malformed(0, what).into())
-    }
-
-    fn check_not_encoded(&self) -> Result<(), Error> {
-        let encoding = self.headers.get(header::CONTENT_ENCODING);
-        if encoding.is_some_and(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            let what = "bodies are taken as they are: leave Content-Encoding out";
-            return Err(Refusal::unsupported(0, what).into());
-        }
-        Ok(())
     }
 
     fn check_charset(&self) -> Result<(), Error> {

@@ -165,7 +165,9 @@ pub fn cover(memory: &Budget, permit: &mut Option<Permit>, bytes: usize) -> Resu
     Err(Refusal { code: Code::TryLater, at: 0, what }.into())
 }
 
-fn too_large(bytes_max: usize) -> Error {
+/// More came than the bound.
+#[must_use]
+pub fn too_large(bytes_max: usize) -> Error {
     let message = format!("the request's body is over {bytes_max} bytes");
     Error::new(Code::TooLarge, message, json!({ "bytes_max": bytes_max }))
 }

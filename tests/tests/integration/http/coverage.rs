@@ -87,7 +87,7 @@ fn reading() -> Vec<Step> {
         step("PUT", FILE).with("Sheaf-Base", "-1").body("text"),
         step("PUT", "/v1/vaults/v/files/bytes").body(b"\xff".to_vec()),
         step("PUT", FILE).with("If-None-Match", "*").body("x"),
-        step("PUT", FILE).with("Content-Encoding", "gzip").body("x"),
+        step("PUT", FILE).with("Content-Encoding", "br").body("x"),
         step("PUT", FILE).body("x".repeat(100 << 10)),
         step("POST", "/v1/vaults/v/update/m").body(map_update()),
         step("PUT", "/v1/vaults/v/files/m").body("text"),

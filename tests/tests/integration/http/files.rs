@@ -1,5 +1,10 @@
 //! Files: reading, writing, conditions, edits, moving, deleting, listing.
 
+use std::io::{Read, Write};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde_json::json;
 use sheaf_tests::http::Request;
 use sheaf_tests::server::Server;
@@ -240,6 +245,31 @@ async fn vaults_are_made_listed_and_deleted() {
     assert_eq!(again.status, 201);
     assert_ne!(again.json()["epoch"], info["epoch"], "another life");
     assert_eq!(ask("GET", "/v1/vaults/one/files/a.md").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_go_and_come_compressed_where_that_is_wanted() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    let text = "a line of text\n".repeat(1000);
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(text.as_bytes()).expect("to memory");
+    let packed = packed.finish().expect("to memory");
+    let put = notes.file("PUT", "a.md").header("Content-Encoding", "gzip").body(packed);
+    let put = notes.send(put).await;
+    assert_eq!((put.status, put.json()["size"].as_u64()), (201, Some(text.len() as u64)));
+    assert_eq!(notes.get("a.md").await.text(), text);
+
+    let get = notes.file("GET", "a.md").header("Accept-Encoding", "br, gzip;q=0.5");
+    let got = notes.send(get).await;
+    assert_eq!((got.status, got.header("content-encoding")), (200, "gzip"));
+    assert_eq!(got.header("etag"), put.header("etag"), "If-Match takes it");
+    let has_vary = |(name, value): &(String, String)| name == "vary" && value == "accept-encoding";
+    assert!(got.headers.iter().any(has_vary), "{:?}", got.headers);
+    assert!(got.body.len() < text.len() / 20, "{} bytes", got.body.len());
+    let mut unpacked = String::new();
+    GzDecoder::new(&got.body[..]).read_to_string(&mut unpacked).expect("gzip");
+    assert_eq!(unpacked, text);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

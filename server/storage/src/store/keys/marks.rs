@@ -50,8 +50,8 @@ pub fn key(doc: DocKey, seq: u64) -> Vec<u8> {
 }
 
 impl Made {
-    /// flags u8 (1: conflict, 2: a client's time), restored varint, the client's time varint if there
-    /// is one, author count varint, authors (text or none).
+    /// flags u8 (1: conflict, 2: a client's time), restored varint, the client's time varint if
+    /// there is one, author count varint, authors (text or none).
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let conflict = if self.is_conflict { CONFLICT } else { 0 };
         let client_ms = self.client_ms.map_or(0, |_| CLIENT_MS);

@@ -112,7 +112,22 @@ pub(super) async fn meet(state: &State, ask: &Ask) -> Result<(), Error> {
     let Some(vault) = ask.vault().ok().filter(|_| device != 0) else { return Ok(()) };
     // Who may not is told by who answers.
     let Ok(grant) = ask.caller.grant(&vault, None, Role::Read).await else { return Ok(()) };
-    match state.vaults.meet(&vault, (device, false), &grant.principal).await {
+    meet_in(state, device, (&vault, &grant)).await
+}
+
+/// The same in a vault that the caller may read.
+///
+/// # Errors
+/// As [`meet`].
+pub(super) async fn meet_in(
+    state: &State,
+    device: u64,
+    (vault, grant): (&VaultName, &Grant),
+) -> Result<(), Error> {
+    if device == 0 {
+        return Ok(());
+    }
+    match state.vaults.meet(vault, (device, false), &grant.principal).await {
         Ok(()) | Err(vault::Error::NoVault) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -19,6 +19,7 @@ use warp::Reply;
 use super::State;
 use super::ask::Ask;
 use super::changes::{self, ChangeInfo, ChangePage, PAGE, PAGE_MAX, Reading, WAIT_S_MAX};
+use super::devices;
 use super::error::{Error, Problem};
 use super::route::Route;
 use super::vaults;
@@ -150,8 +151,11 @@ async fn read(
         let share = (left / (places.len() - at)).max(1);
         let reading = Reading { vault: vault.clone(), since: *since, limit: share, device };
         let page = match ask.caller.grant(vault, None, Role::Read).await {
-            Ok(grant) => changes::acknowledge(state, &reading, &grant)
-                .and_then(|()| changes::page(state, &reading)),
+            Ok(grant) => match devices::meet_in(state, device, (vault, &grant)).await {
+                Ok(()) => changes::acknowledge(state, &reading, &grant)
+                    .and_then(|()| changes::page(state, &reading)),
+                Err(error) => Err(error),
+            },
             // Who is nobody is told so once.
             Err(refusal) if refusal.code == Code::Unauthorised => return Err(refusal.into()),
             Err(refusal) => Err(refusal.into()),

@@ -156,7 +156,8 @@ pub(super) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
         return Ok(said(&state, &place, (before, &result), by));
     }
     let write = |handle: &Handle, only_if| handle.put_text(by, &text, only_if);
-    let done = change(&state, &ask, &place, &conditions, Absent::Made, write).await?;
+    let mut done = change(&state, &ask, &place, &conditions, Absent::Made, write).await?;
+    done.written.has_changed |= state.vaults.set_text(&place.vault, done.handle.key().doc)?;
     let result = answer(&state, &place, done).await?;
     Ok(said(&state, &place, (before, &result), by))
 }

@@ -69,7 +69,7 @@ pub(super) struct State {
     stamped: HashMap<Stamp, (Stamped, u64)>,
     /// Fingerprints of the latest uploads: one that comes again, though two have changed the same
     /// words since, is in the text already.
-    uploads: VecDeque<u64>,
+    uploads: VecDeque<(DocId, u64)>,
     pub(super) devices: Devices,
     /// The highest seq whose change is forgotten.
     pub(super) horizon: u64,
@@ -142,17 +142,28 @@ impl State {
         rows.filter_map(|(seq, doc)| Some((*seq, *doc, self.items.get(doc)?)))
     }
 
-    /// Whether this upload has been made already, as far back as is remembered.
-    pub(super) fn has_uploaded(&self, fingerprint: u64) -> bool {
-        self.uploads.contains(&fingerprint)
+    /// Whether this upload has been made to this document already, as far back as is remembered.
+    pub(super) fn has_uploaded(&self, doc: DocId, fingerprint: u64) -> bool {
+        self.uploads.contains(&(doc, fingerprint))
     }
 
     /// Remembers an upload.
-    pub(super) fn set_uploaded(&mut self, fingerprint: u64) {
+    pub(super) fn set_uploaded(&mut self, doc: DocId, fingerprint: u64) {
         if self.uploads.len() == UPLOADS_MAX {
             self.uploads.pop_front();
         }
-        self.uploads.push_back(fingerprint);
+        self.uploads.push_back((doc, fingerprint));
+    }
+
+    /// A text was put into a document. Where bytes are its file's content it is that from now on,
+    /// though the document may have had it before them; true then.
+    pub(super) fn set_text(&mut self, doc: DocId) -> bool {
+        let is_bytes = |item: &Item| item.body == Body::Blob && !item.is_deleted;
+        let was_bytes = self.current(doc).is_some_and(is_bytes);
+        if was_bytes {
+            self.wrong.insert(doc);
+        }
+        was_bytes
     }
 
     /// Deleted documents whose last path was this, the latest first.

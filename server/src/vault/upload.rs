@@ -20,7 +20,7 @@ use crate::document::snapshot::Content;
 use crate::document::submission::Failure;
 use sheaf_ground::task;
 use sheaf_storage::journal::{Kind, Record, payload};
-use sheaf_storage::store::{Body, Made, Stamped};
+use sheaf_storage::store::{Body, Item, Made, Stamped};
 
 /// How often a body is settled again that changes before its text is read.
 const READS_MAX: usize = 4;
@@ -86,6 +86,28 @@ pub struct Uploaded {
     pub content: Option<String>,
 }
 
+impl Uploaded {
+    /// Of one whose version is not kept any more: what it brought.
+    fn before(id: DocId, version: u64, upload: &Upload<'_>) -> Self {
+        let (size, hash) = match upload.content {
+            Upcoming::Text(text) => (text.len() as u64, Sha256::digest(text.as_bytes()).into()),
+            Upcoming::Blob { hash, size } => (size, hash),
+        };
+        Self {
+            id,
+            version,
+            n: 0,
+            size,
+            hash,
+            is_merged: false,
+            is_conflict: false,
+            has_changed: false,
+            is_created: false,
+            content: None,
+        }
+    }
+}
+
 impl Vaults {
     /// Takes a whole file in; durable when it returns.
     ///
@@ -125,11 +147,20 @@ impl Vaults {
             };
             self.note_stamp(name, (stamp, came_to), by).await?;
         }
-        if uploaded.is_merged && uploaded.has_changed {
+        if (uploaded.is_merged || uploaded.is_conflict) && uploaded.has_changed {
             let version = uploaded.version;
             tracing::info!(vault = %name, version, "Conflict resolved: {path} (v{version})");
         }
         Ok(uploaded)
+    }
+
+    /// Says that a text was put into a document: it is the file's content from now on, also where
+    /// bytes were. True where they were.
+    ///
+    /// # Errors
+    /// `NoVault`.
+    pub fn set_text(&self, name: &VaultName, doc: DocId) -> Result<bool, Error> {
+        Ok(self.live(name)?.state().set_text(doc))
     }
 
     /// What a change came to that came before.
@@ -154,7 +185,13 @@ impl Vaults {
         let _work = self.shared().work.begin().await;
         task::block(|| {
             self.wait_stored()?;
-            let dated = self.version_of(&book, DocKey { vault, doc }, seq)?;
+            let dated = match self.version_of(&book, DocKey { vault, doc }, seq) {
+                // What it came to is not kept any more; that it was made is known.
+                Err(Error::NoVersion { .. }) => {
+                    return Ok(Some(Uploaded::before(doc, seq, upload)));
+                }
+                dated => dated?,
+            };
             let held = self.held(&book, &dated)?;
             let item = dated.version.item;
             let is_text = |text: &String| upload.content != Upcoming::Text(text);
@@ -220,14 +257,14 @@ impl Vaults {
         by: Author<'_>,
         (text, upload, print): (&str, &Upload<'_>, u64),
     ) -> Result<Uploaded, Error> {
+        if upload.stamp.is_none() && self.has_uploaded((name, path), upload.base, print) {
+            let handle = self.open(name, path).await?;
+            let (n, end) = (handle.n(), handle.end());
+            let written = Written { n, end, has_changed: false, is_created: false };
+            return self.uploaded((name, path), (handle.key().doc, written), text).await;
+        }
         let path = self.path_for((name, path), by, upload.base)?;
-        let made_before = self.live(name).is_ok_and(|book| book.state().has_uploaded(print));
-        let (handle, written) = match upload.base {
-            Base::Version(_) if made_before => {
-                let handle = self.open(name, &path).await?;
-                let (n, end) = (handle.n(), handle.end());
-                (handle, Written { n, end, has_changed: false, is_created: false })
-            }
+        let (handle, mut written) = match upload.base {
             Base::Now => self.write_text((name, &path), by, text).await?,
             Base::Version(0) => {
                 let write = |handle: &Handle| handle.add_text(by, text);
@@ -236,13 +273,33 @@ impl Vaults {
             Base::Version(seq) => self.merge_text((name, &path), by, (text, seq)).await?,
         };
         let doc = handle.key().doc;
-        if written.has_changed {
+        {
             let book = self.live(name)?;
             let mut state = book.state();
-            state.set_uploaded(print);
-            state.set_note(doc, Made { client_ms: upload.client_ms, ..Made::default() });
+            written.has_changed |= state.set_text(doc);
+            if written.has_changed {
+                state.set_uploaded(doc, print);
+                state.set_note(doc, Made { client_ms: upload.client_ms, ..Made::default() });
+            }
         }
-        let (version, n, now) = self.settled_text(name, &path).await?;
+        self.uploaded((name, &path), (doc, written), text).await
+    }
+
+    /// Whether this text was put into the very file before, by one who heard no answer.
+    fn has_uploaded(&self, (name, path): (&VaultName, &str), base: Base, print: u64) -> bool {
+        let (Base::Version(_), Ok(book)) = (base, self.live(name)) else { return false };
+        let found = book.account().find(path);
+        found.is_some_and(|(_, doc)| book.state().has_uploaded(doc, print))
+    }
+
+    /// What came of a text that was written, when it has settled.
+    async fn uploaded(
+        &self,
+        (name, path): (&VaultName, &str),
+        (doc, written): (DocId, Written),
+        text: &str,
+    ) -> Result<Uploaded, Error> {
+        let (version, n, now) = self.settled_text(name, path).await?;
         let is_merged = now != text;
         Ok(Uploaded {
             id: doc,
@@ -366,7 +423,9 @@ impl Vaults {
             let _work = handle.work().await;
             let snapshot = task::block(|| handle.snapshot())?;
             let item = book.state().current(handle.key().doc).cloned();
-            if let Some(item) = item.filter(|item| item.seq == seq && item.n == snapshot.n) {
+            let is_it =
+                |item: &Item| item.seq == seq && item.n == snapshot.n && item.body != Body::Blob;
+            if let Some(item) = item.filter(is_it) {
                 return match snapshot.content {
                     Content::Text { text, .. } => Ok((seq, item.n, text)),
                     Content::Empty => Ok((seq, item.n, String::new())),

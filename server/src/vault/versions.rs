@@ -169,10 +169,10 @@ impl Vaults {
     ) -> Result<u64, Error> {
         let Read { dated, held } = self.read_at(name, path, Some(seq)).await?;
         let made = Made { restored: dated.version.item.seq, ..Made::default() };
-        if let Held::Blob { hash, size } = held {
-            return self.restore_blob((name, path), (hash, size), by, made).await;
-        }
         let path = self.bring_back((name, path), dated.doc, by)?;
+        if let Held::Blob { hash, size } = held {
+            return self.restore_blob((name, &path), (hash, size), by, made).await;
+        }
         let written = match held {
             Held::Text(text) => self.write_text((name, &path), by, &text).await,
             _ => Err(Error::NotText { root: String::new() }),
@@ -186,8 +186,12 @@ impl Vaults {
             }
             other => other?,
         };
-        if written.has_changed {
-            self.live(name)?.state().set_note(handle.key().doc, made);
+        {
+            let (book, doc) = (self.live(name)?, handle.key().doc);
+            let mut state = book.state();
+            if state.set_text(doc) || written.has_changed {
+                state.set_note(doc, made);
+            }
         }
         self.settle_now(&address(name, &path)).await
     }
@@ -386,6 +390,10 @@ impl Vaults {
 
     fn thin_step(&self, doc: DocKey) -> Thinned {
         let (store, config) = (self.registry().store(), &self.inner.terms.versions);
+        // What was named a moment ago is to be seen there.
+        if self.wait_stored().is_err() {
+            return Thinned::default();
+        }
         let thinned = history::thin(store, doc, config, self.shared().clock.now_ms());
         thinned.unwrap_or_else(|error| {
             tracing::warn!(%doc, %error, "versions were not thinned");

@@ -123,7 +123,9 @@ impl Kept {
                 None => self.vaults().open_or_create(&self.vault, path).await?,
             };
             match task::block(|| handle.put_text(BY, text, only_if)) {
-                Ok(written) => {
+                Ok(mut written) => {
+                    let doc = handle.key().doc;
+                    written.has_changed |= self.vaults().set_text(&self.vault, doc)?;
                     handle.durable(written.end).await.map_err(broken)?;
                     self.vaults().settle(&self.vault, path).await?;
                     let etag = state(&handle, written.n);

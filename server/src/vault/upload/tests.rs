@@ -1,7 +1,10 @@
 //! Uploads: the table of measured cases in both orders, retries, deletions, blobs.
 
+use std::time::Duration;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::document::edit::tests::texts;
@@ -10,6 +13,11 @@ use crate::vault::tests::{BY, World, home};
 use sheaf_ground::time::Clock;
 
 const HOUR_MS: u64 = 3_600_000;
+
+fn of_blob(byte: u8, base: Base) -> Upload<'static> {
+    let content = Upcoming::Blob { hash: [byte; 32], size: u64::from(byte) };
+    Upload { content, base, stamp: None, client_ms: None }
+}
 
 fn of(text: &str, base: Base) -> Upload<'_> {
     Upload { content: Upcoming::Text(text), base, stamp: None, client_ms: None }
@@ -258,4 +266,87 @@ proptest! {
             futures::future::join_all(chains).await;
         });
     }
+}
+
+#[test]
+fn an_upload_that_comes_again_is_known_for_this_file_alone() {
+    run(async {
+        let world = World::new();
+        let first = up(&world, "one\n", Base::Version(0)).await;
+        let again = up(&world, "one\n", Base::Version(0)).await;
+        assert_eq!((again.version, again.has_changed), (first.version, false));
+        world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
+        let anew = up(&world, "one\n", Base::Version(0)).await;
+        assert!(anew.is_created && anew.id != first.id);
+        world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
+        up(&world, "another's\n", Base::Now).await;
+        let joined = up(&world, "one\n", Base::Version(0)).await;
+        assert!(joined.has_changed && joined.is_merged);
+        let text = world.text("a.md").await.unwrap();
+        assert!(text.contains("one\n") && text.contains("another's\n"), "{text:?}");
+    });
+}
+
+#[test]
+fn a_text_over_bytes_is_the_file_again_though_the_document_had_it_before() {
+    run(async {
+        let mut world = World::new();
+        let bytes = || of_blob(1, Base::Now);
+        let first = up(&world, "text", Base::Now).await;
+        for round in 0..2 {
+            upload(&world, bytes()).await.unwrap();
+            let back = match round {
+                0 => up(&world, "text", Base::Now).await.version,
+                _ => world.vaults.restore(&home(), "a.md", first.version, BY).await.unwrap(),
+            };
+            let read = world.vaults.read_at(&home(), "a.md", None).await.unwrap();
+            assert_eq!(read.held, Held::Text("text".to_owned()), "round {round}");
+            assert_eq!(read.dated.version.item.seq, back);
+            world = world.restart();
+            assert_eq!(world.text("a.md").await.as_deref(), Some("text"));
+        }
+        let empty = up(&world, "", Base::Now).await;
+        upload(&world, bytes()).await.unwrap();
+        let again = up(&world, "", Base::Now).await;
+        assert!(again.has_changed && again.version > empty.version);
+        assert_eq!((again.size, again.is_merged), (0, false));
+    });
+}
+
+#[test]
+fn bytes_that_were_deleted_come_back_as_the_file_they_were() {
+    run(async {
+        let world = World::new();
+        let first = upload(&world, of_blob(1, Base::Now)).await.unwrap();
+        upload(&world, of_blob(2, Base::Now)).await.unwrap();
+        world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
+        world.vaults.restore(&home(), "a.md", first.version, BY).await.unwrap();
+        let read = world.vaults.read_at(&home(), "a.md", None).await.unwrap();
+        assert_eq!((read.dated.doc, read.held), (first.id, Held::Blob { hash: [1; 32], size: 1 }));
+        let page = world.vaults.versions(&home(), "a.md", None, 10).unwrap();
+        assert!(page.items.len() >= 4, "its history is behind it: {}", page.items.len());
+    });
+}
+
+#[test]
+fn a_stamped_change_is_known_also_when_its_version_is_thinned() {
+    run(async {
+        let (world, hand) = World::at(1_700_000_000_000);
+        let stamp = world.ground.registry.stamp();
+        let put = |text| Upload { stamp: Some(stamp), ..of(text, Base::Now) };
+        let first = upload(&world, put("one")).await.unwrap();
+        for text in ["two", "three"] {
+            up(&world, text, Base::Now).await;
+        }
+        world.checkpoint("a.md").await;
+        let world = world.restart();
+        hand.advance(Duration::from_secs(48 * 60 * 60));
+        assert_eq!(world.vaults.thin(&CancellationToken::new()).await, 2);
+        let gone = world.vaults.read_at(&home(), "a.md", Some(first.version)).await;
+        assert!(matches!(gone, Err(Error::NoVersion { .. })), "{gone:?}");
+        let again = upload(&world, put("one")).await.unwrap();
+        assert_eq!((again.id, again.version), (first.id, first.version));
+        assert_eq!((again.hash, again.has_changed), (first.hash, false));
+        assert_eq!(world.text("a.md").await.as_deref(), Some("three"));
+    });
 }

@@ -14,7 +14,7 @@ use super::book;
 use super::error::Error;
 use super::versions::Held;
 use super::{OPEN_ATTEMPTS, Vaults};
-use crate::document::author::{Author, WriteError, Written};
+use crate::document::author::{Author, OnlyIf, WriteError, Written};
 use crate::document::handle::Handle;
 use crate::document::snapshot::Content;
 use crate::document::submission::Failure;
@@ -346,7 +346,13 @@ impl Vaults {
         let doc = handle.key();
         let current = book.state().current(doc.doc).cloned();
         if current.as_ref().is_some_and(|item| item.seq == seq && item.n == handle.n()) {
-            return self.write_text((name, path), by, text).await;
+            // Others may write before it is our turn; then it is an older version.
+            let at = Some(OnlyIf::At(handle.n()));
+            let write = |handle: &Handle| handle.put_text(by, text, at);
+            match self.write((name, path), &write).await {
+                Err(Error::Stale { .. }) => {}
+                written => return written,
+            }
         }
         let base = {
             let _work = self.shared().work.begin().await;
@@ -404,6 +410,9 @@ impl Vaults {
             match written {
                 Ok(written) => return Ok((handle, written)),
                 Err(WriteError::Failed(Failure::Dropped)) => {}
+                Err(WriteError::Stale { n }) => {
+                    return Err(Error::Stale { doc: handle.key().doc, n });
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -350,3 +350,30 @@ fn a_stamped_change_is_known_also_when_its_version_is_thinned() {
         assert_eq!(world.text("a.md").await.as_deref(), Some("three"));
     });
 }
+
+#[test]
+fn of_those_who_upload_at_once_what_they_made_of_one_version_nobody_loses_a_line() {
+    run(async {
+        let world = World::new();
+        for round in 0..20 {
+            let path = format!("{round}.md");
+            let base: String = (0..40).map(|line| format!("line {line}\n")).collect();
+            let put = |text: String, base| {
+                let (vaults, path) = (world.vaults.clone(), path.clone());
+                async move { vaults.upload(&home(), &path, BY, of(&text, base)).await.unwrap() }
+            };
+            let version = put(base.clone(), Base::Now).await.version;
+            let of_one = |one: usize| {
+                let line = format!("line {}\n", one * 4);
+                base.replacen(&line, &format!("{line}of {one}\n"), 1)
+            };
+            let all = (0..8).map(|one| tokio::spawn(put(of_one(one), Base::Version(version))));
+            futures::future::try_join_all(all).await.unwrap();
+            let text = world.text(&path).await.unwrap();
+            for one in 0..8 {
+                assert_eq!(text.matches(&format!("of {one}\n")).count(), 1, "{one} in {text}");
+            }
+            assert_eq!(text.lines().count(), 48, "{text}");
+        }
+    });
+}

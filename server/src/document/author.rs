@@ -63,7 +63,7 @@ pub enum OnlyIf {
 }
 
 /// What a write came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// The document's count of entries after it.
     pub n: u64,

@@ -27,6 +27,8 @@ struct Coming {
     /// When they were made.
     stamp: Stamp,
     base: Base,
+    /// The stamp of the upload and its fingerprint, if it has one.
+    asked: Option<(Stamp, u64)>,
 }
 
 impl Vaults {
@@ -34,10 +36,11 @@ impl Vaults {
         &self,
         (name, path): (&VaultName, &str),
         by: Author<'_>,
-        (hash, size, upload): ([u8; 32], u64, &Upload<'_>),
+        (hash, size, upload, print): ([u8; 32], u64, &Upload<'_>, u64),
     ) -> Result<Uploaded, Error> {
         let stamp = upload.stamp.unwrap_or_else(|| self.registry().stamp());
-        let coming = Coming { hash, size, stamp, base: upload.base };
+        let asked = upload.stamp.map(|stamp| (stamp, print));
+        let coming = Coming { hash, size, stamp, base: upload.base, asked };
         let made = Made { client_ms: upload.client_ms, ..made_by(by.principal) };
         let path = self.path_for((name, path), by, upload.base)?;
         self.take_blob((name, &path), by, coming, made).await
@@ -52,7 +55,7 @@ impl Vaults {
         made: Made,
     ) -> Result<u64, Error> {
         let stamp = self.registry().stamp();
-        let coming = Coming { hash, size, stamp, base: Base::Now };
+        let coming = Coming { hash, size, stamp, base: Base::Now, asked: None };
         let authors = made_by(by.principal).authors;
         let made = Made { authors, ..made };
         Ok(self.take_blob((name, path), by, coming, made).await?.version)
@@ -89,7 +92,9 @@ impl Vaults {
                 let mut state = book.state();
                 self.commit_blob(&book, &mut state, (doc, by), (coming, &made))?
             };
-            self.durable(end).await?;
+            let noted = |asked| self.note_stamp(name, asked, (doc, item.seq), by);
+            let noted = coming.asked.map(noted).transpose()?;
+            self.durable(noted.unwrap_or(end)).await?;
             self.publish(&book);
             return Ok(Uploaded {
                 id: doc,

@@ -67,6 +67,8 @@ pub(super) struct State {
     notes: HashMap<DocId, Made>,
     /// Stamped changes that the store may not have yet, with the ends of their records.
     stamped: HashMap<Stamp, (Stamped, u64)>,
+    /// Stamped changes that are under way.
+    pub(super) stamping: HashSet<Stamp>,
     /// Fingerprints of the latest uploads: one that comes again, though two have changed the same
     /// words since, is in the text already.
     uploads: VecDeque<(DocId, u64)>,
@@ -217,6 +219,7 @@ impl Book {
             stray_rows: HashMap::new(),
             notes: HashMap::new(),
             stamped: HashMap::new(),
+            stamping: HashSet::new(),
             uploads: VecDeque::new(),
             devices: Devices::default(),
             horizon: 0,

@@ -4,13 +4,14 @@
 //! version that holds it. Called by the edges. Never applies a stamped change twice, and never
 //! answers with a version that does not have exactly the text it tells.
 
+mod again;
+
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use sheaf_protocol::ids::{DocId, DocKey, VaultName};
+use sheaf_protocol::ids::{DocId, VaultName};
 use sheaf_protocol::stamp::Stamp;
 
-use super::book;
 use super::error::Error;
 use super::versions::Held;
 use super::{OPEN_ATTEMPTS, Vaults};
@@ -19,8 +20,7 @@ use crate::document::handle::Handle;
 use crate::document::snapshot::Content;
 use crate::document::submission::Failure;
 use sheaf_ground::task;
-use sheaf_storage::journal::{Kind, Record, payload};
-use sheaf_storage::store::{Body, Item, Made, Stamped};
+use sheaf_storage::store::{Body, Item, Made};
 
 /// How often a body is settled again that changes before its text is read.
 const READS_MAX: usize = 4;
@@ -86,28 +86,6 @@ pub struct Uploaded {
     pub content: Option<String>,
 }
 
-impl Uploaded {
-    /// Of one whose version is not kept any more: what it brought.
-    fn before(id: DocId, version: u64, upload: &Upload<'_>) -> Self {
-        let (size, hash) = match upload.content {
-            Upcoming::Text(text) => (text.len() as u64, Sha256::digest(text.as_bytes()).into()),
-            Upcoming::Blob { hash, size } => (size, hash),
-        };
-        Self {
-            id,
-            version,
-            n: 0,
-            size,
-            hash,
-            is_merged: false,
-            is_conflict: false,
-            has_changed: false,
-            is_created: false,
-            content: None,
-        }
-    }
-}
-
 impl Vaults {
     /// Takes a whole file in; durable when it returns.
     ///
@@ -122,6 +100,7 @@ impl Vaults {
         upload: Upload<'_>,
     ) -> Result<Uploaded, Error> {
         let print = fingerprint(path, &upload);
+        let _one = upload.stamp.map(|stamp| self.claim(name, stamp)).transpose()?;
         if let Some(stamp) = upload.stamp {
             if let Some(done) = self.done_before(name, stamp, (print, &upload)).await? {
                 return Ok(done);
@@ -135,18 +114,9 @@ impl Vaults {
                 self.upload_text((name, path), by, (text, &upload, print)).await?
             }
             Upcoming::Blob { hash, size } => {
-                self.upload_blob((name, path), by, (hash, size, &upload)).await?
+                self.upload_blob((name, path), by, (hash, size, &upload, print)).await?
             }
         };
-        if let Some(stamp) = upload.stamp {
-            let came_to = Stamped {
-                doc: uploaded.id,
-                seq: uploaded.version,
-                fingerprint: print,
-                received_ms: self.shared().clock.now_ms(),
-            };
-            self.note_stamp(name, (stamp, came_to), by).await?;
-        }
         if (uploaded.is_merged || uploaded.is_conflict) && uploaded.has_changed {
             let version = uploaded.version;
             tracing::info!(vault = %name, version, "Conflict resolved: {path} (v{version})");
@@ -161,94 +131,6 @@ impl Vaults {
     /// `NoVault`.
     pub fn set_text(&self, name: &VaultName, doc: DocId) -> Result<bool, Error> {
         Ok(self.live(name)?.state().set_text(doc))
-    }
-
-    /// What a change came to that came before.
-    async fn done_before(
-        &self,
-        name: &VaultName,
-        stamp: Stamp,
-        (print, upload): (u64, &Upload<'_>),
-    ) -> Result<Option<Uploaded>, Error> {
-        let Ok(book) = self.live(name) else { return Ok(None) };
-        let vault = book.account().number();
-        let recent = book.state().stamped(stamp);
-        let stored = || task::block(|| self.registry().store().stamped(vault, stamp));
-        let Some(Stamped { doc, seq, fingerprint, .. }) =
-            recent.map_or_else(stored, |it| Ok(Some(it)))?
-        else {
-            return Ok(None);
-        };
-        if fingerprint != print {
-            return Err(Error::StampReused);
-        }
-        let _work = self.shared().work.begin().await;
-        task::block(|| {
-            self.wait_stored()?;
-            let dated = match self.version_of(&book, DocKey { vault, doc }, seq) {
-                // What it came to is not kept any more; that it was made is known.
-                Err(Error::NoVersion { .. }) => {
-                    return Ok(Some(Uploaded::before(doc, seq, upload)));
-                }
-                dated => dated?,
-            };
-            let held = self.held(&book, &dated)?;
-            let item = dated.version.item;
-            let is_text = |text: &String| upload.content != Upcoming::Text(text);
-            let content = match held {
-                Held::Text(text) => Some(text).filter(is_text),
-                Held::Roots(_) | Held::Blob { .. } => None,
-            };
-            Ok(Some(Uploaded {
-                id: doc,
-                version: item.seq,
-                n: item.n,
-                size: item.size,
-                hash: item.hash.unwrap_or_default(),
-                is_merged: content.is_some(),
-                is_conflict: dated.version.made.is_conflict,
-                has_changed: false,
-                is_created: false,
-                content,
-            }))
-        })
-    }
-
-    /// The seq of a change that was stamped; none if it is not known.
-    ///
-    /// # Errors
-    /// `NoVault`; `Damaged`.
-    pub fn seq_of(&self, name: &VaultName, stamp: Stamp) -> Result<Option<u64>, Error> {
-        let book = self.live(name)?;
-        let recent = book.state().stamped(stamp);
-        let stored =
-            || task::block(|| self.registry().store().stamped(book.account().number(), stamp));
-        let came_to = recent.map_or_else(stored, |came_to| Ok(Some(came_to)))?;
-        Ok(came_to.map(|came_to| came_to.seq))
-    }
-
-    async fn note_stamp(
-        &self,
-        name: &VaultName,
-        (stamp, came_to): (Stamp, Stamped),
-        by: Author<'_>,
-    ) -> Result<(), Error> {
-        let book = self.live(name)?;
-        let mut bytes = Vec::new();
-        payload::Stamped { stamp, came_to }.encode(&mut bytes);
-        let doc = DocKey { vault: book.account().number(), doc: came_to.doc };
-        let (kind, author) = (Kind::Stamped, by.principal.name());
-        let now = self.registry().stamp();
-        let record = Record { doc, n: 0, kind, stamp: now, author, payload: &bytes };
-        let appended = {
-            let mut state = book.state();
-            let appended = book::append(self.registry(), &[record])?;
-            let folded = self.shared().journal.folded();
-            state.set_stamped(stamp, came_to, (appended.end, folded));
-            appended
-        };
-        self.durable(appended.end).await?;
-        Ok(())
     }
 
     async fn upload_text(
@@ -273,6 +155,10 @@ impl Vaults {
             Base::Version(seq) => self.merge_text((name, &path), by, (text, seq)).await?,
         };
         let doc = handle.key().doc;
+        // At once: who is cut off or killed from here on comes again with it.
+        if let Some(stamp) = upload.stamp {
+            self.note_stamp(name, (stamp, print), (doc, 0), by)?;
+        }
         {
             let book = self.live(name)?;
             let mut state = book.state();
@@ -282,18 +168,16 @@ impl Vaults {
                 state.set_note(doc, Made { client_ms: upload.client_ms, ..Made::default() });
             }
         }
-        self.uploaded((name, &path), (doc, written), text).await
-    }
-
-    /// Whether this text was put into the very file before, by one who heard no answer.
-    fn has_uploaded(&self, (name, path): (&VaultName, &str), base: Base, print: u64) -> bool {
-        let (Base::Version(_), Ok(book)) = (base, self.live(name)) else { return false };
-        let found = book.account().find(path);
-        found.is_some_and(|(_, doc)| book.state().has_uploaded(doc, print))
+        let uploaded = self.uploaded((name, &path), (doc, written), text).await?;
+        if let Some(stamp) = upload.stamp {
+            let end = self.note_stamp(name, (stamp, print), (doc, uploaded.version), by)?;
+            self.durable(end).await?;
+        }
+        Ok(uploaded)
     }
 
     /// What came of a text that was written, when it has settled.
-    async fn uploaded(
+    pub(super) async fn uploaded(
         &self,
         (name, path): (&VaultName, &str),
         (doc, written): (DocId, Written),

@@ -377,3 +377,52 @@ fn of_those_who_upload_at_once_what_they_made_of_one_version_nobody_loses_a_line
         }
     });
 }
+
+#[test]
+fn who_is_cut_off_before_the_answer_comes_again_and_takes_nothing_back() {
+    run(async {
+        let mut world = World::new();
+        for round in 0..6 {
+            let path = format!("{round}.md");
+            let before = world.vaults.upload(&home(), &path, BY, of("", Base::Now)).await.unwrap();
+            let stamp = world.ground.registry.stamp();
+            let put = move || Upload { stamp: Some(stamp), ..of("mine\n", Base::Now) };
+            let (vaults, at) = (world.vaults.clone(), path.clone());
+            let upload = tokio::spawn(async move { vaults.upload(&home(), &at, BY, put()).await });
+            let handle = world.vaults.open(&home(), &path).await.unwrap();
+            while handle.n() == before.n {
+                tokio::task::yield_now().await;
+            }
+            upload.abort();
+            let _ = upload.await;
+            drop(handle);
+            if round % 2 == 0 {
+                world = world.crash();
+            }
+            let other = of("mine\nanother's\n", Base::Now);
+            world.vaults.upload(&home(), &path, BY, other).await.unwrap();
+            let again = world.vaults.upload(&home(), &path, BY, put()).await.unwrap();
+            assert!(!again.has_changed, "round {round}");
+            let text = world.text(&path).await;
+            assert_eq!(text.as_deref(), Some("mine\nanother's\n"), "round {round}");
+        }
+    });
+}
+
+#[test]
+fn of_two_at_once_with_one_stamp_one_changes_something() {
+    run(async {
+        let world = World::new();
+        up(&world, "", Base::Now).await;
+        let stamp = world.ground.registry.stamp();
+        let put = || Upload { stamp: Some(stamp), ..of("mine\n", Base::Version(0)) };
+        let both = futures::future::join(upload(&world, put()), upload(&world, put())).await;
+        let came = [both.0, both.1];
+        let changed = came.iter().flatten().filter(|it| it.has_changed).count();
+        let busy = came.iter().filter(|it| **it == Err(Failure::Busy.into())).count();
+        assert_eq!((changed, busy), (1, 1), "{came:?}");
+        let again = upload(&world, put()).await.unwrap();
+        assert!(!again.has_changed && !again.is_merged);
+        assert!(world.vaults.live(&home()).unwrap().state().stamping.is_empty());
+    });
+}

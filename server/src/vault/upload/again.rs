@@ -1,0 +1,185 @@
+//! Uploads that come again: known by their stamp, or by what they are.
+//!
+//! Job: remember what a stamped change came to, from the moment in which it is written, and answer
+//! who comes again with it. Called by `upload`. Never lets two of one stamp be under way at once.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use sheaf_protocol::ids::{DocId, DocKey, VaultName};
+use sheaf_protocol::stamp::Stamp;
+
+use super::{Base, Upcoming, Upload, Uploaded};
+use crate::document::author::{Author, Written};
+use crate::document::submission::Failure;
+use crate::vault::Vaults;
+use crate::vault::book::{self, Book};
+use crate::vault::error::Error;
+use crate::vault::versions::Held;
+use sheaf_ground::task;
+use sheaf_storage::journal::{Kind, Record, payload};
+use sheaf_storage::store::Stamped;
+
+/// A stamped change that is under way; dropped, it is not.
+pub(super) struct Claim {
+    book: Arc<Book>,
+    stamp: Stamp,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.book.state().stamping.remove(&self.stamp);
+    }
+}
+
+impl Uploaded {
+    /// Of one whose version is not kept any more: what it brought.
+    fn before(id: DocId, version: u64, upload: &Upload<'_>) -> Self {
+        let (size, hash) = match upload.content {
+            Upcoming::Text(text) => (text.len() as u64, Sha256::digest(text.as_bytes()).into()),
+            Upcoming::Blob { hash, size } => (size, hash),
+        };
+        Self {
+            id,
+            version,
+            n: 0,
+            size,
+            hash,
+            is_merged: false,
+            is_conflict: false,
+            has_changed: false,
+            is_created: false,
+            content: None,
+        }
+    }
+}
+
+impl Vaults {
+    /// What a change came to that came before.
+    pub(super) async fn done_before(
+        &self,
+        name: &VaultName,
+        stamp: Stamp,
+        (print, upload): (u64, &Upload<'_>),
+    ) -> Result<Option<Uploaded>, Error> {
+        let Ok(book) = self.live(name) else { return Ok(None) };
+        let vault = book.account().number();
+        let recent = book.state().stamped(stamp);
+        let stored = || task::block(|| self.registry().store().stamped(vault, stamp));
+        let Some(Stamped { doc, seq, fingerprint, .. }) =
+            recent.map_or_else(stored, |it| Ok(Some(it)))?
+        else {
+            return Ok(None);
+        };
+        if fingerprint != print {
+            return Err(Error::StampReused);
+        }
+        if seq == 0 {
+            return self.unsettled(name, doc, upload).await.map(Some);
+        }
+        let _work = self.shared().work.begin().await;
+        task::block(|| {
+            self.wait_stored()?;
+            let dated = match self.version_of(&book, DocKey { vault, doc }, seq) {
+                // What it came to is not kept any more; that it was made is known.
+                Err(Error::NoVersion { .. }) => {
+                    return Ok(Some(Uploaded::before(doc, seq, upload)));
+                }
+                dated => dated?,
+            };
+            let held = self.held(&book, &dated)?;
+            let item = dated.version.item;
+            let is_text = |text: &String| upload.content != Upcoming::Text(text);
+            let content = match held {
+                Held::Text(text) => Some(text).filter(is_text),
+                Held::Roots(_) | Held::Blob { .. } => None,
+            };
+            Ok(Some(Uploaded {
+                id: doc,
+                version: item.seq,
+                n: item.n,
+                size: item.size,
+                hash: item.hash.unwrap_or_default(),
+                is_merged: content.is_some(),
+                is_conflict: dated.version.made.is_conflict,
+                has_changed: false,
+                is_created: false,
+                content,
+            }))
+        })
+    }
+
+    /// The seq of a change that was stamped; none if it is not known.
+    ///
+    /// # Errors
+    /// `NoVault`; `Damaged`.
+    pub fn seq_of(&self, name: &VaultName, stamp: Stamp) -> Result<Option<u64>, Error> {
+        let book = self.live(name)?;
+        let recent = book.state().stamped(stamp);
+        let stored =
+            || task::block(|| self.registry().store().stamped(book.account().number(), stamp));
+        let came_to = recent.map_or_else(stored, |came_to| Ok(Some(came_to)))?;
+        Ok(came_to.map(|came_to| came_to.seq).filter(|seq| *seq != 0))
+    }
+
+    /// What a stamped change came to that was written, and whose answer nobody heard.
+    async fn unsettled(
+        &self,
+        name: &VaultName,
+        doc: DocId,
+        upload: &Upload<'_>,
+    ) -> Result<Uploaded, Error> {
+        let book = self.live(name)?;
+        match (upload.content, book.account().path_of(doc)) {
+            (Upcoming::Text(text), Some(path)) => {
+                self.uploaded((name, &path), (doc, Written::default()), text).await
+            }
+            _ => Ok(Uploaded::before(doc, book.state().visible(), upload)),
+        }
+    }
+
+    /// One change of a stamp at a time: of two that are under way neither knows of the other.
+    pub(super) fn claim(&self, name: &VaultName, stamp: Stamp) -> Result<Option<Claim>, Error> {
+        let Ok(book) = self.live(name) else { return Ok(None) };
+        if !book.state().stamping.insert(stamp) {
+            return Err(Failure::Busy.into());
+        }
+        Ok(Some(Claim { book, stamp }))
+    }
+
+    /// Writes what a stamped change came to; the end of the record. A seq of 0 is still to come.
+    pub(in crate::vault) fn note_stamp(
+        &self,
+        name: &VaultName,
+        (stamp, fingerprint): (Stamp, u64),
+        (doc, seq): (DocId, u64),
+        by: Author<'_>,
+    ) -> Result<u64, Error> {
+        let book = self.live(name)?;
+        let received_ms = self.shared().clock.now_ms();
+        let came_to = Stamped { doc, seq, fingerprint, received_ms };
+        let mut bytes = Vec::new();
+        payload::Stamped { stamp, came_to }.encode(&mut bytes);
+        let doc = DocKey { vault: book.account().number(), doc };
+        let (kind, author) = (Kind::Stamped, by.principal.name());
+        let now = self.registry().stamp();
+        let record = Record { doc, n: 0, kind, stamp: now, author, payload: &bytes };
+        let mut state = book.state();
+        let appended = book::append(self.registry(), &[record])?;
+        let folded = self.shared().journal.folded();
+        state.set_stamped(stamp, came_to, (appended.end, folded));
+        Ok(appended.end)
+    }
+
+    /// Whether this text was put into the very file before, by one who heard no answer.
+    pub(super) fn has_uploaded(
+        &self,
+        (name, path): (&VaultName, &str),
+        base: Base,
+        print: u64,
+    ) -> bool {
+        let (Base::Version(_), Ok(book)) = (base, self.live(name)) else { return false };
+        let found = book.account().find(path);
+        found.is_some_and(|(_, doc)| book.state().has_uploaded(doc, print))
+    }
+}

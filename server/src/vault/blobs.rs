@@ -164,7 +164,7 @@ impl Vaults {
         // A document that was only just made for it is nobody's version.
         let is_stale = match coming.base {
             Base::Now => false,
-            Base::Version(seq) => before != 0 && seq != before,
+            Base::Version(seq) => seq < before,
         };
         let made = Made { is_conflict: is_stale, ..made.clone() };
         let mut commit = |item: Item, made: Made| {

@@ -64,7 +64,7 @@ pub(super) struct State {
     /// Rows in the store of documents whose item is lost.
     stray_rows: HashMap<DocId, u64>,
     /// What is known of bodies that are about to settle.
-    notes: HashMap<DocId, Made>,
+    notes: HashMap<DocId, (u64, Made)>,
     /// Stamped changes that the store may not have yet, with the ends of their records.
     stamped: HashMap<Stamp, (Stamped, u64)>,
     /// Stamped changes that are under way.
@@ -95,14 +95,19 @@ impl State {
         self.wrong.contains(&doc) || self.current(doc).is_none_or(|item| item.n < n)
     }
 
-    /// Keeps how the next version of a document comes about, as far as its log does not say.
-    pub(super) fn set_note(&mut self, doc: DocId, note: Made) {
-        self.notes.insert(doc, note);
+    /// Keeps how the version comes about that has a document's entry `n`, as far as its log does not
+    /// say.
+    pub(super) fn set_note(&mut self, doc: DocId, n: u64, made: Made) {
+        self.notes.insert(doc, (n, made));
     }
 
     /// How the next version of a document comes about, as far as its log does not say.
     pub(super) fn note(&mut self, doc: DocId) -> Made {
-        self.notes.remove(&doc).unwrap_or_default()
+        let settled_n = self.current(doc).map_or(0, |item| item.n);
+        let is_wrong = self.wrong.contains(&doc);
+        let note = self.notes.remove(&doc);
+        // One of a version that came before is too late.
+        note.filter(|(n, _)| *n > settled_n || is_wrong).map(|(_, made)| made).unwrap_or_default()
     }
 
     /// What a stamped change came to that the store may not have yet.

@@ -165,7 +165,11 @@ impl Vaults {
             written.has_changed |= state.set_text(doc);
             if written.has_changed {
                 state.set_uploaded(doc, print);
-                state.set_note(doc, Made { client_ms: upload.client_ms, ..Made::default() });
+                state.set_note(
+                    doc,
+                    written.n,
+                    Made { client_ms: upload.client_ms, ..Made::default() },
+                );
             }
         }
         let uploaded = self.uploaded((name, &path), (doc, written), text).await?;

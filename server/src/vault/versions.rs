@@ -85,7 +85,7 @@ impl Vaults {
         limit: usize,
     ) -> Result<Page<Dated, u64>, Error> {
         let book = self.live(name)?;
-        let doc = self.had(&book, path).into_iter().next().ok_or(Error::NoFile)?;
+        let doc = self.had(&book, path).ok_or(Error::NoFile)?;
         self.wait_stored()?;
         let limit = limit.clamp(1, PAGE_MAX);
         let store = self.registry().store();
@@ -190,7 +190,7 @@ impl Vaults {
             let (book, doc) = (self.live(name)?, handle.key().doc);
             let mut state = book.state();
             if state.set_text(doc) || written.has_changed {
-                state.set_note(doc, made);
+                state.set_note(doc, written.n, made);
             }
         }
         self.settle_now(&address(name, &path)).await
@@ -273,32 +273,32 @@ impl Vaults {
         })
     }
 
-    /// The documents that have or had a path, the likeliest first: a live one, then deleted ones,
-    /// the latest first.
-    fn had(&self, book: &Book, path: &str) -> Vec<DocKey> {
+    /// The document that has a path, or the last deleted one that had it.
+    fn had(&self, book: &Book, path: &str) -> Option<DocKey> {
         let vault = book.account().number();
         let live = book.account().find(path).map(|(_, doc)| doc);
-        let gone = book.state().tombstones(path);
-        live.into_iter().chain(gone).map(|doc| DocKey { vault, doc }).collect()
+        let doc = live.or_else(|| book.state().tombstones(path).first().copied())?;
+        Some(DocKey { vault, doc })
     }
 
     /// The version that was current at a seq. Blocks the thread.
     pub(super) fn version_at(&self, book: &Book, path: &str, seq: u64) -> Result<Dated, Error> {
-        let docs = self.had(book, path);
-        if docs.is_empty() {
-            return Err(Error::NoFile);
-        }
         self.wait_stored()?;
-        let mut missed = Error::NoVersion { before: 0, after: 0 };
-        for doc in docs {
+        let (vault, mut missed) = (book.account().number(), None);
+        let live = book.account().find(path).map(|(_, doc)| doc);
+        // Those that are deleted are looked for only where the live one does not have it.
+        let gone = std::iter::once_with(|| book.state().tombstones(path)).flatten();
+        for doc in live.into_iter().chain(gone).map(|doc| DocKey { vault, doc }) {
+            let unknown = Error::NoVersion { before: 0, after: 0 };
+            missed.get_or_insert(unknown);
             match self.version_of(book, doc, seq) {
                 Ok(dated) if !dated.version.item.is_deleted => return Ok(dated),
                 Ok(_) | Err(Error::NoVersion { before: 0, after: 0 }) => {}
-                Err(error @ Error::NoVersion { .. }) => missed = error,
+                Err(error @ Error::NoVersion { .. }) => missed = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        Err(missed)
+        Err(missed.unwrap_or(Error::NoFile))
     }
 
     /// The version of a document that was current at a seq: what was stored must be waited for.

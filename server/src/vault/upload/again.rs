@@ -178,7 +178,8 @@ impl Vaults {
         base: Base,
         print: u64,
     ) -> bool {
-        let (Base::Version(_), Ok(book)) = (base, self.live(name)) else { return false };
+        // To join what is there already changes nothing by itself.
+        let (Base::Version(1..), Ok(book)) = (base, self.live(name)) else { return false };
         let found = book.account().find(path);
         found.is_some_and(|(_, doc)| book.state().has_uploaded(doc, print))
     }

@@ -201,3 +201,17 @@ fn a_version_names_all_who_wrote_in_it() {
         assert_eq!(authors(1), [Some("bob".to_owned()), Some("ann".to_owned())]);
     });
 }
+
+#[test]
+fn what_was_typed_just_before_a_deletion_is_a_version() {
+    run(async {
+        let mut world = World::new();
+        world.written("a.md", "typed").await;
+        let gone = world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
+        let page = world.vaults.versions(&home(), "a.md", None, 10).unwrap();
+        let deleted: Vec<bool> = page.items.iter().map(|it| it.version.item.is_deleted).collect();
+        assert_eq!(deleted, [true, false]);
+        let read = world.vaults.read_at(&home(), "a.md", Some(gone - 1)).await.unwrap();
+        assert_eq!(read.held, Held::Text("typed".to_owned()));
+    });
+}

@@ -13,7 +13,7 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
-pub use form::{Form, Misread, read_reply, read_request, write};
+pub use form::{Form, Misread, inflated_bytes, read_reply, read_request, write};
 pub use pack::{PACK_BYTES_MIN, pack};
 pub use reply::{
     Ack, AuthOk, Changes, Deleted, DeviceNews, DeviceState, Done, Entry, Failed, FileContent,

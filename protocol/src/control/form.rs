@@ -13,6 +13,7 @@ use super::request::{KINDS, Request};
 use super::scalar::Re;
 use super::{guard, pack};
 use crate::error::Code;
+use crate::limits::MESSAGE_BYTES_MAX;
 
 /// How a message is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +54,20 @@ struct Head {
     re: Option<Re>,
 }
 
-/// Reads a message of a client.
+/// Bytes of the message that a frame holds, as far as it says: reading more of them than are in the
+/// frame takes memory and time.
+#[must_use]
+pub fn inflated_bytes(frame: &[u8], form: Form) -> usize {
+    let packed = pack::packed(frame).filter(|_| form == Form::MessagePack);
+    packed.map_or(frame.len(), |packed| pack::size(packed).unwrap_or(usize::MAX))
+}
+
+/// Reads a message of a client, of at most `bytes_max` bytes when it is inflated.
 ///
 /// # Errors
-/// `InvalidMessage` with the field where there is one, `UnknownType`, `TooLarge` where it inflates
-/// beyond a message.
-pub fn read_request(frame: &[u8], form: Form) -> Result<Request, Misread> {
-    match unpacked(frame, form)? {
+/// `InvalidMessage` with the field where there is one, `UnknownType`, `TooLarge`.
+pub fn read_request(frame: &[u8], form: Form, bytes_max: usize) -> Result<Request, Misread> {
+    match unpacked(frame, form, bytes_max)? {
         Some(inflated) => {
             check(&inflated, form)?;
             request(&inflated, form)
@@ -73,7 +81,7 @@ pub fn read_request(frame: &[u8], form: Form) -> Result<Request, Misread> {
 /// # Errors
 /// As [`read_request`]; a kind that is not known is `InvalidMessage`.
 pub fn read_reply(frame: &[u8], form: Form) -> Result<Reply, Misread> {
-    match unpacked(frame, form)? {
+    match unpacked(frame, form, MESSAGE_BYTES_MAX)? {
         Some(inflated) => {
             check(&inflated, form)?;
             parse(&inflated, form)
@@ -92,10 +100,10 @@ pub fn write(message: &impl Serialize, form: Form) -> Vec<u8> {
 }
 
 /// What is in a compressed frame; the frame's shape has been checked.
-fn unpacked(frame: &[u8], form: Form) -> Result<Option<Vec<u8>>, Misread> {
+fn unpacked(frame: &[u8], form: Form, bytes_max: usize) -> Result<Option<Vec<u8>>, Misread> {
     check(frame, form)?;
     let packed = pack::packed(frame).filter(|_| form == Form::MessagePack);
-    packed.map(pack::inflate).transpose()
+    packed.map(|packed| pack::inflate(packed, bytes_max)).transpose()
 }
 
 fn check(message: &[u8], form: Form) -> Result<(), Misread> {

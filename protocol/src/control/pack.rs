@@ -8,7 +8,6 @@ use zstd::zstd_safe::get_frame_content_size;
 
 use super::form::Misread;
 use crate::error::Code;
-use crate::limits::MESSAGE_BYTES_MAX;
 
 /// A message of fewer bytes is not worth it.
 pub const PACK_BYTES_MIN: usize = 1024;
@@ -61,16 +60,24 @@ pub(super) fn packed(frame: &[u8]) -> Option<&[u8]> {
     bytes.get(header..)
 }
 
-/// The message, inflated.
-pub(super) fn inflate(packed: &[u8]) -> Result<Vec<u8>, Misread> {
+/// Bytes of the message, where that is said.
+pub(super) fn size(packed: &[u8]) -> Option<usize> {
+    let size = get_frame_content_size(packed).ok()??;
+    Some(usize::try_from(size).unwrap_or(usize::MAX))
+}
+
+/// The message, inflated, of at most `bytes_max` bytes.
+pub(super) fn inflate(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, Misread> {
     let too_large = || Misread::of(Code::TooLarge, "it inflates beyond the bound of a message");
-    let size = get_frame_content_size(packed).map_err(|_| Misread::shape("this is no zstd"))?;
-    let size = size.map_or(MESSAGE_BYTES_MAX, |size| usize::try_from(size).unwrap_or(usize::MAX));
-    if size > MESSAGE_BYTES_MAX {
+    if get_frame_content_size(packed).is_err() {
+        return Err(Misread::shape("this is no zstd"));
+    }
+    let size = size(packed);
+    if size.is_some_and(|size| size > bytes_max) {
         return Err(too_large());
     }
-    bulk::decompress(packed, size).map_err(|_| match size {
-        MESSAGE_BYTES_MAX => too_large(),
-        _ => Misread::shape("this zstd is damaged"),
+    bulk::decompress(packed, size.unwrap_or(bytes_max)).map_err(|_| match size {
+        None => too_large(),
+        Some(_) => Misread::shape("this zstd is damaged"),
     })
 }

@@ -6,7 +6,7 @@ use crate::error::Code;
 use crate::limits::{BATCH_ITEMS_MAX, DIFF_STEPS_MAX, MESSAGE_BYTES_MAX};
 
 fn read(message: &serde_json::Value) -> Result<Request, Misread> {
-    read_request(message.to_string().as_bytes(), Form::Json)
+    read_request(message.to_string().as_bytes(), Form::Json, MESSAGE_BYTES_MAX)
 }
 
 fn refused(message: &serde_json::Value) -> Misread {
@@ -20,7 +20,11 @@ fn a_message_is_the_same_in_both_forms() {
     let request = read(&message).expect("it is read");
     for form in [Form::Json, Form::MessagePack] {
         let written = write(&request, form);
-        assert_eq!(read_request(&written, form).as_ref(), Ok(&request), "{form:?}");
+        assert_eq!(
+            read_request(&written, form, MESSAGE_BYTES_MAX).as_ref(),
+            Ok(&request),
+            "{form:?}"
+        );
     }
 }
 
@@ -89,7 +93,7 @@ fn large_messages_come_back_from_compression() {
     let written = write(&request, Form::MessagePack);
     let packed = pack(written.clone());
     assert!(packed.len() < written.len() / 10, "{} of {}", packed.len(), written.len());
-    assert_eq!(read_request(&packed, Form::MessagePack), Ok(request));
+    assert_eq!(read_request(&packed, Form::MessagePack, MESSAGE_BYTES_MAX), Ok(request));
     // What is small, or does not get smaller, stays as it is.
     assert_eq!(pack(vec![7; PACK_BYTES_MIN - 1]), vec![7; PACK_BYTES_MIN - 1]);
 }
@@ -104,8 +108,9 @@ fn a_message_inflates_to_its_bound_and_no_further() {
     };
     let (overhead, _) = of(100_000);
     let fits = MESSAGE_BYTES_MAX - (overhead - 100_000);
-    assert!(read_request(&of(fits).1, Form::MessagePack).is_ok());
-    let misread = read_request(&of(fits + 1).1, Form::MessagePack).expect_err("too large");
+    assert!(read_request(&of(fits).1, Form::MessagePack, MESSAGE_BYTES_MAX).is_ok());
+    let misread =
+        read_request(&of(fits + 1).1, Form::MessagePack, MESSAGE_BYTES_MAX).expect_err("too large");
     assert_eq!(misread.code, Code::TooLarge);
 }
 
@@ -113,7 +118,7 @@ fn a_message_inflates_to_its_bound_and_no_further() {
 fn json_is_one_object_and_nothing_behind_it() {
     for text in ["[]", "\"ping\"", "{\"type\":\"ping\"} {}", "{\"type\":\"ping\"", "", "[\"ping\"]"]
     {
-        let misread = read_request(text.as_bytes(), Form::Json).expect_err(text);
+        let misread = read_request(text.as_bytes(), Form::Json, MESSAGE_BYTES_MAX).expect_err(text);
         assert_eq!(misread.code, Code::InvalidMessage, "{text}");
     }
 }
@@ -122,7 +127,8 @@ fn json_is_one_object_and_nothing_behind_it() {
 fn deep_json_is_no_trouble() {
     for open in ["[", "{\"a\":"] {
         let text = format!("{{\"type\":\"ping\",\"x\":{}", open.repeat(1_000_000));
-        let misread = read_request(text.as_bytes(), Form::Json).expect_err("it is not closed");
+        let misread = read_request(text.as_bytes(), Form::Json, MESSAGE_BYTES_MAX)
+            .expect_err("it is not closed");
         assert_eq!(misread.code, Code::InvalidMessage);
     }
 }
@@ -147,16 +153,17 @@ proptest! {
         bytes in prop_oneof![likely(), proptest::collection::vec(any::<u8>(), 0..256)],
     ) {
         for form in [Form::Json, Form::MessagePack] {
-            let _ = read_request(&bytes, form);
+            let _ = read_request(&bytes, form, MESSAGE_BYTES_MAX);
             let _ = read_reply(&bytes, form);
         }
     }
 
     #[test]
     fn what_was_read_is_written_and_read_again(bytes in likely()) {
-        if let Ok(request) = read_request(&bytes, Form::MessagePack) {
+        if let Ok(request) = read_request(&bytes, Form::MessagePack, MESSAGE_BYTES_MAX) {
             let again = write(&request, Form::MessagePack);
-            prop_assert_eq!(read_request(&again, Form::MessagePack), Ok(request));
+            let read = read_request(&again, Form::MessagePack, MESSAGE_BYTES_MAX);
+            prop_assert_eq!(read, Ok(request));
         }
     }
 
@@ -175,9 +182,23 @@ proptest! {
         let edit = Request::DocUpdate(DocUpdate { re: None, id, update: Binary(update) });
         for form in [Form::Json, Form::MessagePack] {
             for request in [&upload, &edit] {
-                let read = read_request(&write(request, form), form);
+                let read = read_request(&write(request, form), form, MESSAGE_BYTES_MAX);
                 prop_assert_eq!(read.as_ref(), Ok(request));
             }
         }
     }
+}
+
+#[test]
+fn what_a_frame_inflates_to_is_known_before_and_bounded() {
+    let content = Content::Text("a".repeat(100_000));
+    let upload = Upload { path: "a".into(), content: Some(content), ..Upload::default() };
+    let whole = write(&Request::UploadFile(upload), Form::MessagePack);
+    let frame = pack(whole.clone());
+    assert!(frame.len() < 1000 && whole.len() > 100_000);
+    assert_eq!(inflated_bytes(&frame, Form::MessagePack), whole.len());
+    assert_eq!(inflated_bytes(&whole, Form::MessagePack), whole.len());
+    assert!(read_request(&frame, Form::MessagePack, whole.len()).is_ok());
+    let over = read_request(&frame, Form::MessagePack, whole.len() - 1).expect_err("too large");
+    assert_eq!(over.code, Code::TooLarge);
 }

@@ -95,8 +95,8 @@ impl State {
         self.wrong.contains(&doc) || self.current(doc).is_none_or(|item| item.n < n)
     }
 
-    /// Keeps how the version comes about that has a document's entry `n`, as far as its log does not
-    /// say.
+    /// Keeps how the version comes about that has a document's entry `n`, as far as its log does
+    /// not say.
     pub(super) fn set_note(&mut self, doc: DocId, n: u64, made: Made) {
         self.notes.insert(doc, (n, made));
     }

@@ -37,7 +37,7 @@ use crate::document::author::Author;
 use crate::document::ending::Mark;
 use crate::document::handle::{Handle, Name, Shared};
 use crate::document::ledger::Account;
-use crate::document::registry::{OpenError, Registry};
+use crate::document::registry::Registry;
 use crate::document::submission::Failure;
 use audience::Audience;
 use book::{Book, Entry};
@@ -323,10 +323,7 @@ impl Vaults {
         only_if: Option<(DocId, u64)>,
     ) -> Result<u64, Error> {
         // What was written last is a version before the deletion.
-        match self.settle_now(&address(name, path)).await {
-            Ok(_) | Err(Error::NoFile | Error::Open(OpenError::Damaged)) => {}
-            Err(error) => return Err(error),
-        }
+        self.settle_last(&address(name, path)).await?;
         self.bury((name, path), by, only_if, Failure::Deleted).await
     }
 

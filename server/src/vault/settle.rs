@@ -236,6 +236,14 @@ impl Vaults {
         Err(Failure::Dropped.into())
     }
 
+    /// Settles what is there still, and whole.
+    pub(super) async fn settle_last(&self, name: &Name) -> Result<(), Error> {
+        match self.settle_now(name).await {
+            Ok(_) | Err(Error::NoFile | Error::Open(OpenError::Damaged)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Settles what is open; the end of what is to be durable before it is shown.
     pub(super) fn settle_open(&self, book: &Book, handle: &Handle) -> Result<u64, Failure> {
         match self.settle_handle(book, handle)? {

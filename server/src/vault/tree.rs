@@ -426,10 +426,7 @@ impl Vaults {
         let Some(path) = book.account().path_of(doc) else { return Ok(None) };
         let name = address(book.account().name(), &path);
         if self.is_unsettled(book, (doc, &name)) {
-            match self.settle_now(&name).await {
-                Ok(_) | Err(Error::NoFile | Error::Open(OpenError::Damaged)) => {}
-                Err(error) => return Err(error),
-            }
+            self.settle_last(&name).await?;
         }
         Ok(book.files(vec![(path, doc)]).pop())
     }

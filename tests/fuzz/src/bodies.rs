@@ -5,7 +5,7 @@ use sheaf_protocol::control::{self, Form};
 use sheaf_protocol::frame::{self, Message, messages};
 use sheaf_protocol::hocuspocus::{self, Answer, Frame};
 use sheaf_protocol::legacy::json_to_any;
-use sheaf_protocol::limits::{ANY_DEPTH_MAX, CLOCK_END};
+use sheaf_protocol::limits::{ANY_DEPTH_MAX, CLOCK_END, MESSAGE_BYTES_MAX};
 use sheaf_protocol::scan::{self, Content, Event};
 use sheaf_protocol::units::units;
 use sheaf_protocol::varint::{Reader, write_uint};
@@ -198,8 +198,8 @@ pub fn awareness(bytes: &[u8]) {
 pub fn control(bytes: &[u8]) {
     for form in [Form::Json, Form::MessagePack] {
         let _ = control::read_reply(bytes, form);
-        let Ok(request) = control::read_request(bytes, form) else { continue };
-        let again = control::read_request(&control::write(&request, form), form);
+        let Ok(request) = control::read_request(bytes, form, MESSAGE_BYTES_MAX) else { continue };
+        let again = control::read_request(&control::write(&request, form), form, MESSAGE_BYTES_MAX);
         assert_eq!(again.as_ref(), Ok(&request));
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use sheaf_protocol::control::{self, Form};
 use sheaf_protocol::frame::{self, Message, messages};
 use sheaf_protocol::hocuspocus::{self, Answer, Frame};
+use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
 use sheaf_protocol::scan;
 use sheaf_protocol::varint::{write_text, write_uint};
 use sheaf_tests::wire::{
@@ -223,11 +224,16 @@ fn messages_of_the_vault_channel_are_the_same_in_both_forms() {
         let ControlVector { name, from, json, hex, packed, refused } = vector;
         match from.as_str() {
             "client" => {
-                let read = control::read_request(&bytes(&hex), Form::MessagePack);
+                let read =
+                    control::read_request(&bytes(&hex), Form::MessagePack, MESSAGE_BYTES_MAX);
                 let code = read.as_ref().err().map(|misread| misread.code.name().to_owned());
                 assert_eq!(code, refused, "{name}");
                 let (Ok(read), Some(json)) = (read, json) else { continue };
-                let of_json = control::read_request(json.to_string().as_bytes(), Form::Json);
+                let of_json = control::read_request(
+                    json.to_string().as_bytes(),
+                    Form::Json,
+                    MESSAGE_BYTES_MAX,
+                );
                 assert_eq!(of_json.as_ref(), Ok(&read), "{name}");
                 check_written(&name, &read, &json, (!packed).then_some(&hex));
             }

@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use sheaf_protocol::control::{Form, Problem, Re, Reply, Request, read_request};
+use sheaf_protocol::control::{Form, Problem, Re, Reply, Request, inflated_bytes, read_request};
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::VaultName;
 use sheaf_protocol::limits::TEXT_BYTES_MAX;
@@ -34,12 +34,13 @@ use self::entry::{LetIn, Member, let_in};
 use self::problem::Refused;
 use self::voice::Voice;
 use super::outbound::Filling;
-use super::session::socket::Socket;
+use super::session::socket::{INLINE_BYTES_MAX, Socket};
 use super::session::timing::{Timer, is_over};
 use super::session::{Batch, Ending, Relay, Talks};
 use crate::auth::Caller;
 use crate::metrics::Direction;
 use crate::vault;
+use sheaf_ground::task;
 
 /// Edits that wait for the disk, before nothing more is read.
 const WAITING_MAX: usize = 256;
@@ -122,7 +123,12 @@ impl Channel {
     /// Hears one message.
     fn message(&mut self, socket: &Socket, payload: &[u8], form: Form) {
         self.voice.form = form;
-        let request = match read_request(payload, form) {
+        let bytes_max = socket.relay.limits.message_bytes_max;
+        let read = || read_request(payload, form, bytes_max);
+        // A large frame is heard on another thread already.
+        let is_larger = inflated_bytes(payload, form) > INLINE_BYTES_MAX.max(payload.len());
+        let read = if is_larger { task::block(read) } else { read() };
+        let request = match read {
             Ok(request) => request,
             Err(misread) => {
                 let re = misread.re.clone();

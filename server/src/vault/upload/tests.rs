@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -367,8 +368,11 @@ fn of_those_who_upload_at_once_what_they_made_of_one_version_nobody_loses_a_line
                 let line = format!("line {}\n", one * 4);
                 base.replacen(&line, &format!("{line}of {one}\n"), 1)
             };
-            let all = (0..8).map(|one| tokio::spawn(put(of_one(one), Base::Version(version))));
-            futures::future::try_join_all(all).await.unwrap();
+            let mut all = JoinSet::new();
+            for one in 0..8 {
+                all.spawn(put(of_one(one), Base::Version(version)));
+            }
+            all.join_all().await;
             let text = world.text(&path).await.unwrap();
             for one in 0..8 {
                 assert_eq!(text.matches(&format!("of {one}\n")).count(), 1, "{one} in {text}");
@@ -388,13 +392,13 @@ fn who_is_cut_off_before_the_answer_comes_again_and_takes_nothing_back() {
             let stamp = world.ground.registry.stamp();
             let put = move || Upload { stamp: Some(stamp), ..of("mine\n", Base::Now) };
             let (vaults, at) = (world.vaults.clone(), path.clone());
-            let upload = tokio::spawn(async move { vaults.upload(&home(), &at, BY, put()).await });
+            let mut upload = JoinSet::new();
+            upload.spawn(async move { vaults.upload(&home(), &at, BY, put()).await });
             let handle = world.vaults.open(&home(), &path).await.unwrap();
             while handle.n() == before.n {
                 tokio::task::yield_now().await;
             }
-            upload.abort();
-            let _ = upload.await;
+            upload.shutdown().await;
             drop(handle);
             if round % 2 == 0 {
                 world = world.crash();

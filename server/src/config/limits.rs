@@ -38,7 +38,7 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// One blob: a file that is no text.
     pub file_bytes_max: u64,
-    /// A text file that is uploaded by the vault channel. At most the bound of the wire, 10 MiB.
+    /// A text file that is uploaded. At most the bound of the wire, 10 MiB.
     pub text_bytes_max: usize,
     /// Bytes of messages read and not yet applied, and of large bodies over HTTP, all together.
     pub pending_bytes_max: usize,

@@ -147,9 +147,18 @@ impl Ask {
     /// See [`body::read`] and [`coding::decoded`].
     pub async fn bytes(&self, state: &State, bytes_max: usize) -> Result<Bytes, Error> {
         let coding = coding::of_request(&self.headers)?;
-        let chunks = self.take();
+        let mut chunks = self.take();
         let State { clock, memory, .. } = state;
-        let mut read = body::read(&self.headers, chunks, bytes_max, clock, memory).await?;
+        let read = body::read(&self.headers, &mut chunks, bytes_max, clock, memory).await;
+        let mut read = match read {
+            Ok(read) => read,
+            Err(error) => {
+                if error.is_too_large() {
+                    body::drain(state, &self.headers, chunks);
+                }
+                return Err(error);
+            }
+        };
         if let Some(coding) = coding {
             read = task::block(|| coding::decoded(coding, &read, bytes_max, memory))?;
         }

@@ -48,7 +48,7 @@ pub struct Read {
 /// the time is over, `Malformed` when the body breaks off, `TryLater` without memory for it.
 pub async fn read(
     headers: &HeaderMap,
-    chunks: Chunks,
+    chunks: &mut Chunks,
     bytes_max: usize,
     clock: &Clock,
     memory: &Budget,
@@ -90,7 +90,8 @@ pub fn broke_off(at: usize) -> Error {
 /// Takes the rest of a body that is refused, beside the answer: a client that reads only when it
 /// has sent all learns why, and its connection stays. Not of one that waits to be told to go on.
 pub fn drain(state: &State, headers: &HeaderMap, mut chunks: Chunks) {
-    if headers.contains_key(header::EXPECT) {
+    let is_endless = announced(headers).is_some_and(|length| length > DRAINED_BYTES_MAX);
+    if is_endless || headers.contains_key(header::EXPECT) {
         return;
     }
     let State { clock, tasks, .. } = state.clone();
@@ -113,7 +114,7 @@ pub fn drain(state: &State, headers: &HeaderMap, mut chunks: Chunks) {
     });
 }
 
-async fn collect(mut chunks: Chunks, bytes_max: usize, memory: &Budget) -> Result<Read, Error> {
+async fn collect(chunks: &mut Chunks, bytes_max: usize, memory: &Budget) -> Result<Read, Error> {
     let mut all = BytesMut::new();
     let mut permit = None;
     while let Some(chunk) = chunks.next().await {

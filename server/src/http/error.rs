@@ -59,6 +59,21 @@ impl Error {
         Error::new(Code::InvalidPath, rule, json!({}))
     }
 
+    /// It is more than the bound.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.code == Code::TooLarge
+    }
+
+    /// The same of a file: more than a file may have is told as such.
+    #[must_use]
+    pub fn of_file(self) -> Error {
+        match self.code {
+            Code::TooLarge => Error { code: Code::FileTooLarge, ..self },
+            _ => self,
+        }
+    }
+
     /// There is no such vault.
     #[must_use]
     pub fn no_vault() -> Error {

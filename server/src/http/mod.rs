@@ -84,8 +84,10 @@ pub struct State {
     pub is_admin_elsewhere: bool,
     /// Memory for large bodies, shared with the sessions.
     pub memory: Budget,
-    /// Bytes of one text or update.
+    /// Bytes of a file that is a text.
     pub text_bytes_max: usize,
+    /// Bytes of one update.
+    pub message_bytes_max: usize,
     /// What links back to this server begin with; absent: as their reader has addressed it.
     pub public_url: Option<Base>,
 }

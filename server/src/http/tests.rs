@@ -69,6 +69,7 @@ async fn ask(health: &Arc<Switch>, mut request: Request<String>) -> Answer {
         is_admin_elsewhere: false,
         memory: Budget::new(1 << 20),
         text_bytes_max: 1 << 20,
+        message_bytes_max: 1 << 20,
         public_url: None,
     };
     request.extensions_mut().insert(Caller::anyone());

@@ -129,7 +129,7 @@ pub(super) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
     ask.grant(&place, Role::Write).await?;
     ask.query(&[])?;
     let conditions = Conditions::of(&ask)?;
-    let body = ask.body(&state, state.text_bytes_max).await?;
+    let body = ask.body(&state, state.text_bytes_max).await.map_err(Error::of_file)?;
     // The body may have outlived the grant.
     let grant = ask.grant(&place, Role::Write).await?;
     let by = author(&ask, &grant)?;

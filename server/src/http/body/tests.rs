@@ -11,9 +11,9 @@ fn announcing(length: &'static str) -> HeaderMap {
 
 async fn read_parts(parts: &[&'static [u8]], max: usize) -> Result<Bytes, Error> {
     let parts: Vec<_> = parts.iter().map(|part| Ok(Bytes::from_static(part))).collect();
-    let chunks = stream::iter(parts).boxed();
+    let mut chunks = stream::iter(parts).boxed();
     let memory = Budget::new(1 << 20);
-    let read = read(&HeaderMap::new(), chunks, max, &Clock::system(), &memory).await;
+    let read = read(&HeaderMap::new(), &mut chunks, max, &Clock::system(), &memory).await;
     read.map(|read| read.bytes)
 }
 
@@ -27,9 +27,9 @@ async fn a_body_may_have_its_bound_and_no_byte_more() {
 
 #[tokio::test]
 async fn an_announced_length_is_refused_before_anything_is_read() {
-    let never = stream::poll_fn(|_| panic!("nothing may be read")).boxed();
+    let mut never = stream::poll_fn(|_| panic!("nothing may be read")).boxed();
     let memory = Budget::new(1 << 20);
-    let read = read(&announcing("7"), never, 6, &Clock::system(), &memory).await;
+    let read = read(&announcing("7"), &mut never, 6, &Clock::system(), &memory).await;
     assert_eq!(read.map(|read| read.bytes), Err(too_large(6)));
 }
 
@@ -38,8 +38,8 @@ async fn a_body_that_does_not_arrive_in_time_is_given_up() {
     let (clock, hand) = Clock::test(0);
     let headers = announcing("655360");
     let memory = Budget::new(1 << 20);
-    let never = stream::pending().boxed();
-    let mut read = std::pin::pin!(read(&headers, never, 1 << 20, &clock, &memory));
+    let mut never = stream::pending().boxed();
+    let mut read = std::pin::pin!(read(&headers, &mut never, 1 << 20, &clock, &memory));
     assert!(futures::poll!(read.as_mut()).is_pending());
     hand.advance(Duration::from_secs(19));
     assert!(futures::poll!(read.as_mut()).is_pending(), "ten seconds and ten for its size");
@@ -54,13 +54,13 @@ async fn large_bodies_are_paid_for_from_the_budget_and_refused_over_it() {
     let memory = Budget::new(300_000);
     let (clock, headers) = (Clock::system(), HeaderMap::new());
     let chunks = |bytes| stream::iter([Ok(Bytes::from(vec![0; bytes]))]).boxed();
-    let small = read(&headers, chunks(PERMIT_FREE_BYTES), 1 << 20, &clock, &memory).await;
+    let small = read(&headers, &mut chunks(PERMIT_FREE_BYTES), 1 << 20, &clock, &memory).await;
     assert!(small.is_ok_and(|small| small.permit.is_none()));
-    let first = read(&headers, chunks(100_000), 1 << 20, &clock, &memory).await;
+    let first = read(&headers, &mut chunks(100_000), 1 << 20, &clock, &memory).await;
     assert_eq!(memory.used(), 100_000);
     let answer = sent(&memory, vec![0; 150_000]).expect("there is room for it");
     let later = |code: Error| code.into_event().contains("try_later");
-    let second = read(&headers, chunks(100_000), 1 << 20, &clock, &memory).await;
+    let second = read(&headers, &mut chunks(100_000), 1 << 20, &clock, &memory).await;
     assert!(second.is_err_and(later));
     assert!(sent(&memory, vec![0; 100_000]).is_err_and(later));
     let rest = answer.slice(149_000..);

@@ -195,7 +195,7 @@ async fn a_method_that_a_path_does_not_have_is_told_which_it_has() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_is_too_large_is_refused_before_it_is_read() {
-    let server = Server::start_with(|config| config.limits.message_bytes_max = 64 << 10).await;
+    let server = Server::start_with(|config| config.limits.text_bytes_max = 64 << 10).await;
     let notes = Client::new(&server);
     let mut stream = TcpStream::connect(server.address()).await.expect("it listens");
     let head = "PUT /v1/vaults/notes/files/big.md HTTP/1.1\r\nHost: localhost\r\n\
@@ -208,7 +208,7 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_read() {
         .expect("in time")
         .expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(answer.contains("\"too_large\""), "{answer}");
+    assert!(answer.contains("\"file_too_large\""), "{answer}");
 
     let chunked = "PUT /v1/vaults/notes/files/big.md HTTP/1.1\r\nHost: localhost\r\n\
                    Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n";

@@ -253,6 +253,24 @@ async fn a_connection_that_breaks_off_leaves_what_has_come() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_is_too_large_is_refused_and_the_connection_stays() {
+    let (server, _) = arranged(|config| config.limits.text_bytes_max = MIB).await;
+    let mut kept = connect(&server).await;
+    let file = |method| Request::new(method, "/v1/vaults/notes/files/a.md");
+    for (size, due) in [(MIB, 201), (MIB + 1, 413), (2 * MIB, 413), (MIB - 1, 200)] {
+        let (status, body) = kept.send(file("PUT").body("x".repeat(size))).await;
+        assert_eq!(status, due, "{size}");
+        if due == 413 {
+            let body: Value = serde_json::from_slice(&body).expect("JSON");
+            let told = (&body["code"], &body["details"]["bytes_max"]);
+            assert_eq!(told, (&json!("file_too_large"), &json!(MIB)));
+        }
+    }
+    let (status, body) = kept.send(file("GET")).await;
+    assert_eq!((status, body.len()), (200, MIB - 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_too_large_is_refused_and_the_connection_stays() {
     let (server, _) = arranged(small_files).await;
     let mut kept = connect(&server).await;

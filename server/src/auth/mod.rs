@@ -39,7 +39,7 @@ use self::jwt::JwtConfig;
 use self::rate::{Meter, Once, Rate};
 pub use self::role::{Grant, Role};
 use self::roster::Roster;
-pub use self::roster::{Caps, Leash, Session, SessionEvent, SessionFacts};
+pub use self::roster::{Caps, Leash, Released, Session, SessionEvent, SessionFacts};
 use self::site::Site;
 pub use self::ticket::{Holder, Ticket, TicketAsk};
 use self::token::{Carried, Digest};

@@ -3,6 +3,8 @@
 //! `upgrade` enters each session, the session polls its leash, `http` lists and kicks. A session
 //! whose grant did not change is never woken. Never looks into a document.
 
+mod released;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::fmt;
@@ -21,6 +23,7 @@ use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::{Principal, VaultName};
 use tokio::sync::broadcast;
 
+pub use self::released::Released;
 use super::caller::{Caller, Known};
 use super::rate;
 use super::role::{Grant, Role};

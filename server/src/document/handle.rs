@@ -232,6 +232,11 @@ impl Handle {
         self.readers.lock().leave(reader);
     }
 
+    /// Where a reader's bytes leave: it may go on in another document. None once it has left.
+    pub fn outlet(&self, reader: ReaderId) -> Option<Arc<dyn Outlet>> {
+        self.readers.lock().outlet(reader)
+    }
+
     /// Hands a reader what it has not seen, and arms its wake-up.
     pub fn gather(&self, reader: ReaderId, out: &mut Gathered) {
         self.readers.lock().gather(reader, out);

@@ -195,6 +195,11 @@ impl Readers {
         }
     }
 
+    /// Where a reader's bytes leave; none once it has left.
+    pub fn outlet(&mut self, id: ReaderId) -> Option<Arc<dyn Outlet>> {
+        self.get(id).map(|reader| Arc::clone(&reader.outlet))
+    }
+
     fn get(&mut self, id: ReaderId) -> Option<&mut Reader> {
         self.slab.get_mut(id.slot).filter(|reader| reader.serial == id.serial)
     }

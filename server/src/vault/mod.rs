@@ -392,7 +392,7 @@ impl Vaults {
         let made = made_by(by.principal);
         // What was written before the move is in its item: it gets no other change.
         self.settle_now(&name).await?;
-        let commit = |doc: DocKey, mark: &Mark, _: &[u64]| {
+        let commit = |doc: DocKey, mark: &Mark, clients: &[u64]| {
             check(doc.doc, mark, only_if)?;
             let mut state = book.state();
             let mut item = state.current(doc.doc).cloned().ok_or(Error::NoFile)?;
@@ -400,8 +400,8 @@ impl Vaults {
             item.from = Some(from.into());
             self.sign(&mut item, by);
             let (kind, renamed) = (journal::Kind::Moved, Some((from, mark.epoch)));
-            let (retired, by) = (None, by.principal.name());
-            let made = made.clone();
+            let retired = (mark.n > 0).then_some(clients);
+            let (made, by) = (made.clone(), by.principal.name());
             let entry = Entry { kind, doc: doc.doc, item, made, renamed, retired, by };
             let names = (doc.doc, from, &target.document);
             let renamed = book.account().rename(names, || {

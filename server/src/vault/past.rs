@@ -17,6 +17,7 @@ use sheaf_protocol::vault::conflict_of;
 use super::book::{Book, Entry};
 use super::{Error, OPEN_ATTEMPTS, Vaults, address, made_by};
 use crate::document::author::Author;
+use crate::document::handle::Name;
 use crate::document::owners::Submitter;
 use crate::document::submission::{Failure, Receipt, Submission};
 use sheaf_ground::task;
@@ -105,6 +106,13 @@ impl Vaults {
             }
         }
         Err(Failure::Dropped.into())
+    }
+
+    /// The path of a document that had this name before, if somebody has moved it. One that came
+    /// back beside what has its name now was not moved.
+    pub fn moved_to(&self, before: &Name, doc: DocId) -> Option<Arc<str>> {
+        let now = self.registry().ledger().get(&before.vault)?.path_of(doc)?;
+        (!is_derived(&now, &before.document, doc)).then_some(now)
     }
 
     /// The epoch of a deleted document that this would change. Answered from memory where the same

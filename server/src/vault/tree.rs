@@ -369,8 +369,7 @@ impl Vaults {
             items.insert(*doc, item.clone());
             let made = made_by(by.principal);
             let kind = if to.is_some() { Kind::Moved } else { Kind::Deleted };
-            let has_history = to.is_none() && facts.n > 0;
-            let retired = facts.clients.as_deref().filter(|_| has_history);
+            let retired = facts.clients.as_deref().filter(|_| facts.n > 0);
             let (renamed, by) = (Some((&**from, facts.epoch)), by.principal.name());
             entries.push(Entry { kind, doc: *doc, item, made, renamed, retired, by });
         }

@@ -119,6 +119,10 @@ impl Lane {
         matches!(self.stage, Stage::Opening(..) | Stage::Open(_))
     }
 
+    fn talk(&self) -> Option<&Talk<Hocuspocus>> {
+        if let Stage::Open(talk) = &self.stage { Some(talk) } else { None }
+    }
+
     /// Nothing but its talk has anything to wait for.
     fn is_settled(&self) -> bool {
         matches!((&self.stage, &self.again), (Stage::Open(_), None) | (Stage::Unknown(_), _))
@@ -150,10 +154,7 @@ impl Lanes {
     }
 
     fn open(&self) -> impl Iterator<Item = &Talk<Hocuspocus>> {
-        self.lanes.values().filter_map(|lane| match &lane.stage {
-            Stage::Open(talk) => Some(&**talk),
-            _ => None,
-        })
+        self.lanes.values().filter_map(Lane::talk)
     }
 
     /// Who shows this token may, or may not, open the document of an address.
@@ -245,7 +246,9 @@ impl Lanes {
         let message = match message {
             Message::Document(message) => message,
             Message::Auth { token, .. } => {
-                let again = self.ask(address.name(), token);
+                // Its document may be elsewhere by now.
+                let talk = self.lanes.get(whole).and_then(Lane::talk);
+                let again = self.ask(talk.map_or(address.name(), |talk| talk.path()), token);
                 if let Some(lane) = self.lanes.get_mut(whole) {
                     lane.again = Some(again);
                     socket.wake();

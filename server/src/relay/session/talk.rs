@@ -5,6 +5,7 @@
 //! socket itself, never acknowledges what is not durable, never outlives its grant.
 
 mod hearing;
+mod moved;
 mod past;
 
 use std::cell::RefCell;
@@ -94,6 +95,8 @@ pub(super) struct Talk<D: Dialect> {
     held: Option<Box<Held>>,
     /// The client has a document that had this name before: it is sent nothing of this one.
     past: Option<Box<Past>>,
+    /// It came by a name that its document had before.
+    is_led: bool,
     /// The owner has answered what is held.
     is_answered: bool,
     /// Something of this client was not taken: nothing is acknowledged any more.
@@ -126,6 +129,7 @@ impl<D: Dialect> Talk<D> {
             acks: VecDeque::new(),
             held: None,
             past: None,
+            is_led: false,
             is_answered: false,
             has_dropped: false,
             is_denied_told: false,
@@ -220,6 +224,11 @@ impl<D: Dialect> Talk<D> {
         Ok(())
     }
 
+    /// The path of its document, which may not be what the client knows it by.
+    pub(super) fn path(&self) -> &Arc<str> {
+        &self.document.name().document
+    }
+
     /// Passes a note on to the document's other readers.
     pub(super) fn announce(&self, note: &str) {
         self.document.announce(self.reader, note);
@@ -267,6 +276,7 @@ fn said(socket: &Socket, kind: MessageKind) {
 impl<D: Dialect> Talks for Talk<D> {
     fn poll_changes(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Result<bool, Ending> {
         self.poll_leash(socket, cx)?;
+        let mut has_let_go = self.poll_leading(socket, cx)?;
         self.poll_past(socket, cx)?;
         if is_over(&mut self.telling, cx) {
             self.document.tell();
@@ -275,7 +285,6 @@ impl<D: Dialect> Talks for Talk<D> {
             self.dialect.write_keep_alive(&mut socket.replies);
             self.reassure(socket);
         }
-        let mut has_let_go = false;
         if std::mem::take(&mut self.is_answered) && self.held.is_some() {
             has_let_go |= self.submit_held(socket, false)?;
         }

@@ -465,6 +465,122 @@ fn a_copy_of_a_forgotten_document_is_not_mixed_into_the_next_and_its_client_is_t
     });
 }
 
+/// The replica of a document that was written, and moved from `d` to `e`.
+async fn moved(rig: &Rig) -> yrs::Doc {
+    let mut old = rig.synced(1).await;
+    old.type_in("text").await;
+    old.durable(b"1").await;
+    let (vault, vaults) = (VaultName::default(), &rig.relay.vaults);
+    let by = Author { principal: &Principal::Anonymous, may_relay: false, device: 0 };
+    vaults.move_file(&vault, "d", "e", by, None).await.expect("moved");
+    old.until(Got::Closed(1012)).await;
+    old.doc
+}
+
+fn paths(rig: &Rig) -> Vec<String> {
+    let files = rig.relay.vaults.files(&VaultName::default(), "", None, 9);
+    files.expect("listed").items.into_iter().map(|file| file.path.to_string()).collect()
+}
+
+#[test]
+fn a_client_of_a_moved_document_goes_on_in_it_by_the_name_it_had() {
+    multi(async {
+        let rig = Rig::new().await;
+        let old = moved(&rig).await;
+        let mut reader = rig.connect("e", "", Role::Write).await.with_id(5);
+        reader.sync().await;
+        let mut back = rig.connect("d", "", Role::Write).await.with(old);
+        back.type_offline(", offline");
+        back.expect(Got::Step1).await;
+        // All of it in one frame: what comes behind its question waits for the document.
+        let (vector, answer) = (back.doc.transact().state_vector().encode_v1(), whole(&back.doc));
+        let live = back.type_offline(", and live");
+        back.send(|out| {
+            frame::write_step1(out, &vector);
+            frame::write_step2(out, &answer);
+            frame::write_awareness(out, &[1, 1, 1, 2, b'{', b'}']);
+            frame::write_update(out, &live);
+        })
+        .await;
+        back.durable(b"all").await;
+        assert_eq!(rig.read("e").await, "text, offline, and live");
+        assert_eq!(paths(&rig), ["e"]);
+        while reader.text() != "text, offline, and live" {
+            reader.next().await;
+        }
+        reader.type_in("!").await;
+        while back.text() != "text, offline, and live!" {
+            assert!(!matches!(back.next().await, Got::Closed(_)));
+        }
+        // Others at its place see it there.
+        let mut late = rig.connect("e", "", Role::Write).await.with_id(6);
+        late.ask().await;
+        loop {
+            if let Got::Awareness(shown) = late.next().await
+                && shown.iter().any(|(client, ..)| *client == 1)
+            {
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_client_of_a_moved_document_is_sent_nothing_of_what_has_its_name_now() {
+    multi(async {
+        let rig = Rig::new().await;
+        let old = moved(&rig).await;
+        let mut next = rig.synced(2).await;
+        next.type_in("text").await;
+        next.durable(b"1").await;
+        let mut back = rig.connect("d", "", Role::Write).await.with(old);
+        back.type_offline(", and more");
+        back.sync().await;
+        back.durable(b"1").await;
+        next.type_in("!").await;
+        next.durable(b"2").await;
+        back.type_in(" of it").await;
+        back.durable(b"2").await;
+        assert_eq!(back.text(), "text, and more of it");
+        assert_eq!(rig.read("e").await, "text, and more of it");
+        assert_eq!(rig.read("d").await, "text!");
+    });
+}
+
+#[test]
+fn a_copy_of_a_moved_document_that_is_loaded_late_is_taken_in_where_that_is() {
+    multi(async {
+        let rig = Rig::new().await;
+        let old = moved(&rig).await;
+        let mut back = rig.synced(9).await;
+        back.apply(&whole(&old));
+        back.type_offline(", and more");
+        let late = whole(&back.doc);
+        back.send(|out| frame::write_update(out, &late)).await;
+        back.until(Got::Step1).await;
+        back.answer_step1().await;
+        back.durable(b"1").await;
+        assert_eq!(rig.read("e").await, "text, and more");
+        assert_eq!(paths(&rig), ["e"]);
+    });
+}
+
+#[test]
+fn a_reader_of_a_moved_document_goes_on_reading_it() {
+    multi(async {
+        let rig = Rig::new().await;
+        let old = moved(&rig).await;
+        let mut writer = rig.connect("e", "", Role::Write).await.with_id(5);
+        writer.sync().await;
+        let mut back = rig.connect("d", "reader", Role::Read).await.with(old);
+        back.ask().await;
+        back.until(Got::Step2).await;
+        writer.type_in("!").await;
+        back.until(Got::Update).await;
+        assert_eq!(back.text(), "text!");
+    });
+}
+
 #[test]
 fn presence_is_shown_with_server_clocks_and_taken_back_on_leave() {
     multi(async {

@@ -11,6 +11,7 @@ use crate::document::state::State;
 use crate::document::state::tests::typed;
 use crate::document::tests::run;
 use crate::vault::tests::{BY, NOBODY, World, check, home};
+use crate::vault::tree::{Act, Step};
 use sheaf_protocol::ids::DocKey;
 use sheaf_storage::journal::Record;
 use sheaf_storage::journal::payload::Retired;
@@ -418,5 +419,64 @@ fn a_copy_of_a_forgotten_document_is_still_none_of_what_has_its_name() {
             world = if round == 0 { world.crash() } else { world.restart() };
         }
         check(world.close().path());
+    });
+}
+
+#[test]
+fn one_that_was_moved_is_known_by_every_name_it_had_but_its_own() {
+    run(async {
+        let mut world = World::new();
+        let (old, write) = written(&world, 1, "old");
+        write.await;
+        let doc = world.id("a.md");
+        let at = |path: &str| address(&home(), path);
+        let copy = edited(&old);
+        let moves = [("a.md", "b.md"), ("b.md", "c/"), ("c/", "d/")];
+        for (round, (from, to)) in moves.into_iter().enumerate() {
+            let to_file = if to.ends_with('/') { "c/b.md" } else { to };
+            if from.ends_with('/') {
+                let step = Step { path: from, act: Act::Move { to } };
+                world.vaults.change(&home(), &[step], BY).await.unwrap();
+            } else {
+                world.vaults.move_file(&home(), from, to_file, BY, None).await.unwrap();
+            }
+            world = if round == 1 { world.restart() } else { world.crash() };
+        }
+        let now = "d/b.md";
+        assert_eq!(world.id(now), doc);
+        for name in ["a.md", "b.md", "c/b.md"] {
+            let receipt = answer(&world, name, &copy, Source::Step2).await;
+            assert_eq!((receipt.past, receipt.changed), (Some(doc), 0), "{name}");
+            assert_eq!(world.vaults.moved_to(&at(name), doc).as_deref(), Some(now));
+        }
+        assert_eq!(world.paths(), [now], "nothing is made at a name it had");
+        // Back where it was, it is nobody's past there.
+        world.vaults.move_file(&home(), now, "a.md", BY, None).await.unwrap();
+        let receipt = answer(&world, "a.md", &copy, Source::Step2).await;
+        assert_eq!((receipt.past, receipt.changed), (None, 1));
+        assert_eq!(world.vaults.moved_to(&at(now), doc).as_deref(), Some("a.md"));
+        delete(&world, "a.md").await;
+        assert_eq!(world.vaults.moved_to(&at(now), doc), None);
+    });
+}
+
+#[test]
+fn who_has_one_that_was_moved_does_not_mix_it_into_what_has_its_name_now() {
+    run(async {
+        let mut world = World::new();
+        let (old, write) = written(&world, 1, "old");
+        write.await;
+        let doc = world.id("a.md");
+        world.vaults.move_file(&home(), "a.md", "b.md", BY, None).await.unwrap();
+        world.settled_by("a.md", 2, "new").await;
+        let copy = edited(&old);
+        assert_eq!(answer(&world, "a.md", &copy, Source::Step2).await.past, Some(doc));
+        assert_eq!(world.text("a.md").await.as_deref(), Some("new"));
+        // The new one is moved as well: each is known by its own history.
+        let next = world.id("a.md");
+        world.vaults.move_file(&home(), "a.md", "c.md", BY, None).await.unwrap();
+        assert_eq!(answer(&world, "a.md", &copy, Source::Step2).await.past, Some(doc));
+        let other = replica(&[&typed(2, &["new"])]);
+        assert_eq!(answer(&world, "a.md", &other, Source::Step2).await.past, Some(next));
     });
 }

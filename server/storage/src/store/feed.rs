@@ -138,10 +138,11 @@ impl Window {
             if let (Some(renamed), Some(head)) = (renamed, &head) {
                 self.batch.delete(paths::key(doc.vault, renamed.from));
                 value::put_one(&mut self.batch, &heads::key(doc), &head.encode())?;
-                if item.is_deleted && item.n > 0 {
+                if item.n > 0 {
                     // Its client ids are in the next record; if that was lost, in its log.
                     self.retired(doc, position, (renamed.from, &[]))?;
-                } else if !item.is_deleted {
+                }
+                if !item.is_deleted {
                     let path = paths::key(doc.vault, &item.path);
                     value::put_one(&mut self.batch, &path, &paths::encode(doc.doc))?;
                 }

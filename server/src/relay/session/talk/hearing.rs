@@ -9,6 +9,8 @@ use sheaf_protocol::ids::Principal;
 use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
 
+use super::moved::Brought;
+use super::past::Past;
 use super::{Ack, Held, Talk, said};
 use crate::document::owners::Submitter;
 use crate::document::submission::{Receipt, Submission};
@@ -34,13 +36,20 @@ impl<D: Dialect> Talk<D> {
         payload: &'a [u8],
         batch: &mut Batch<'a>,
     ) -> Result<(), Ending> {
+        if let Some(Past::Leading(leading)) = self.past.as_deref_mut() {
+            leading.rest.extend_from_slice(payload);
+            return Ok(());
+        }
         let mut all = messages(payload);
         while let Some(message) = all.next() {
             self.message(socket, message?, batch)?;
-            if let Some(held) = &mut self.held {
-                held.rest.extend_from_slice(all.rest());
-                break;
-            }
+            let rest = match (&mut self.held, self.past.as_deref_mut()) {
+                (Some(held), _) => &mut held.rest,
+                (None, Some(Past::Leading(leading))) => &mut leading.rest,
+                _ => continue,
+            };
+            rest.extend_from_slice(all.rest());
+            break;
         }
         Ok(())
     }
@@ -91,20 +100,28 @@ impl<D: Dialect> Talk<D> {
     }
 
     /// Acts on messages that are in no read buffer, and submits what they hold.
-    fn messages_alone(&mut self, socket: &mut Socket, payload: &[u8]) -> Result<(), Ending> {
+    pub(super) fn messages_alone(
+        &mut self,
+        socket: &mut Socket,
+        payload: &[u8],
+    ) -> Result<(), Ending> {
         let mut batch = Vec::new();
         let heard = self.messages(socket, payload, &mut batch);
         self.submit_batch(socket, &mut batch)?;
         heard
     }
 
-    fn other(&mut self, socket: &mut Socket, message: Message<'_>) -> Result<(), Ending> {
+    pub(super) fn other(
+        &mut self,
+        socket: &mut Socket,
+        message: Message<'_>,
+    ) -> Result<(), Ending> {
         match message {
             Message::Step1(bytes) => {
                 heard(socket, MessageKind::Step1);
                 let known = scan::state_vector(bytes)?;
                 if let Some(doc) = self.document.past_of(&known) {
-                    self.meet_past(socket, doc);
+                    self.meet(socket, doc, Brought::Question(bytes.into()));
                     return Ok(());
                 }
                 self.question = Some(bytes.into());
@@ -183,7 +200,7 @@ impl<D: Dialect> Talk<D> {
     }
 
     /// Takes an answer to a state vector; one with news from a read-only client is not taken.
-    fn step2(
+    pub(super) fn step2(
         &mut self,
         socket: &mut Socket,
         bytes: &[u8],
@@ -202,8 +219,7 @@ impl<D: Dialect> Talk<D> {
         }
         let receipt = self.submit_to_document(socket, &[submission], asked)?;
         if let Some(doc) = receipt.past {
-            self.meet_past(socket, doc);
-            self.keep_past(socket, doc, bytes);
+            self.meet(socket, doc, Brought::Copy(bytes.to_vec()));
             return Ok(());
         }
         if let Some(owner) = &receipt.ask {

@@ -15,6 +15,7 @@ use sheaf_protocol::frame::Message;
 use sheaf_protocol::ids::DocId;
 use sheaf_protocol::scan;
 
+use super::moved::Leading;
 use super::{Talk, said};
 use crate::document::author::Author;
 use crate::metrics::MessageKind;
@@ -39,6 +40,8 @@ const LINGERING: Duration = Duration::from_secs(2);
 
 /// How far it has come.
 pub(super) enum Past {
+    /// It lives elsewhere, and the client is led there.
+    Leading(Leading),
     /// What the client has of this document is asked for.
     Asked(DocId, Timer),
     /// It is being kept, or there is nothing to keep.
@@ -130,6 +133,7 @@ impl<D: Dialect> Talk<D> {
     ) -> Result<(), Ending> {
         let Some(past) = &mut self.past else { return Ok(()) };
         match &mut **past {
+            Past::Leading(_) => Ok(()),
             Past::Told(ending, later) => {
                 let ending = *ending;
                 if later.is_none() || is_over(later, cx) { Err(ending) } else { Ok(()) }

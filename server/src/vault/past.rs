@@ -254,7 +254,7 @@ fn names(path: &str, doc: DocId) -> [String; 3] {
 }
 
 /// False for a document that somebody has moved: who could write where it was may not where it is.
-fn is_derived(now: &str, path: &str, doc: DocId) -> bool {
+pub(super) fn is_derived(now: &str, path: &str, doc: DocId) -> bool {
     names(path, doc).iter().any(|name| name == now)
 }
 

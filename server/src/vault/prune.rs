@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::book::{Book, State, append};
 use super::config::Devices as Config;
+use super::past::is_derived;
 use super::{Error, Vaults};
 use crate::document::submission::Failure;
 use sheaf_ground::task;
@@ -194,7 +195,8 @@ impl Vaults {
         Ok(())
     }
 
-    /// Forgets former names of forgotten documents beyond those that are remembered.
+    /// Forgets former names of documents that are forgotten or elsewhere, beyond those that are
+    /// remembered.
     async fn forget_names(&self, book: &Book, stopping: &CancellationToken) -> Result<(), Error> {
         let max = usize::try_from(self.inner.terms.devices.former_names_max).unwrap_or(usize::MAX);
         let store = self.registry().store();
@@ -204,8 +206,12 @@ impl Vaults {
         })?;
         {
             let state = book.state();
-            let is_known = |doc: DocId| state.current(doc).is_some();
-            names.retain(|(_, doc)| !is_known(*doc) && book.account().path_of(*doc).is_none());
+            let is_kept = |name: &str, doc: DocId| match state.current(doc) {
+                // One that was moved has left this name for good: it counts.
+                Some(item) => is_derived(&item.path, name, doc),
+                None => book.account().path_of(doc).is_some(),
+            };
+            names.retain(|(name, doc)| !is_kept(name, *doc));
         }
         names.sort_by_key(|(_, doc)| *doc);
         names.truncate(names.len().saturating_sub(max));

@@ -68,7 +68,7 @@ fn a_name_and_a_stamp_are_the_golden_bytes() {
     let (text, bytes) = hex(|out| stamped.encode(out));
     let due = "00000000000600070000000000000008".to_owned()
         + "00000000000100020000000000000003"
-        + "04000000000000000500000000000000";
+        + "040000000000000005000000000000000600000000000000";
     assert_eq!(text, due);
     assert_eq!(Stamped::decode(&bytes), Some(stamped));
     for len in 0..bytes.len() {

@@ -23,6 +23,7 @@ fn configure(config: &mut Config) {
     config.users.push(user("reader", READER, these(&["v"]), Role::Read));
     config.vaults.auto_create = false;
     config.limits.message_bytes_max = 64 << 10;
+    config.limits.text_bytes_max = 64 << 10;
     config.limits.file_bytes_max = 2 << 20;
 }
 

@@ -31,7 +31,7 @@ use super::submission::{Failure, Submission};
 use sheaf_ground::time::Seed;
 
 /// How long to look for fewer edits in a text that is put; over it the edits get coarser.
-const DIFF_TIME_MAX: Duration = Duration::from_millis(100);
+pub(super) const DIFF_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// Client ids remembered per document; when they are more, all authors get new ones.
 const AUTHORS_MAX: usize = 1024;
@@ -138,7 +138,7 @@ impl Authors {
     }
 
     /// An id that the document does not know.
-    fn fresh(&mut self, core: &Core) -> u32 {
+    pub(super) fn fresh(&mut self, core: &Core) -> u32 {
         loop {
             let id = self.draws.next_u32();
             if !core.knows(u64::from(id)) {
@@ -375,7 +375,7 @@ impl Handle {
         Ok(Base { state, client, clock })
     }
 
-    fn check(&self, core: &Core, only_if: Option<OnlyIf>) -> Result<(), WriteError> {
+    pub(super) fn check(&self, core: &Core, only_if: Option<OnlyIf>) -> Result<(), WriteError> {
         if self.is_dropped() {
             return Err(self.ended().into());
         }
@@ -449,7 +449,7 @@ impl Handle {
     }
 }
 
-fn check_size(bytes: usize) -> Result<(), Refusal> {
+pub(super) fn check_size(bytes: usize) -> Result<(), Refusal> {
     if bytes > MESSAGE_BYTES_MAX - FRAME_BYTES_MAX {
         return Err(Refusal::too_large(0, "more than one message can carry"));
     }

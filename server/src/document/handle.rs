@@ -30,7 +30,7 @@ use super::turns::{Work, Writers};
 use crate::metrics::{Metrics, Outcome};
 use sheaf_ground::task;
 use sheaf_ground::time::{Clock, Seed};
-use sheaf_storage::journal::Journal;
+use sheaf_storage::journal::{Appended, Journal};
 
 /// How long a session's thread waits for another's short work before it steps off the reactor.
 const LOCK_WAIT: Duration = Duration::from_millis(1);
@@ -365,11 +365,7 @@ impl Handle {
         let records = core.records(self.key, author, taken, &notes, now_ms);
         match self.shared.journal.append(&records) {
             Ok(appended) => {
-                core.written(taken, appended.start, author);
-                self.n.store(core.n(), Ordering::Release);
-                self.end.store(appended.end, Ordering::Release);
-                let bytes = taken.updates.iter().map(|update| update.len()).sum();
-                self.note_written(bytes, now_ms);
+                self.wrote(core, author, taken, (appended, now_ms));
                 Ok(())
             }
             Err(error) => {
@@ -381,7 +377,22 @@ impl Handle {
         }
     }
 
-    fn publish(
+    /// The journal has what was merged.
+    pub(super) fn wrote(
+        &self,
+        core: &mut Core,
+        author: &Principal,
+        taken: &Taken<'_>,
+        (appended, now_ms): (Appended, u64),
+    ) {
+        core.written(taken, appended.start, author);
+        self.n.store(core.n(), Ordering::Release);
+        self.end.store(appended.end, Ordering::Release);
+        let bytes = taken.updates.iter().map(|update| update.len()).sum();
+        self.note_written(bytes, now_ms);
+    }
+
+    pub(super) fn publish(
         &self,
         origin: Option<ReaderId>,
         by: Submitter<'_>,

@@ -10,11 +10,12 @@ use sha2::{Digest, Sha256};
 use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 use sheaf_protocol::stamp::Stamp;
 
-use super::book::{self, Note};
+use super::book::{self, Book, Note};
 use super::error::Error;
 use super::versions::Held;
 use super::{OPEN_ATTEMPTS, Vaults};
 use crate::document::author::{Author, WriteError, Written};
+use crate::document::draft::Manner;
 use crate::document::handle::Handle;
 use crate::document::snapshot::Content;
 use crate::document::submission::Failure;
@@ -26,7 +27,7 @@ use sheaf_storage::store::{Body, Made, Stamped};
 const READS_MAX: usize = 4;
 
 /// A whole file that somebody has written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload<'a> {
     /// What it holds.
     pub content: Upcoming<'a>,
@@ -128,7 +129,7 @@ impl Vaults {
     }
 
     /// What a change came to that came before.
-    async fn done_before(
+    pub(super) async fn done_before(
         &self,
         name: &VaultName,
         stamp: Stamp,
@@ -282,16 +283,37 @@ impl Vaults {
     ) -> Result<(Arc<Handle>, Written), Error> {
         let handle = self.open_or_create(name, path).await?;
         let book = self.live(name)?;
-        let doc = handle.key();
-        let current = book.state().current(doc.doc).cloned();
-        if current.as_ref().is_some_and(|item| item.seq == seq && item.n == handle.n()) {
+        let manner = self.manner(&book, (handle.key(), handle.n()), Base::Version(seq)).await?;
+        drop(handle);
+        let Manner::Merge { state, root, was } = manner else {
             return self.write_text((name, path), by, text).await;
+        };
+        let base = (&*state, root.as_deref(), &*was);
+        let write = |handle: &Handle| handle.merge_text(by, base, text);
+        self.write((name, path), &write).await
+    }
+
+    /// How a text comes into a document of so many entries, by what it was made of.
+    pub(super) async fn manner(
+        &self,
+        book: &Book,
+        (doc, n): (DocKey, u64),
+        base: Base,
+    ) -> Result<Manner, Error> {
+        let seq = match base {
+            Base::Now => return Ok(Manner::Put),
+            Base::Version(0) => return Ok(Manner::Add),
+            Base::Version(seq) => seq,
+        };
+        let current = book.state().current(doc.doc).cloned();
+        if current.as_ref().is_some_and(|item| item.seq == seq && item.n == n) {
+            return Ok(Manner::Put);
         }
         let base = {
             let _work = self.shared().work.begin().await;
             task::block(|| {
                 self.wait_stored()?;
-                let dated = self.version_of(&book, doc, seq)?;
+                let dated = self.version_of(book, doc, seq)?;
                 let item = dated.version.item;
                 match item.body {
                     Body::Text | Body::Empty if !item.is_deleted => self.state_at(doc, item.n),
@@ -307,15 +329,12 @@ impl Vaults {
             }
             Err(error) => return Err(error),
         };
-        drop(handle);
         let (root, was) = match base.content(&self.shared().text_root) {
             Content::Text { root, text } => (Some(root), text),
             Content::Empty => (None, String::new()),
             Content::Other { root } => return Err(Error::NotText { root }),
         };
-        let (state, root) = (base.encode(), root.as_deref());
-        let write = |handle: &Handle| handle.merge_text(by, (&state, root, &was), text);
-        self.write((name, path), &write).await
+        Ok(Manner::Merge { state: base.encode(), root, was })
     }
 
     /// Makes a file's text this one. It is durable when it has settled.
@@ -383,7 +402,7 @@ impl Vaults {
 }
 
 /// What tells one change from another with the same stamp.
-fn fingerprint(path: &str, upload: &Upload<'_>) -> u64 {
+pub(super) fn fingerprint(path: &str, upload: &Upload<'_>) -> u64 {
     let mut hash = blake3::Hasher::new();
     hash.update(path.as_bytes()).update(&[0]);
     hash.update(&match upload.base {

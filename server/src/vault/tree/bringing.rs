@@ -59,7 +59,7 @@ pub(super) struct Ready {
 
 enum At {
     Open(Arc<Handle>),
-    New(Unborn),
+    New(Box<Unborn>),
     /// The file is there, and its log is left alone.
     There,
 }
@@ -204,7 +204,7 @@ impl Vaults {
         let at = match (is_new, text) {
             (true, _) => {
                 let made = task::block(|| self.registry().unborn(book.account(), &name, *doc));
-                At::New(made?)
+                At::New(Box::new(made?))
             }
             (false, None) => At::There,
             (false, Some(_)) => match self.registry().open_existing(&name).await {

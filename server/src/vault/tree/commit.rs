@@ -52,6 +52,9 @@ pub(super) struct Shown {
     pub(super) uploaded: Vec<(usize, Uploaded)>,
 }
 
+/// A change, where it is written, and what documents took in for it.
+type Written<'r> = (Shown, Option<Appended>, Vec<(DocId, Merged<'r>)>);
+
 /// What a change is written from.
 struct Writer<'r> {
     book: &'r Book,
@@ -159,7 +162,7 @@ impl Vaults {
         state: &mut State,
         plan: Plan,
         endings: &mut BTreeMap<DocId, Ending<'_>>,
-    ) -> Result<(Shown, Option<Appended>, Vec<(DocId, Merged<'r>)>), Stop> {
+    ) -> Result<Written<'r>, Stop> {
         let Writer { book, brought, ready, by, .. } = writer;
         let mut entries = self.entries(writer, state, &plan)?;
         let mut merged = Vec::with_capacity(plan.written.len());
@@ -168,7 +171,7 @@ impl Vaults {
             if (one.is_new || update.is_some())
                 && let Some(ending) = endings.get_mut(&one.doc)
             {
-                let took = ending.merge(by, update).map_err(|error| refused(one.step, error))?;
+                let took = ending.merge(by, update).map_err(|error| refused(one.step, &error))?;
                 merged.push((one.doc, took));
             }
         }
@@ -419,10 +422,10 @@ fn places(
 }
 
 /// An update that a document does not take.
-fn refused(step: usize, error: WriteError) -> Stop {
+fn refused(step: usize, error: &WriteError) -> Stop {
     match error {
         WriteError::Refused(refusal) if refusal.code != Code::ForeignId => {
-            Stop::Undone(Undone { step: Some(step), error: refusal.into() })
+            Stop::Undone(Undone { step: Some(step), error: Error::Refused(*refusal) })
         }
         _ => Stop::Again,
     }

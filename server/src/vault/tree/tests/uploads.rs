@@ -229,6 +229,7 @@ fn edits_of_others_meanwhile_stay_and_the_version_is_what_it_says() {
         let mut writers = JoinSet::new();
         for (file, path) in paths.iter().cloned().enumerate() {
             let (stop, vaults) = (stop.clone(), world.vaults.clone());
+            let clock = world.ground.shared.clock.clone();
             writers.spawn(async move {
                 let mut written = 0;
                 while !stop.is_cancelled() {
@@ -238,7 +239,7 @@ fn edits_of_others_meanwhile_stay_and_the_version_is_what_it_says() {
                     {
                         written += 1;
                     }
-                    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                    clock.sleep(std::time::Duration::from_millis(2)).await;
                 }
                 (file, written)
             });

@@ -357,6 +357,14 @@ test('a push stops behind a failure, or does not, as it is asked', async (t) => 
   assert.deepEqual(independent.success[0].sync_ids, ordered.success[0].sync_ids, 'what changes nothing takes no number')
   const { version } = await alice.ask({ type: 'get_changes', since: 0 })
   assert.equal(independent.version, version)
+  const all = items.map((it) => ({ ...it, content: `${it.path}, all or none` }))
+  const atomic = await alice.ask({ type: 'push', items: all, mode: 'atomic' })
+  assert.deepEqual([ids(atomic.success), ids(atomic.failures), ids(atomic.blocked)], [[], [2], [0, 1, 3, 4]])
+  assert.deepEqual([atomic.failures[0].error.code, atomic.version], ['INVALID_PATH', version], 'nothing is stored')
+  all[2].path = 'c'
+  const done = await alice.ask({ type: 'push', items: all, mode: 'atomic' })
+  assert.deepEqual([ids(done.success), done.failures, done.version], [[0, 1, 2, 3, 4], [], version + 5])
+  assert.equal((await alice.ask({ type: 'download_file', path: 'a' })).content, 'a, all or none')
 })
 
 test('large frames are compressed where the client can read that', async (t) => {

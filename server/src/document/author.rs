@@ -31,7 +31,7 @@ use super::submission::{Failure, Submission};
 use sheaf_ground::time::Seed;
 
 /// How long to look for fewer edits in a text that is put; over it the edits get coarser.
-const DIFF_TIME_MAX: Duration = Duration::from_millis(100);
+pub(super) const DIFF_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// Client ids remembered per document; when they are more, all authors get new ones.
 const AUTHORS_MAX: usize = 1024;
@@ -51,6 +51,14 @@ pub struct Author<'a> {
     pub may_relay: bool,
     /// The device; 0 where none is named.
     pub device: u64,
+}
+
+impl<'a> Author<'a> {
+    /// As one that submits. Nobody waits here for an owner's session: it counts as asked.
+    pub(super) fn submitter(self) -> Submitter<'a> {
+        let Author { principal, may_relay, device } = self;
+        Submitter { principal, may_relay, device, asked: None }
+    }
 }
 
 /// On what a write depends; looked at under the lock under which it is written.
@@ -140,7 +148,7 @@ impl Authors {
     }
 
     /// An id that the document does not know.
-    fn fresh(&mut self, core: &Core) -> u32 {
+    pub(super) fn fresh(&mut self, core: &Core) -> u32 {
         loop {
             let id = self.draws.next_u32();
             if !core.knows(u64::from(id)) {
@@ -377,7 +385,7 @@ impl Handle {
         Ok(Base { state, client, clock })
     }
 
-    fn check(&self, core: &Core, only_if: Option<OnlyIf>) -> Result<(), WriteError> {
+    pub(super) fn check(&self, core: &Core, only_if: Option<OnlyIf>) -> Result<(), WriteError> {
         if self.is_dropped() {
             return Err(self.ended().into());
         }
@@ -432,10 +440,7 @@ impl Handle {
         submission: Submission<'_>,
     ) -> Result<Written, WriteError> {
         let (before, was_created) = (core.n(), core.is_created());
-        let Author { principal, may_relay, device } = by;
-        // Nobody waits here for an owner's session: it counts as asked.
-        let by = Submitter { principal, may_relay, device, asked: None };
-        let (receipt, fanout) = self.commit(core, None, by, &[submission])?;
+        let (receipt, fanout) = self.commit(core, None, by.submitter(), &[submission])?;
         self.deliver(fanout);
         self.count(1, receipt.changed, &receipt);
         if let Some(refusal) = receipt.refusal {
@@ -451,7 +456,7 @@ impl Handle {
     }
 }
 
-fn check_size(bytes: usize) -> Result<(), Refusal> {
+pub(super) fn check_size(bytes: usize) -> Result<(), Refusal> {
     if bytes > MESSAGE_BYTES_MAX - FRAME_BYTES_MAX {
         return Err(Refusal::too_large(0, "more than one message can carry"));
     }

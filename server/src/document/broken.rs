@@ -62,7 +62,7 @@ impl Handle {
     }
 
     /// Once it is loaded again nothing waits: who sends such an update is found.
-    fn drop_suspect(&self) {
+    pub(super) fn drop_suspect(&self) {
         self.is_suspect.store(true, Ordering::Release);
         self.drop_now();
     }

@@ -58,11 +58,22 @@ pub(super) fn wrote(writers: &mut Vec<Writer>, (name, device): (Option<&Arc<str>
     writers.push(Writer { name: name.cloned(), device, n });
 }
 
-/// A document that waits for its last commit, with its locks. Dropped, it goes on.
+/// A document that waits for a commit together with others, with its locks; most often for its
+/// last one. Dropped, it goes on.
 pub struct Ending<'a> {
-    handle: &'a Handle,
-    core: MutexGuard<'a, Core>,
+    pub(super) handle: &'a Handle,
+    pub(super) core: MutexGuard<'a, Core>,
+    /// Something is merged that the journal does not have: what is in memory is not to be trusted.
+    pub(super) is_ahead: bool,
     _alone: MutexGuard<'a, ()>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if self.is_ahead {
+            self.handle.drop_suspect();
+        }
+    }
 }
 
 /// A lock is held by somebody who may wait for others.
@@ -174,6 +185,17 @@ impl Handle {
         Ok(self.last_commit(alone))
     }
 
+    /// The same for one that a commit makes. `None`: it is over.
+    ///
+    /// # Errors
+    /// As [`Handle::try_ending`].
+    pub fn try_beginning(&self) -> Result<Option<Ending<'_>>, WouldWait> {
+        let alone = self.try_checkpointing().ok_or(WouldWait)?;
+        let core = self.core();
+        let begun = || Ending { handle: self, core, is_ahead: false, _alone: alone };
+        Ok((!self.is_dropped()).then(begun))
+    }
+
     /// Returns when it is not being written down or loaded.
     pub fn wait_checkpoint(&self) {
         drop(self.checkpointing());
@@ -182,7 +204,7 @@ impl Handle {
     fn last_commit<'a>(&'a self, alone: MutexGuard<'a, ()>) -> Option<Ending<'a>> {
         let core = self.core();
         let is_here = !self.is_dropped() && self.is_created();
-        is_here.then_some(Ending { handle: self, core, _alone: alone })
+        is_here.then_some(Ending { handle: self, core, is_ahead: false, _alone: alone })
     }
 
     /// Ends it for everyone: sessions close with a transient code, the next open loads it again.

@@ -30,7 +30,7 @@ use super::turns::{Work, Writers};
 use crate::metrics::{Metrics, Outcome};
 use sheaf_ground::task;
 use sheaf_ground::time::{Clock, Seed};
-use sheaf_storage::journal::Journal;
+use sheaf_storage::journal::{Appended, Journal};
 
 /// How long a session's thread waits for another's short work before it steps off the reactor.
 const LOCK_WAIT: Duration = Duration::from_millis(1);
@@ -370,11 +370,7 @@ impl Handle {
         let records = core.records(self.key, author, taken, &notes, now_ms);
         match self.shared.journal.append(&records) {
             Ok(appended) => {
-                core.written(taken, appended.start, (author, device));
-                self.n.store(core.n(), Ordering::Release);
-                self.end.store(appended.end, Ordering::Release);
-                let bytes = taken.updates.iter().map(|update| update.len()).sum();
-                self.note_written(bytes, now_ms);
+                self.wrote(core, (author, device), taken, (appended, now_ms));
                 Ok(())
             }
             Err(error) => {
@@ -386,7 +382,22 @@ impl Handle {
         }
     }
 
-    fn publish(
+    /// The journal has what was merged.
+    pub(super) fn wrote(
+        &self,
+        core: &mut Core,
+        (author, device): (&Principal, u64),
+        taken: &Taken<'_>,
+        (appended, now_ms): (Appended, u64),
+    ) {
+        core.written(taken, appended.start, (author, device));
+        self.n.store(core.n(), Ordering::Release);
+        self.end.store(appended.end, Ordering::Release);
+        let bytes = taken.updates.iter().map(|update| update.len()).sum();
+        self.note_written(bytes, now_ms);
+    }
+
+    pub(super) fn publish(
         &self,
         origin: Option<ReaderId>,
         by: Submitter<'_>,

@@ -11,6 +11,7 @@ pub mod awareness;
 mod broken;
 pub mod checkpoint;
 pub mod diff;
+pub mod draft;
 pub mod edit;
 pub mod ending;
 pub mod fanout;

@@ -8,6 +8,7 @@ mod closing;
 pub mod holding;
 mod housekeeping;
 mod recalling;
+pub mod unborn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -292,7 +293,7 @@ impl Registry {
         let vault = account.number();
         let (key, mut core) = match self.find(&account, &name.document)? {
             Some(doc) => self.load_known(DocKey { vault, doc }, is_suspect)?,
-            None => self.create(vault),
+            None => self.create(vault, self.stamp()),
         };
         core.set_past(self.past(key, &name.document)?);
         let handle = Handle::new(key, name.clone(), core, (inner.shared.clone(), account));
@@ -343,8 +344,7 @@ impl Registry {
         }
     }
 
-    fn create(&self, vault: VaultNo) -> (DocKey, Core) {
-        let created = self.stamp();
+    fn create(&self, vault: VaultNo, created: Stamp) -> (DocKey, Core) {
         let core = Core::new(Parts {
             state: State::new(),
             owners: Owners::default(),
@@ -364,7 +364,10 @@ impl Registry {
 
     /// The vault of a document that is opened; one that does not exist gets a number until
     /// something of it is written.
-    fn account(&self, name: &VaultName) -> Result<Arc<Account>, OpenError> {
+    ///
+    /// # Errors
+    /// `NoVault`; `Full`.
+    pub fn account(&self, name: &VaultName) -> Result<Arc<Account>, OpenError> {
         let ledger = self.ledger();
         let account = match ledger.get(name) {
             Some(account) => account,

@@ -21,14 +21,14 @@ use sheaf_storage::store::{Body, Item, Made};
 
 /// Bytes that become a file's content.
 #[derive(Clone, Copy)]
-struct Coming {
-    hash: [u8; 32],
-    size: u64,
+pub(super) struct Coming {
+    pub(super) hash: [u8; 32],
+    pub(super) size: u64,
     /// When they were made.
-    stamp: Stamp,
-    base: Base,
+    pub(super) stamp: Stamp,
+    pub(super) base: Base,
     /// The stamp of the upload and its fingerprint, if it has one.
-    asked: Option<(Stamp, u64)>,
+    pub(super) asked: Option<(Stamp, u64)>,
 }
 
 impl Vaults {
@@ -113,7 +113,11 @@ impl Vaults {
     }
 
     /// What is coming, with its size, and what makes its bytes stay until a version refers to them.
-    fn held_back(&self, vault: VaultNo, coming: Coming) -> Result<(Coming, Option<Hold>), Error> {
+    pub(super) fn held_back(
+        &self,
+        vault: VaultNo,
+        coming: Coming,
+    ) -> Result<(Coming, Option<Hold>), Error> {
         let Some(blobs) = &self.inner.blobs else { return Ok((coming, None)) };
         let hash = Hash(coming.hash);
         let hold = task::block(|| blobs.hold(vault, &hash))?.ok_or(Error::BlobMissing(hash))?;
@@ -141,52 +145,69 @@ impl Vaults {
         (coming, made): (Coming, &Made),
     ) -> Result<(Item, u64, Taken), Error> {
         let Some(path) = book.account().path_of(doc) else { return Err(Error::NoFile) };
-        let current = state.current(doc).filter(|item| !item.is_deleted).cloned();
-        let is_same = |item: &Item| (item.body, item.hash) == (Body::Blob, Some(coming.hash));
-        if let Some(item) = current.as_ref().filter(|item| is_same(item)) {
-            return Ok((item.clone(), state.staged_end(), Taken::Held));
-        }
-        let (n, before) = current.as_ref().map_or((0, 0), |item| (item.n, item.seq));
-        let item = Item {
-            seq: 0,
-            n,
-            body: Body::Blob,
-            is_deleted: false,
-            size: coming.size,
-            bytes: coming.size,
-            hash: Some(coming.hash),
-            updated: coming.stamp,
-            author: by.principal.name().map(Arc::from),
-            device: by.device,
-            path,
-            from: None,
+        let current = state.current(doc).filter(|item| !item.is_deleted);
+        let (versions, how) = versions(current, (path, by), coming, made);
+        let Some((last, _)) = versions.last() else {
+            let held = current.cloned().ok_or(Error::NoFile)?;
+            return Ok((held, state.staged_end(), how));
         };
-        // A document that was only just made for it is nobody's version.
-        let is_stale = match coming.base {
-            Base::Now => false,
-            Base::Version(seq) => seq < before,
-        };
-        let made = Made { is_conflict: is_stale, ..made.clone() };
-        let mut commit = |item: Item, made: Made| {
-            let by = item.author.clone();
+        let (item, count) = (last.clone(), versions.len() as u64);
+        let authors: Vec<_> = versions.iter().map(|(item, _)| item.author.clone()).collect();
+        let entries = versions.into_iter().zip(&authors).map(|((item, made), by)| {
             let (kind, renamed, retired) = (Kind::Settled, None, None);
-            let entry =
-                Entry { kind, doc, item: item.clone(), made, renamed, retired, by: by.as_deref() };
-            let (seq, appended) = book.commit(state, self.registry(), entry)?;
-            Ok::<_, Failure>((Item { seq, ..item }, appended.end))
-        };
-        let (item, end) = commit(item, made)?;
-        let winner = current.filter(|current| is_stale && current.updated > coming.stamp);
-        let Some(winner) = winner else {
+            Entry { kind, doc, item, made, renamed, retired, by: by.as_deref() }
+        });
+        let seq = state.last() + count;
+        let written = book.commit_together(state, self.registry(), entries.collect(), &[])?;
+        let end = written.ok_or(Failure::ReadOnly)?.end;
+        if how != Taken::Lost {
             book.account().charge(doc, item.bytes, 0);
-            return Ok((item, end, if is_stale { Taken::Won } else { Taken::Plainly }));
-        };
-        // It is a version, and what was there before is the file again.
-        let authors = vec![winner.author.clone()];
-        let made = Made { authors, restored: winner.seq, is_conflict: true, client_ms: None };
-        let (item, end) = commit(winner, made)?;
-        Ok((item, end, Taken::Lost))
+        }
+        Ok((Item { seq, ..item }, end, how))
     }
+}
+
+/// The versions that bytes make of a file, the last of which it is then, and what becomes of them.
+pub(super) fn versions(
+    current: Option<&Item>,
+    (path, by): (Arc<str>, Author<'_>),
+    coming: Coming,
+    made: &Made,
+) -> (Vec<(Item, Made)>, Taken) {
+    let is_same = |item: &&Item| (item.body, item.hash) == (Body::Blob, Some(coming.hash));
+    if current.filter(is_same).is_some() {
+        return (Vec::new(), Taken::Held);
+    }
+    let (n, before) = current.map_or((0, 0), |item| (item.n, item.seq));
+    let item = Item {
+        seq: 0,
+        n,
+        body: Body::Blob,
+        is_deleted: false,
+        size: coming.size,
+        bytes: coming.size,
+        hash: Some(coming.hash),
+        updated: coming.stamp,
+        author: by.principal.name().map(Arc::from),
+        device: by.device,
+        path,
+        from: None,
+    };
+    // A document that was only just made for it is nobody's version.
+    let is_stale = match coming.base {
+        Base::Now => false,
+        Base::Version(seq) => seq < before,
+    };
+    let mut versions = vec![(item, Made { is_conflict: is_stale, ..made.clone() })];
+    let winner = current.filter(|current| is_stale && current.updated > coming.stamp);
+    let Some(winner) = winner else {
+        return (versions, if is_stale { Taken::Won } else { Taken::Plainly });
+    };
+    // It is a version, and what was there before is the file again.
+    let authors = vec![winner.author.clone()];
+    let made = Made { authors, restored: winner.seq, is_conflict: true, client_ms: None };
+    versions.push((winner.clone(), made));
+    (versions, Taken::Lost)
 }
 
 impl InUse for Vaults {
@@ -209,7 +230,7 @@ impl InUse for Vaults {
 
 /// What became of bytes that were brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
+pub(super) enum Taken {
     /// They are the file's content.
     Plainly,
     /// They are the file's content, and were made of another version than the one before.

@@ -41,6 +41,9 @@ pub enum Error {
     /// A folder cannot move there.
     #[error("{0}")]
     BadMove(&'static str),
+    /// A step that cannot be one of several.
+    #[error("{0}")]
+    BadStep(&'static str),
     /// More than one change may be about.
     #[error("one change is about at most {max} {what}")]
     BatchTooLarge {
@@ -198,6 +201,7 @@ impl Error {
             Error::EditWins { .. } => Code::EditWins,
             Error::BatchTooLarge { .. } => Code::BatchTooLarge,
             Error::BadPath(_) | Error::BadMove(_) => Code::InvalidPath,
+            Error::BadStep(_) => Code::Unsupported,
             Error::Stale { .. } => Code::PreconditionFailed,
             Error::CursorExpired { .. } => Code::CursorExpired,
             Error::NoDevice => Code::NotFound,

@@ -4,30 +4,31 @@
 //! one record, and end them for whoever has them open. Called by the edges. Never does a part of a
 //! change, and never loads a document only because its name changes.
 
+mod bringing;
+mod commit;
 mod plan;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 use sheaf_protocol::vault::check_path;
 
-use self::plan::{Part, Plan, plan};
-use super::book::{Book, Entry, State};
+use self::bringing::{Brought, Ready};
+use self::commit::Shown;
+use self::plan::{Plan, plan};
+use super::book::Book;
 use super::error::Error;
 use super::file::File;
-use super::settle::tombstone;
-use super::{Vaults, address, made_by};
+use super::upload::{Upload, Uploaded};
+use super::{Vaults, address};
 use crate::document::author::Author;
-use crate::document::ending::{Ending, WouldWait};
 use crate::document::handle::{Handle, Name};
-use crate::document::ledger::arranging::Place;
 use crate::document::registry::OpenError;
 use crate::document::registry::holding::Held;
 use crate::document::submission::Failure;
 use sheaf_ground::task;
-use sheaf_storage::journal::{Appended, Kind};
-use sheaf_storage::store::{Body, Item};
+use sheaf_storage::journal::Appended;
 
 /// Files that one change may be about: their names are looked at under the vault's lock, and what
 /// is written of them is one record.
@@ -58,6 +59,8 @@ pub enum Act<'a> {
         /// Of a folder the path of a folder.
         to: &'a str,
     },
+    /// A whole file comes in, as by `Vaults::upload`.
+    Upload(&'a Upload<'a>),
 }
 
 /// What a step came to.
@@ -71,6 +74,8 @@ pub struct Done {
     pub kept: Vec<File>,
     /// The file, where it is one.
     pub id: Option<DocId>,
+    /// What came of an upload.
+    pub uploaded: Option<Uploaded>,
 }
 
 /// Why nothing of a change was done.
@@ -105,12 +110,11 @@ struct Subjects {
     targets: HashSet<Arc<str>>,
 }
 
-/// What a document's log is like.
-struct Facts {
-    n: u64,
-    bytes: Option<u64>,
-    epoch: u64,
-    clients: Option<Vec<u64>>,
+impl Subjects {
+    fn new(held: Held) -> Subjects {
+        let (handles, absent, targets) = Default::default();
+        Subjects { held, handles, absent, targets }
+    }
 }
 
 /// Why a change is not written yet.
@@ -150,19 +154,31 @@ impl Vaults {
     /// what is moved with 1012.
     ///
     /// # Errors
-    /// With the step: `NoFile`; `EditWins`; `PathTaken`; `BadPath`; `BadMove`. Without: `NoVault`;
-    /// `BatchTooLarge`; `Open`; `Failed`. Everything is as before then.
+    /// With the step: `NoFile`; `EditWins`; `PathTaken`; `BadPath`; `BadMove`; `BadStep`; those of
+    /// an upload. Without: `NoVault`; `BatchTooLarge`; `Open`; `Failed`. Everything is as before
+    /// then.
     pub async fn change(
         &self,
         name: &VaultName,
         steps: &[Step<'_>],
         by: Author<'_>,
     ) -> Result<Vec<Done>, Undone> {
-        let book = self.live(name)?;
+        let book = self.live_or_new(name, steps)?;
         let _turn = book.turn.lock().await;
-        match self.carry_out(&book, steps, by).await {
-            Ok(shown) => self.show(&book, steps, shown).await,
+        let brought = self.bring(&book, steps).await?;
+        match self.carry_out(&book, (steps, &brought), by).await {
+            Ok(shown) => self.show(&book, (steps, brought), shown).await,
             Err(undone) => Err(self.with_file(&book, undone).await),
+        }
+    }
+
+    /// The vault; one that a first upload makes, if it may.
+    fn live_or_new(&self, name: &VaultName, steps: &[Step<'_>]) -> Result<Arc<Book>, Error> {
+        match self.live(name) {
+            Err(Error::NoVault) if steps.iter().any(|step| matches!(step.act, Act::Upload(_))) => {
+                Ok(self.book(&self.registry().account(name)?))
+            }
+            found => found,
         }
     }
 
@@ -170,21 +186,23 @@ impl Vaults {
     async fn carry_out(
         &self,
         book: &Book,
-        steps: &[Step<'_>],
+        (steps, brought): (&[Step<'_>], &Brought),
         by: Author<'_>,
     ) -> Result<(Shown, Option<Appended>), Undone> {
-        let mut subjects = Subjects {
-            held: self.registry().hold(),
-            handles: BTreeMap::new(),
-            absent: HashSet::new(),
-            targets: HashSet::new(),
-        };
+        let mut subjects = Subjects::new(self.registry().hold());
         for _ in 0..ATTEMPTS {
-            let draft = self.draft(book, steps)?;
+            let draft = self.draft(book, steps, brought)?;
+            if !draft.written.is_empty() {
+                // What is written is opened, which must not wait for what is held.
+                subjects = Subjects::new(self.registry().hold());
+            }
             self.settle_those(book, &draft, &subjects).await?;
-            self.gather(book, &draft, &mut subjects).await?;
+            let Some(ready) = self.prepare(book, &draft, (steps, brought)).await? else { continue };
+            self.gather(book, (&draft, &ready), &mut subjects).await?;
             let _work = self.shared().work.begin().await;
-            match task::block(|| self.write_change(book, steps, (&subjects, by))) {
+            let written =
+                task::block(|| self.write_change(book, (steps, brought), (&subjects, &ready, by)));
+            match written {
                 Ok(written) => return Ok(written),
                 Err(Stop::Again) => {}
                 Err(Stop::Wait(handle)) => task::block(|| handle.wait_checkpoint()),
@@ -195,10 +213,11 @@ impl Vaults {
     }
 
     /// What the steps would do now, as far as names tell.
-    fn draft(&self, book: &Book, steps: &[Step<'_>]) -> Result<Plan, Undone> {
+    fn draft(&self, book: &Book, steps: &[Step<'_>], brought: &Brought) -> Result<Plan, Undone> {
         let state = book.state();
         let is_edited = |doc: DocId, base: u64| state.current(doc).is_some_and(|it| it.seq > base);
-        book.account().try_out(|names| plan(steps, names, &is_edited))
+        let bring = |step: usize| brought.made(step);
+        book.account().try_out(|names| plan(steps, names, &is_edited, &bring))
     }
 
     /// Settles what changed last: it is in the item then, and gets no other change.
@@ -240,12 +259,16 @@ impl Vaults {
     async fn gather(
         &self,
         book: &Book,
-        draft: &Plan,
+        (draft, ready): (&Plan, &BTreeMap<usize, Ready>),
         subjects: &mut Subjects,
     ) -> Result<(), Error> {
         let vault = book.account().name();
-        subjects.handles.clear();
+        let open = ready.values().filter_map(Ready::open);
+        subjects.handles = open.map(|handle| (handle.key().doc, Arc::clone(handle))).collect();
         for (doc, path) in &draft.before {
+            if subjects.handles.contains_key(doc) {
+                continue;
+            }
             match subjects.held.add(&address(vault, path)).await? {
                 None => drop(subjects.absent.insert(*doc)),
                 Some(handle) if handle.key().doc == *doc => {
@@ -255,156 +278,35 @@ impl Vaults {
                 Some(_) => {}
             }
         }
-        for path in draft.after().into_values().flatten() {
+        let made = draft.written.iter().filter(|one| one.is_new).map(|one| Arc::clone(&one.path));
+        for path in draft.after().into_values().flatten().chain(made) {
             subjects.held.add(&address(vault, &path)).await?;
             subjects.targets.insert(path);
         }
         Ok(())
     }
 
-    /// Writes the change under all locks: of the documents, of the book and of the names.
-    fn write_change(
-        &self,
-        book: &Book,
-        steps: &[Step<'_>],
-        (subjects, by): (&Subjects, Author<'_>),
-    ) -> Result<(Shown, Option<Appended>), Stop> {
-        let mut facts = self.stored_facts(book, subjects)?;
-        let mut endings = lock(subjects)?;
-        for (doc, ending) in &endings {
-            let mark = ending.mark();
-            let (n, bytes, clients) = (mark.n, Some(mark.bytes), Some(ending.clients()));
-            facts.insert(*doc, Facts { n, bytes, epoch: mark.epoch, clients });
-        }
-        let mut state = book.state();
-        let written = book.account().rearrange(|names| {
-            let is_edited = |doc: DocId, base: u64| {
-                let seq = state.current(doc).map_or(0, |item| item.seq);
-                seq > base || facts.get(&doc).is_some_and(|facts| state.is_behind(doc, facts.n))
-            };
-            let plan = plan(steps, names, &is_edited)?;
-            let after = plan.after();
-            let is_known = plan.before.keys().all(|doc| facts.contains_key(doc))
-                && after.values().flatten().all(|path| subjects.targets.contains(path));
-            if !is_known {
-                return Err(Stop::Again);
-            }
-            let appended = self.commit_plan(book, &mut state, (&plan, &facts), by)?;
-            let place = |(doc, path): (DocId, Option<Arc<str>>)| match path {
-                Some(path) => (doc, Place::At(path)),
-                None => (doc, Place::Buried(state.current(doc).map_or(0, |item| item.bytes))),
-            };
-            let places = after.into_iter().map(place).collect();
-            let last = appended.map_or(state.visible(), |_| state.last());
-            Ok(((Shown { plan, last }, appended), places))
-        });
-        drop(state);
-        let (shown, appended) = written?;
-        let Some(appended) = appended else { return Ok((shown, None)) };
-        for (doc, path) in shown.plan.after() {
-            if let Some(ending) = endings.remove(&doc) {
-                let why = if path.is_some() { Failure::Moved } else { Failure::Deleted };
-                ending.end(why, appended.end);
-            }
-            if let Some(path) = path {
-                self.registry().expel(&address(book.account().name(), &path));
-            }
-        }
-        Ok((shown, Some(appended)))
-    }
-
-    /// What the store has of the documents that are not in memory.
-    fn stored_facts(
-        &self,
-        book: &Book,
-        subjects: &Subjects,
-    ) -> Result<HashMap<DocId, Facts>, Stop> {
-        if subjects.absent.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let (store, account) = (self.registry().store(), book.account());
-        let end = account.fence().max(subjects.held.end());
-        self.shared().journal.wait_folded(end).map_err(|_| Failure::ReadOnly)?;
-        let mut facts = HashMap::new();
-        for doc in &subjects.absent {
-            let key = DocKey { vault: account.number(), doc: *doc };
-            let head = store.head(key).map_err(Error::from).map_err(Undone::from)?;
-            // It was named, and is not written yet.
-            let Some(head) = head else { return Err(Stop::Again) };
-            let (n, epoch) = (store.last_n(key), head.epoch);
-            facts.insert(*doc, Facts { n, bytes: None, epoch, clients: None });
-        }
-        Ok(facts)
-    }
-
-    fn commit_plan(
-        &self,
-        book: &Book,
-        state: &mut State,
-        (plan, facts): (&Plan, &HashMap<DocId, Facts>),
-        by: Author<'_>,
-    ) -> Result<Option<Appended>, Stop> {
-        let mut items: HashMap<DocId, Item> = HashMap::new();
-        let mut entries = Vec::with_capacity(plan.parts.len());
-        for Part { step, doc, from, to } in &plan.parts {
-            let facts = facts.get(doc).ok_or(Stop::Again)?;
-            let current = items.get(doc).or_else(|| state.current(*doc));
-            let mut item = match to {
-                Some(to) => {
-                    let damaged = || Error::Open(OpenError::Damaged);
-                    let undone = || Undone { step: Some(*step), error: damaged() };
-                    let current = current.ok_or_else(undone)?;
-                    let from = Some(Arc::clone(from));
-                    Item { path: Arc::clone(to), from, ..current.clone() }
-                }
-                None => {
-                    // Of bytes the log tells nothing.
-                    let is_blob = current.is_some_and(|item| item.body == Body::Blob);
-                    let buried = tombstone(current, (Arc::clone(from), *doc));
-                    let bytes = facts.bytes.filter(|_| !is_blob).unwrap_or(buried.bytes);
-                    Item { n: facts.n, bytes, ..buried }
-                }
-            };
-            self.sign(&mut item, by);
-            items.insert(*doc, item.clone());
-            let made = made_by(by.principal);
-            let kind = if to.is_some() { Kind::Moved } else { Kind::Deleted };
-            let retired = facts.clients.as_deref().filter(|_| facts.n > 0);
-            let (renamed, by) = (Some((&**from, facts.epoch)), by.principal.name());
-            entries.push(Entry { kind, doc: *doc, item, made, renamed, retired, by });
-        }
-        if entries.is_empty() {
-            return Ok(None);
-        }
-        match book.commit_together(state, self.registry(), entries)? {
-            Some(appended) => {
-                book.account().raise_fence(appended.end);
-                Ok(Some(appended))
-            }
-            None => {
-                let error = Error::BatchTooLarge { max: FILES_MAX, what: "files of long paths" };
-                Err(Undone::from(error).into())
-            }
-        }
-    }
-
     /// Waits until a change is durable, shows it and tells what its steps came to.
     async fn show(
         &self,
         book: &Book,
-        steps: &[Step<'_>],
-        (Shown { plan, last }, appended): (Shown, Option<Appended>),
+        (steps, mut brought): (&[Step<'_>], Brought),
+        (shown, appended): (Shown, Option<Appended>),
     ) -> Result<Vec<Done>, Undone> {
+        let Shown { plan, first, last, uploaded } = shown;
         if let Some(appended) = appended {
             self.durable(appended.end).await?;
             self.publish(book);
         }
         let mut done = vec![Done { seq: last, ..Done::default() }; steps.len()];
-        let first = last + 1 - plan.parts.len() as u64;
         for (part, seq) in plan.parts.iter().zip(first..) {
             let done = &mut done[part.step];
             (done.seq, done.count) = (seq, done.count + 1);
             done.id = Some(part.doc).filter(|_| !steps[part.step].path.ends_with('/'));
+        }
+        for (at, uploaded) in brought.take_known().into_iter().chain(uploaded) {
+            let (seq, id) = (uploaded.version, Some(uploaded.id));
+            done[at] = Done { seq, id, uploaded: Some(uploaded), ..Done::default() };
         }
         for (at, doc) in &plan.idle {
             if !steps[*at].path.ends_with('/') {
@@ -438,26 +340,6 @@ impl Vaults {
             Err(error) => Undone { step, error },
         }
     }
-}
-
-/// A change that is written.
-struct Shown {
-    plan: Plan,
-    /// The seq of its last part.
-    last: u64,
-}
-
-/// Locks the documents that are in memory, for their last commit.
-fn lock(subjects: &Subjects) -> Result<BTreeMap<DocId, Ending<'_>>, Stop> {
-    let mut endings = BTreeMap::new();
-    for (doc, handle) in &subjects.handles {
-        match handle.try_ending() {
-            Ok(Some(ending)) => drop(endings.insert(*doc, ending)),
-            Ok(None) => return Err(Stop::Again),
-            Err(WouldWait) => return Err(Stop::Wait(Arc::clone(handle))),
-        }
-    }
-    Ok(endings)
 }
 
 /// Whether it is in a folder: a room whose name is no path is in none.

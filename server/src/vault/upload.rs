@@ -4,18 +4,20 @@
 //! version that holds it. Called by the edges. Never applies a stamped change twice, and never
 //! answers with a version that does not have exactly the text it tells.
 
-mod again;
+pub(super) mod again;
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use sheaf_protocol::ids::{DocId, VaultName};
+use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 use sheaf_protocol::stamp::Stamp;
 
+use super::book::Book;
 use super::error::Error;
 use super::versions::Held;
 use super::{OPEN_ATTEMPTS, Vaults};
 use crate::document::author::{Author, OnlyIf, WriteError, Written};
+use crate::document::draft::Manner;
 use crate::document::handle::Handle;
 use crate::document::snapshot::Content;
 use crate::document::submission::Failure;
@@ -26,7 +28,7 @@ use sheaf_storage::store::{Body, Item, Made};
 const READS_MAX: usize = 4;
 
 /// A whole file that somebody has written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload<'a> {
     /// What it holds.
     pub content: Upcoming<'a>,
@@ -231,22 +233,57 @@ impl Vaults {
     ) -> Result<(Arc<Handle>, Written), Error> {
         let handle = self.open_or_create(name, path).await?;
         let book = self.live(name)?;
-        let doc = handle.key();
-        let current = book.state().current(doc.doc).cloned();
-        if current.as_ref().is_some_and(|item| item.seq == seq && item.n == handle.n()) {
-            // Others may write before it is our turn; then it is an older version.
-            let at = Some(OnlyIf::At(handle.n()));
-            let write = |handle: &Handle| handle.put_text(by, text, at);
-            match self.write((name, path), &write).await {
-                Err(Error::Stale { .. }) => {}
-                written => return written,
+        let (doc, n) = (handle.key(), handle.n());
+        drop(handle);
+        let manner = match self.manner(&book, (doc, n), Base::Version(seq)).await? {
+            Manner::Merge { state, root, was } => (state, root, was),
+            Manner::Put | Manner::Add => {
+                // Others may write before it is our turn; then it is an older version.
+                let write = |handle: &Handle| handle.put_text(by, text, Some(OnlyIf::At(n)));
+                match self.write((name, path), &write).await {
+                    Err(Error::Stale { .. }) => self.version_to_merge(&book, doc, seq).await?,
+                    written => return written,
+                }
             }
+        };
+        let (state, root, was) = &manner;
+        let base = (&**state, root.as_deref(), &**was);
+        let write = |handle: &Handle| handle.merge_text(by, base, text);
+        self.write((name, path), &write).await
+    }
+
+    /// How a text comes into a document of so many entries, by what it was made of.
+    pub(super) async fn manner(
+        &self,
+        book: &Book,
+        (doc, n): (DocKey, u64),
+        base: Base,
+    ) -> Result<Manner, Error> {
+        let seq = match base {
+            Base::Now => return Ok(Manner::Put),
+            Base::Version(0) => return Ok(Manner::Add),
+            Base::Version(seq) => seq,
+        };
+        let is_it = |item: &Item| item.seq == seq && item.n == n;
+        if book.state().current(doc.doc).is_some_and(is_it) {
+            return Ok(Manner::Put);
         }
+        let (state, root, was) = self.version_to_merge(book, doc, seq).await?;
+        Ok(Manner::Merge { state, root, was })
+    }
+
+    /// A version that a text was made of: its state, the root of its text, and the text.
+    async fn version_to_merge(
+        &self,
+        book: &Book,
+        doc: DocKey,
+        seq: u64,
+    ) -> Result<(Vec<u8>, Option<String>, String), Error> {
         let base = {
             let _work = self.shared().work.begin().await;
             task::block(|| {
                 self.wait_stored()?;
-                let dated = self.version_of(&book, doc, seq)?;
+                let dated = self.version_of(book, doc, seq)?;
                 let item = dated.version.item;
                 match item.body {
                     Body::Text | Body::Empty if !item.is_deleted => self.state_at(doc, item.n),
@@ -257,20 +294,19 @@ impl Vaults {
         let mut base = match base {
             Ok(base) => base,
             Err(Error::NoVersion { .. }) => {
+                let state = book.state();
+                let current = state.current(doc.doc);
                 let (seq, hash) = current.map_or((0, None), |item| (item.seq, item.hash));
                 return Err(Error::BaseGone { seq, hash });
             }
             Err(error) => return Err(error),
         };
-        drop(handle);
         let (root, was) = match base.content(&self.shared().text_root) {
             Content::Text { root, text } => (Some(root), text),
             Content::Empty => (None, String::new()),
             Content::Other { root } => return Err(Error::NotText { root }),
         };
-        let (state, root) = (base.encode(), root.as_deref());
-        let write = |handle: &Handle| handle.merge_text(by, (&state, root, &was), text);
-        self.write((name, path), &write).await
+        Ok((base.encode(), root, was))
     }
 
     /// Makes a file's text this one. It is durable when it has settled.
@@ -343,7 +379,7 @@ impl Vaults {
 }
 
 /// What tells one change from another with the same stamp.
-fn fingerprint(path: &str, upload: &Upload<'_>) -> u64 {
+pub(super) fn fingerprint(path: &str, upload: &Upload<'_>) -> u64 {
     let mut hash = blake3::Hasher::new();
     hash.update(path.as_bytes()).update(&[0]);
     hash.update(&match upload.base {

@@ -338,7 +338,7 @@ async fn a_folder_moves_and_goes_by_the_channel() {
     assert_eq!((refused.code.as_str(), &refused.details["field"]), ("INVALID_PATH", &"to".into()));
 }
 
-/// Scenario 55, of what deletes and moves.
+/// Scenario 55.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_atomic_push_is_done_whole_or_not_at_all() {
     let server = Server::start().await;
@@ -362,7 +362,7 @@ async fn an_atomic_push_is_done_whole_or_not_at_all() {
         (relocation(3, "n/1.md", "con"), "INVALID_PATH"),
         (Operation { base_version: Some(1), ..deletion(3, "n/1.md") }, "EDIT_WINS"),
         (Operation { to: None, ..relocation(3, "n/1.md", "") }, "INVALID_MESSAGE"),
-        (upload(3, "new.md".into(), "text".into()), "UNSUPPORTED"),
+        (upload(3, "a.md".into(), "text".into()), "UNSUPPORTED"),
     ] {
         let mut items = good();
         items[2] = third;

@@ -10,9 +10,11 @@ use std::sync::atomic::Ordering;
 use sheaf_protocol::ids::DocId;
 
 use super::{Account, Names, TOMBSTONE_BYTES};
+use crate::document::submission::Failure;
 
 /// The live names of a vault while they are being changed.
 pub struct Arrangement<'a> {
+    account: &'a Account,
     names: &'a mut Names,
     done: Vec<Done>,
 }
@@ -28,6 +30,8 @@ enum Done {
 pub enum Place {
     /// It has this name.
     At(Arc<str>),
+    /// It is made, and has this name.
+    New(Arc<str>),
     /// It has none any more, and this many bytes stored.
     Buried(u64),
 }
@@ -69,6 +73,20 @@ impl Arrangement<'_> {
         Ok(())
     }
 
+    /// Gives a document that is about to be made a name.
+    ///
+    /// # Errors
+    /// The name that is in the way; none where it would be one document too many.
+    pub fn create(&mut self, doc: DocId, path: &Arc<str>) -> Result<(), Option<Arc<str>>> {
+        self.take(doc, path).map_err(Some)?;
+        let max = self.account.quota.vault_documents_max;
+        if max > 0 && self.names.paths.len() as u64 > max {
+            self.account.note_refused(Failure::Quota);
+            return Err(None);
+        }
+        Ok(())
+    }
+
     fn undo(&mut self) {
         while let Some(done) = self.done.pop() {
             match done {
@@ -90,7 +108,7 @@ impl Account {
         change: impl FnOnce(&mut Arrangement<'_>) -> Result<(T, Vec<(DocId, Place)>), E>,
     ) -> Result<T, E> {
         let mut names = self.names.lock();
-        let mut arrangement = Arrangement { names: &mut names, done: Vec::new() };
+        let mut arrangement = Arrangement { account: self, names: &mut names, done: Vec::new() };
         let (done, places) = match change(&mut arrangement) {
             Ok(done) => done,
             Err(error) => {
@@ -105,6 +123,7 @@ impl Account {
                         *own = path;
                     }
                 }
+                Place::New(path) => drop(names.documents.insert(doc, (path, 0))),
                 Place::Buried(bytes) => {
                     let charged = names.documents.remove(&doc).map_or(0, |(_, charged)| charged);
                     let added = (bytes + TOMBSTONE_BYTES).wrapping_sub(charged);
@@ -117,7 +136,7 @@ impl Account {
     /// What `look` makes of the names; every name is as before then.
     pub fn try_out<T>(&self, look: impl FnOnce(&mut Arrangement<'_>) -> T) -> T {
         let mut names = self.names.lock();
-        let mut arrangement = Arrangement { names: &mut names, done: Vec::new() };
+        let mut arrangement = Arrangement { account: self, names: &mut names, done: Vec::new() };
         let found = look(&mut arrangement);
         arrangement.undo();
         found

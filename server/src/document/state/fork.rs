@@ -43,6 +43,20 @@ impl Fork {
         Ok(Self { doc })
     }
 
+    /// A copy of a document with an update in it, to look at.
+    ///
+    /// # Errors
+    /// `Internal`: the two do not go together.
+    pub fn with(state: &[u8], update: &[u8]) -> Result<Self, Refusal> {
+        let copy = Self::of(state, 0)?;
+        let broken = |_| refusal(Code::Internal, "the update does not go with the state");
+        let update = yrs::Update::decode_v1(update).map_err(broken)?;
+        let applied = copy.doc.transact_mut().apply_update(update);
+        let what = "the update does not apply to the copy";
+        applied.map_err(|_| refusal(Code::Internal, what))?;
+        Ok(copy)
+    }
+
     /// What it holds; see [`Content`].
     pub fn content(&self, text_root: &str) -> Content {
         roots::content(&self.doc.transact(), text_root)

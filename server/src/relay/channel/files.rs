@@ -12,7 +12,7 @@ use super::problem::{Refused, too_large};
 use super::{difference, listing};
 use crate::vault::audience::From;
 use crate::vault::tree::{Act, Done, Step};
-use crate::vault::upload::{Base, Upcoming};
+use crate::vault::upload::{Base, Upcoming, Uploaded};
 use crate::vault::versions::{Held, Read};
 use crate::vault::{self, File};
 use sheaf_ground::task;
@@ -22,15 +22,7 @@ pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refuse
     desk.check_write(&asked.path).await?;
     let before = existing(desk, &asked.path)?.map_or(0, |file| file.seq);
     let body = body(desk, &mut asked).await?;
-    let upcoming = vault::upload::Upload {
-        content: match &body {
-            Body::Text(text) => Upcoming::Text(text),
-            Body::Blob(hash) => Upcoming::Blob { hash: *hash, size: 0 },
-        },
-        base: asked.base_version.map_or(Base::Now, Base::Version),
-        stamp: asked.stamp.map(|stamp| stamp.0),
-        client_ms: asked.timestamp,
-    };
+    let upcoming = upcoming(&asked, &body);
     let (vaults, path) = (&desk.relay.vaults, &asked.path);
     let uploaded = vaults.upload(&desk.vault, path, desk.author(), upcoming).await?;
     let version = uploaded.version;
@@ -38,11 +30,29 @@ pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refuse
         let from = (From::Client, desk.author().device);
         vaults.audience().uploaded((&desk.vault, path), (before, version), from);
     }
-    Ok(Ack {
+    Ok(uploaded_to(path, uploaded))
+}
+
+/// An upload as the vault takes it.
+pub(super) fn upcoming<'a>(asked: &Upload, body: &'a Body) -> vault::upload::Upload<'a> {
+    vault::upload::Upload {
+        content: match body {
+            Body::Text(text) => Upcoming::Text(text),
+            Body::Blob(hash) => Upcoming::Blob { hash: *hash, size: 0 },
+        },
+        base: asked.base_version.map_or(Base::Now, Base::Version),
+        stamp: asked.stamp.map(|stamp| stamp.0),
+        client_ms: asked.timestamp,
+    }
+}
+
+/// What an upload came to.
+fn uploaded_to(path: &str, uploaded: Uploaded) -> Ack {
+    Ack {
         re: None,
-        path: Some(path.clone()),
+        path: Some(path.to_owned()),
         id: Some(FileId(uploaded.id)),
-        version: Some(version),
+        version: Some(uploaded.version),
         size: Some(uploaded.size),
         hash: Some(Hash(uploaded.hash)),
         merged: Some(uploaded.is_merged),
@@ -51,7 +61,7 @@ pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refuse
         changed: Some(uploaded.has_changed),
         content: uploaded.content.map(Content::Text),
         ..Ack::default()
-    })
+    }
 }
 
 /// Reads a file, now or as it was at a version.
@@ -111,7 +121,7 @@ pub(super) async fn check_step(desk: &Desk, step: &Step<'_>) -> Result<(), Refus
     desk.check_write(step.path).await?;
     match step.act {
         Act::Move { to } => desk.check_write(to).await,
-        Act::Delete { .. } => Ok(()),
+        Act::Delete { .. } | Act::Upload(_) => Ok(()),
     }
 }
 
@@ -127,10 +137,13 @@ pub(super) fn refused(step: &Step<'_>, error: vault::Error) -> Refused {
 
 /// What a step came to.
 pub(super) fn changed(desk: &Desk, step: &Step<'_>, done: Done) -> Result<Ack, Refused> {
-    let Done { seq, count, kept, id } = done;
+    let Done { seq, count, kept, id, uploaded } = done;
+    if let Some(uploaded) = uploaded {
+        return Ok(uploaded_to(step.path, uploaded));
+    }
     let path = match step.act {
         Act::Move { to } => to,
-        Act::Delete { .. } => step.path,
+        Act::Delete { .. } | Act::Upload(_) => step.path,
     };
     let ack = Ack { path: Some(path.to_owned()), version: Some(seq), ..Ack::default() };
     match (id, step.act) {
@@ -138,7 +151,7 @@ pub(super) fn changed(desk: &Desk, step: &Step<'_>, done: Done) -> Result<Ack, R
             let kept = kept.iter().map(survivor).collect();
             Ok(Ack { count: Some(count as u64), kept: Some(kept), ..ack })
         }
-        (Some(id), Act::Delete { .. }) => Ok(Ack { id: Some(FileId(id)), ..ack }),
+        (Some(id), Act::Delete { .. } | Act::Upload(_)) => Ok(Ack { id: Some(FileId(id)), ..ack }),
         (Some(id), Act::Move { .. }) => {
             // Somebody may have moved it on: then its size is theirs to tell.
             let file = existing(desk, path)?.filter(|file| file.id == id);
@@ -166,14 +179,14 @@ fn existing(desk: &Desk, path: &str) -> Result<Option<File>, Refused> {
 }
 
 /// What an upload brings.
-enum Body {
+pub(super) enum Body {
     Text(String),
     /// Bytes that the vault has, or is said to have.
     Blob([u8; 32]),
 }
 
 /// What is meant. Text is UTF-8 without NUL; everything else is put as bytes.
-async fn body(desk: &Desk, asked: &mut Upload) -> Result<Body, Refused> {
+pub(super) async fn body(desk: &Desk, asked: &mut Upload) -> Result<Body, Refused> {
     let body = match (asked.content.take(), asked.blob, &asked.diff) {
         (Some(content), None, None) => {
             let bytes = content.into_bytes(asked.encoding);

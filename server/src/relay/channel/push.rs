@@ -7,14 +7,16 @@ use std::collections::HashSet;
 
 use futures::{StreamExt, stream};
 use sheaf_protocol::control::{
-    Ack, Done, Failed, Held, Operation, OperationKind, Push, PushMode, PushResult, Re, Request,
+    Ack, Delete, Done, Failed, Held, Move, Operation, Push, PushMode, PushResult, Re, Request,
+    Upload,
 };
 use sheaf_protocol::error::Code;
 use sheaf_protocol::limits::BATCH_ITEMS_MAX;
 
 use super::desk::Desk;
-use super::files;
+use super::files::{self, Body};
 use super::problem::Refused;
+use crate::vault;
 use crate::vault::tree::{Act, Step, Undone};
 
 /// Operations that are under way at once, where their order does not matter: each waits for the
@@ -41,7 +43,7 @@ pub(super) async fn push(desk: &Desk, asked: Push) -> Result<PushResult, Refused
         PushMode::Ordered => ordered(desk, items, &mut result).await,
         PushMode::Independent => independent(desk, items, &mut result).await,
         PushMode::Atomic if items.len() <= 1 => ordered(desk, items, &mut result).await,
-        PushMode::Atomic => atomic(desk, &items, &mut result).await?,
+        PushMode::Atomic => atomic(desk, items, &mut result).await?,
     }
     result.version = desk.relay.vaults.get(&desk.vault).map_or(0, |vault| vault.seq);
     Ok(result)
@@ -82,58 +84,106 @@ fn are_apart(items: &[Operation]) -> bool {
 }
 
 /// All of them as one change of the vault. What fails is named, and nothing is done.
-async fn atomic(desk: &Desk, items: &[Operation], result: &mut PushResult) -> Result<(), Refused> {
-    let mut steps = Vec::with_capacity(items.len());
-    for (at, item) in items.iter().enumerate() {
-        let checked = match step(item) {
-            Ok(step) => files::check_step(desk, &step).await.map(|()| step),
-            Err(refused) => Err(refused),
-        };
-        match checked {
-            Ok(step) => steps.push(step),
+async fn atomic(
+    desk: &Desk,
+    items: Vec<Operation>,
+    result: &mut PushResult,
+) -> Result<(), Refused> {
+    let ids: Vec<Re> = items.iter().map(|item| item.id.clone()).collect();
+    let mut operations = Vec::with_capacity(items.len());
+    for (at, item) in items.into_iter().enumerate() {
+        match prepare(desk, item).await {
+            Ok(operation) => operations.push(operation),
             Err(refused) => {
-                fail(result, items, (at, refused));
+                fail(result, ids, (at, refused));
                 return Ok(());
             }
         }
     }
+    let uploads: Vec<_> = operations.iter().map(Prepared::upload).collect();
+    let steps = operations.iter().zip(&uploads).map(|(operation, upload)| operation.step(upload));
+    let steps: Vec<Step<'_>> = steps.collect();
     let done = desk.relay.vaults.change(&desk.vault, &steps, desk.author()).await;
     match done {
         Ok(done) => {
             files::told(desk);
-            for ((item, step), done) in items.iter().zip(&steps).zip(done) {
-                note(result, item.id.clone(), files::changed(desk, step, done));
+            for ((id, step), done) in ids.into_iter().zip(&steps).zip(done) {
+                note(result, id, files::changed(desk, step, done));
             }
             Ok(())
         }
         Err(Undone { step: Some(at), error }) => {
-            fail(result, items, (at, files::refused(&steps[at], error)));
+            fail(result, ids, (at, files::refused(&steps[at], error)));
             Ok(())
         }
         Err(Undone { step: None, error }) => Err(error.into()),
     }
 }
 
-/// The step that an operation is.
-fn step(item: &Operation) -> Result<Step<'_>, Refused> {
-    let act = match (item.r#type, &item.to) {
-        (OperationKind::DeleteFile, _) => Act::Delete { base: item.base_version },
-        (OperationKind::MoveFile, Some(to)) => Act::Move { to },
-        (OperationKind::MoveFile, None) => return Err(Refused::field("to", "where it moves to")),
-        (OperationKind::UploadFile, _) => {
-            let what = "an atomic push deletes and moves: uploads go ordered or independent";
-            return Err(Refused::new(Code::Unsupported, what).with("field", "type"));
+/// An operation that is to be done with others.
+enum Prepared {
+    Delete(Delete),
+    Move(Move),
+    Upload(Upload, Body),
+}
+
+/// What is uploaded, where it is an upload: steps borrow it.
+type Upcoming<'a> = Option<vault::upload::Upload<'a>>;
+
+/// Checks an operation, and puts what is not in it where it can be read.
+async fn prepare(desk: &Desk, item: Operation) -> Result<Prepared, Refused> {
+    let prepared = match item.into_request() {
+        Some(Request::UploadFile(mut asked)) => {
+            desk.check_write(&asked.path).await?;
+            let body = files::body(desk, &mut asked).await?;
+            Prepared::Upload(asked, body)
         }
+        Some(Request::DeleteFile(asked)) => {
+            desk.check_write(&asked.path).await?;
+            Prepared::Delete(asked)
+        }
+        Some(Request::MoveFile(asked)) => {
+            desk.check_write(&asked.path).await?;
+            desk.check_write(&asked.to).await?;
+            Prepared::Move(asked)
+        }
+        _ => return Err(Refused::field("to", "where it moves to")),
     };
-    Ok(Step { path: &item.path, act })
+    Ok(prepared)
+}
+
+impl Prepared {
+    fn upload(&self) -> Upcoming<'_> {
+        match self {
+            Prepared::Upload(asked, body) => Some(files::upcoming(asked, body)),
+            Prepared::Delete(_) | Prepared::Move(_) => None,
+        }
+    }
+
+    /// The step that it is.
+    fn step<'a>(&'a self, upload: &'a Upcoming<'a>) -> Step<'a> {
+        match (self, upload) {
+            (Prepared::Upload(Upload { path, .. }, _), Some(upload)) => {
+                Step { path, act: Act::Upload(upload) }
+            }
+            (Prepared::Move(Move { path, to, .. }), _) => Step { path, act: Act::Move { to } },
+            (Prepared::Delete(Delete { path, base_version, .. }), _) => {
+                Step { path, act: Act::Delete { base: *base_version } }
+            }
+            (Prepared::Upload(..), None) => unreachable!("an upload has something to upload"),
+        }
+    }
 }
 
 /// One of them cannot be done, so none is.
-fn fail(result: &mut PushResult, items: &[Operation], (at, refused): (usize, Refused)) {
-    let id = |item: &Operation| item.id.clone();
-    let others = items.iter().enumerate().filter(|(other, _)| *other != at);
-    result.blocked = others.map(|(_, item)| Held { id: id(item) }).collect();
-    result.failures = vec![Failed { id: id(&items[at]), error: refused.into_problem() }];
+fn fail(result: &mut PushResult, ids: Vec<Re>, (failed, refused): (usize, Refused)) {
+    let mut refused = Some(refused);
+    for (at, id) in ids.into_iter().enumerate() {
+        match refused.take_if(|_| at == failed) {
+            Some(refused) => result.failures.push(Failed { id, error: refused.into_problem() }),
+            None => result.blocked.push(Held { id }),
+        }
+    }
 }
 
 fn note(result: &mut PushResult, id: Re, came: Result<Ack, Refused>) {

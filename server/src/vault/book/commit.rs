@@ -54,23 +54,28 @@ impl Book {
         Ok((state.last, appended))
     }
 
-    /// Gives the next seqs to changes, one after the other, and writes them as one record. They are
-    /// shown by `publish`, all at once. `None`: they are more than a record holds, and nothing is
-    /// written.
+    /// Gives the next seqs to changes, one after the other, and writes them as one record with what
+    /// documents' `logs` get, which stands behind the deletions and moves. They are shown by
+    /// `publish`, all at once. `None`: they are more than a record holds, and nothing is written.
     pub(in crate::vault) fn commit_together(
         &self,
         state: &mut State,
         registry: &Registry,
         entries: Vec<Entry<'_>>,
+        logs: &[Record<'_>],
     ) -> Result<Option<Appended>, Failure> {
         let mut numbered = self.number(state, entries)?;
-        if let [_] = numbered[..] {
+        if let ([_], []) = (&numbered[..], logs) {
             return self.append(state, registry, numbered).map(Some);
         }
         let joined = |numbered: &[Numbered<'_>]| {
             let mut payload = Vec::new();
             let records = records(numbered, self.nil(), registry);
-            records.iter().for_each(|record| together::push(&mut payload, record));
+            // Names get free before new documents take them.
+            let settled = records.iter().position(|record| record.kind == Kind::Settled);
+            let (renamed, settled) = records.split_at(settled.unwrap_or(records.len()));
+            let all = renamed.iter().chain(logs).chain(settled);
+            all.for_each(|record| together::push(&mut payload, record));
             payload
         };
         let mut payload = joined(&numbered);
@@ -84,6 +89,7 @@ impl Book {
         }
         let (doc, stamp) = (self.nil(), registry.stamp());
         let author = numbered.first().and_then(|one| one.by);
+        let author = author.or_else(|| logs.iter().find_map(|record| record.author));
         let record = Record { doc, n: 0, kind: Kind::Together, stamp, author, payload: &payload };
         let appended = self.write(state, registry, &[record])?;
         stage(state, numbered, appended);

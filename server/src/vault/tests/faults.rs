@@ -119,7 +119,7 @@ fn other() -> VaultName {
     "other".parse().unwrap()
 }
 
-const COMMITS: [Commit; 12] = [
+const COMMITS: [Commit; 13] = [
     ("a body settles", |world| {
         let typed = async {
             let handle = world.handle("a.md").await;
@@ -162,6 +162,22 @@ const COMMITS: [Commit; 12] = [
             world.vaults.change(&home(), &steps, BY).await.is_ok()
         };
         gone.boxed()
+    }),
+    ("files come in with a move and a deletion", |world| {
+        let pushed = async {
+            let mine = upload(Upcoming::Text("one\nmine\n"), Base::Version(1), None);
+            let new = upload(Upcoming::Text("new"), Base::Version(0), None);
+            let bytes = upload(Upcoming::Blob { hash: [9; 32], size: 9 }, Base::Now, None);
+            let steps = [
+                Step { path: "a.md", act: Act::Upload(&mine) },
+                Step { path: "b.md", act: Act::Move { to: "c.md" } },
+                Step { path: "b.md", act: Act::Upload(&new) },
+                Step { path: "dir/1.md", act: Act::Delete { base: None } },
+                Step { path: "dir/2.md", act: Act::Upload(&bytes) },
+            ];
+            world.vaults.change(&home(), &steps, BY).await.is_ok()
+        };
+        pushed.boxed()
     }),
     ("a name of a version", |world| {
         let named = async {

@@ -10,8 +10,10 @@ use sheaf_protocol::ids::DocId;
 use sheaf_protocol::vault::check_path;
 
 use super::super::error::Error;
+use super::super::upload::Base;
 use super::{Act, FILES_MAX, Step, Undone, is_file};
 use crate::document::ledger::arranging::Arrangement;
+use crate::document::submission::Failure;
 
 /// One document's part of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,11 +25,23 @@ pub(super) struct Part {
     pub(super) to: Option<Arc<str>>,
 }
 
+/// A file that comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Incoming {
+    pub(super) step: usize,
+    pub(super) doc: DocId,
+    pub(super) path: Arc<str>,
+    /// The change makes it.
+    pub(super) is_new: bool,
+}
+
 /// What a change does.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     /// In order.
     pub(super) parts: Vec<Part>,
+    /// What comes in, behind them.
+    pub(super) written: Vec<Incoming>,
     /// What an edit keeps where a folder is deleted.
     pub(super) kept: Vec<(usize, DocId)>,
     /// Steps that leave a file where it is.
@@ -44,15 +58,18 @@ impl Plan {
 }
 
 /// Carries steps out on the names. `is_edited`: whether a document changed since a version.
+/// `bring`: the id that the file of an upload gets if it is made; none: it came before.
 pub(super) fn plan(
     steps: &[Step<'_>],
     names: &mut Arrangement<'_>,
     is_edited: &dyn Fn(DocId, u64) -> bool,
+    bring: &dyn Fn(usize) -> Option<DocId>,
 ) -> Result<Plan, Undone> {
-    let mut planner = Planner { names, is_edited, plan: Plan::default() };
+    let (plan, busy) = (Plan::default(), HashMap::new());
+    let mut planner = Planner { names, is_edited, bring, busy, plan };
     for (at, step) in steps.iter().enumerate() {
         planner.step(at, step).map_err(|error| Undone { step: Some(at), error })?;
-        let count = planner.plan.before.len();
+        let count = planner.plan.before.len() + planner.plan.written.len();
         if count > FILES_MAX {
             return Err(Error::BatchTooLarge { max: FILES_MAX, what: "files" }.into());
         }
@@ -63,6 +80,9 @@ pub(super) fn plan(
 struct Planner<'a, 'n> {
     names: &'a mut Arrangement<'n>,
     is_edited: &'a dyn Fn(DocId, u64) -> bool,
+    bring: &'a dyn Fn(usize) -> Option<DocId>,
+    /// Documents that an earlier step is about, and whether it writes into them.
+    busy: HashMap<DocId, bool>,
     plan: Plan,
 }
 
@@ -74,7 +94,34 @@ impl Planner<'_, '_> {
             Act::Delete { base } => self.delete(at, step.path, base),
             Act::Move { to } if is_folder => self.move_folder(at, step.path, to),
             Act::Move { to } => self.relocate(at, step.path, to),
+            Act::Upload(_) if is_folder => Ok(check_path(step.path)?),
+            Act::Upload(upload) => self.bring(at, step.path, upload.base),
         }
+    }
+
+    fn bring(&mut self, at: usize, path: &str, base: Base) -> Result<(), Error> {
+        let Some(made) = (self.bring)(at) else { return Ok(()) };
+        if let Some((path, doc)) = self.names.find(path) {
+            if self.busy.insert(doc, true).is_some() {
+                return Err(Error::BadStep("an earlier step of this change moves or writes it"));
+            }
+            self.look_at(&path, doc);
+            self.plan.written.push(Incoming { step: at, doc, path, is_new: false });
+            return Ok(());
+        }
+        if matches!(base, Base::Version(1..)) {
+            let what = "an edit of a file that is gone brings it back as a change of its own";
+            return Err(Error::BadStep(what));
+        }
+        check_path(path)?;
+        let (path, doc): (Arc<str>, _) = (path.into(), made);
+        self.names.create(doc, &path).map_err(|taken| match taken {
+            Some(path) => Error::PathTaken { path },
+            None => Failure::Quota.into(),
+        })?;
+        self.busy.insert(doc, true);
+        self.plan.written.push(Incoming { step: at, doc, path, is_new: true });
+        Ok(())
     }
 
     fn delete(&mut self, at: usize, path: &str, base: Option<u64>) -> Result<(), Error> {
@@ -82,8 +129,7 @@ impl Planner<'_, '_> {
         if base.is_some_and(|base| (self.is_edited)(doc, base)) {
             return Err(Error::EditWins { doc, file: None });
         }
-        self.free(at, (from, doc), None);
-        Ok(())
+        self.free(at, (from, doc), None)
     }
 
     fn delete_folder(&mut self, at: usize, path: &str, base: Option<u64>) -> Result<(), Error> {
@@ -92,7 +138,7 @@ impl Planner<'_, '_> {
                 self.look_at(&from, doc);
                 self.plan.kept.push((at, doc));
             } else {
-                self.free(at, (from, doc), None);
+                self.free(at, (from, doc), None)?;
             }
         }
         Ok(())
@@ -107,7 +153,7 @@ impl Planner<'_, '_> {
             return Ok(());
         }
         let to: Arc<str> = to.into();
-        self.free(at, (from, doc), Some(Arc::clone(&to)));
+        self.free(at, (from, doc), Some(Arc::clone(&to)))?;
         self.take(doc, &to)
     }
 
@@ -130,7 +176,7 @@ impl Planner<'_, '_> {
         for (from, doc) in files {
             let target: Arc<str> = format!("{to}{}", &from[path.len()..]).into();
             check_path(&target)?;
-            self.free(at, (from, doc), Some(Arc::clone(&target)));
+            self.free(at, (from, doc), Some(Arc::clone(&target)))?;
             moved.push((doc, target));
         }
         moved.iter().try_for_each(|(doc, target)| self.take(*doc, target))
@@ -146,10 +192,19 @@ impl Planner<'_, '_> {
         if files.is_empty() { Err(Error::NoFile) } else { Ok(files) }
     }
 
-    fn free(&mut self, step: usize, (from, doc): (Arc<str>, DocId), to: Option<Arc<str>>) {
+    fn free(
+        &mut self,
+        step: usize,
+        (from, doc): (Arc<str>, DocId),
+        to: Option<Arc<str>>,
+    ) -> Result<(), Error> {
+        if self.busy.insert(doc, false) == Some(true) {
+            return Err(Error::BadStep("an earlier step of this change writes it"));
+        }
         self.look_at(&from, doc);
         self.names.free(&from);
         self.plan.parts.push(Part { step, doc, from, to });
+        Ok(())
     }
 
     fn look_at(&mut self, path: &Arc<str>, doc: DocId) {

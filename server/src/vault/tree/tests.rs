@@ -1,6 +1,8 @@
 //! Folders: with documents in memory and out of it, with crashes, edits and openings in between,
 //! and against a plain map.
 
+mod uploads;
+
 use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
@@ -130,8 +132,7 @@ fn bytes_that_came_since_the_base_are_kept() {
             let (hash, size) = world.vaults.put_bytes(&home(), &[byte; 10_000]).unwrap();
             let content = crate::vault::upload::Upcoming::Blob { hash, size };
             let base = crate::vault::upload::Base::Now;
-            let upload =
-                crate::vault::upload::Upload { content, base, stamp: None, client_ms: None };
+            let upload = Upload { content, base, stamp: None, client_ms: None };
             world.vaults.upload(&home(), "n/b.bin", BY, upload).await.unwrap();
         }
         let refused = one(&world, delete_at("n/b.bin", 1)).await;
@@ -235,25 +236,7 @@ fn a_crash_within_a_change_leaves_all_of_it_or_nothing() {
         change(&world, &steps).await.unwrap();
         let end = world.ground.shared.journal.written();
         let left = world.abandon();
-        let segments = std::fs::read_dir(left.path().join("journal")).unwrap();
-        let segments = segments.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let (base, segment) = segments
-            .filter_map(|name| Some((name.split('.').next()?.parse::<u64>().ok()?, name)))
-            .max()
-            .unwrap();
-        // Every boundary of what could be a record of its own, and some places in between.
-        for len in (start..end).step_by(61).chain([end - 1, end]) {
-            let dir = tempfile::TempDir::new().unwrap();
-            copy(left.path(), dir.path());
-            let journal = dir.path().join("journal");
-            // As if the power had gone before anybody was told.
-            std::fs::remove_file(journal.join("durable")).unwrap();
-            let header = sheaf_storage::journal::segment::HEADER_BYTES;
-            let file =
-                std::fs::OpenOptions::new().write(true).open(journal.join(&segment)).unwrap();
-            file.set_len(header + len - base).unwrap();
-            drop(file);
-            let world = World::within(dir);
+        for (len, world) in cuts(&left, (start, end)) {
             let (paths, seq) = match len == end {
                 true => (vec!["m/1.md"], 8),
                 false => (vec!["n/1.md", "n/2.md", "n/3.md"], 3),
@@ -264,6 +247,32 @@ fn a_crash_within_a_change_leaves_all_of_it_or_nothing() {
             check(world.close().path());
         }
     });
+}
+
+/// The world of a directory whose journal ends at each of many places between two positions.
+fn cuts(
+    left: &tempfile::TempDir,
+    (start, end): (u64, u64),
+) -> impl Iterator<Item = (u64, World)> + '_ {
+    let segments = std::fs::read_dir(left.path().join("journal")).unwrap();
+    let segments = segments.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let (base, segment) = segments
+        .filter_map(|name| Some((name.split('.').next()?.parse::<u64>().ok()?, name)))
+        .max()
+        .unwrap();
+    // Every boundary of what could be a record of its own, and some places in between.
+    (start..end).step_by(61).chain([end - 1, end]).map(move |len| {
+        let dir = tempfile::TempDir::new().unwrap();
+        copy(left.path(), dir.path());
+        let journal = dir.path().join("journal");
+        // As if the power had gone before anybody was told.
+        std::fs::remove_file(journal.join("durable")).unwrap();
+        let header = sheaf_storage::journal::segment::HEADER_BYTES;
+        let file = std::fs::OpenOptions::new().write(true).open(journal.join(&segment)).unwrap();
+        file.set_len(header + len - base).unwrap();
+        drop(file);
+        (len, World::within(dir))
+    })
 }
 
 /// Writes of one file.
@@ -530,14 +539,10 @@ fn what_comes_between_the_first_look_and_the_locks_counts() {
         world.handle("n/1.md").await;
         let book = world.vaults.live(&home()).unwrap();
         let steps = [delete_at("n/", 3)];
-        let mut subjects = Subjects {
-            held: world.vaults.registry().hold(),
-            handles: BTreeMap::new(),
-            absent: HashSet::new(),
-            targets: HashSet::new(),
-        };
-        let draft = world.vaults.draft(&book, &steps).unwrap();
-        world.vaults.gather(&book, &draft, &mut subjects).await.unwrap();
+        let (brought, ready) = (Brought::default(), BTreeMap::new());
+        let mut subjects = Subjects::new(world.vaults.registry().hold());
+        let draft = world.vaults.draft(&book, &steps, &brought).unwrap();
+        world.vaults.gather(&book, (&draft, &ready), &mut subjects).await.unwrap();
         assert_eq!((subjects.handles.len(), subjects.absent.len()), (1, 2));
         // An edit of which nobody has a version yet.
         world.write("n/1.md", "typed").await.unwrap();
@@ -547,14 +552,15 @@ fn what_comes_between_the_first_look_and_the_locks_counts() {
             Stop::Undone(_) => "undone",
         };
         let attempt = |subjects: &Subjects| {
-            let written = world.vaults.write_change(&book, &steps, (subjects, BY));
+            let written =
+                world.vaults.write_change(&book, (&steps, &brought), (&subjects, &ready, BY));
             written.map(|(shown, _)| shown.plan).map_err(word)
         };
         write(&*world.handle("n/new.md").await, 77, "new").unwrap();
         assert_eq!(attempt(&subjects).unwrap_err(), "again", "a file came into the folder");
         assert_eq!(world.paths().len(), 4, "and nothing was done");
-        let draft = world.vaults.draft(&book, &steps).unwrap();
-        world.vaults.gather(&book, &draft, &mut subjects).await.unwrap();
+        let draft = world.vaults.draft(&book, &steps, &brought).unwrap();
+        world.vaults.gather(&book, (&draft, &ready), &mut subjects).await.unwrap();
         let plan = attempt(&subjects).unwrap();
         let gone: Vec<_> = plan.parts.iter().map(|part| &*part.from).collect();
         assert_eq!(gone, ["n/2.md", "n/3.md"]);

@@ -21,7 +21,7 @@ use sheaf_storage::journal::{Kind, Record, payload};
 use sheaf_storage::store::Stamped;
 
 /// A stamped change that is under way; dropped, it is not.
-pub(super) struct Claim {
+pub(in crate::vault) struct Claim {
     book: Arc<Book>,
     stamp: Stamp,
 }
@@ -56,7 +56,7 @@ impl Uploaded {
 
 impl Vaults {
     /// What a change came to that came before.
-    pub(super) async fn done_before(
+    pub(in crate::vault) async fn done_before(
         &self,
         name: &VaultName,
         stamp: Stamp,
@@ -139,7 +139,11 @@ impl Vaults {
     }
 
     /// One change of a stamp at a time: of two that are under way neither knows of the other.
-    pub(super) fn claim(&self, name: &VaultName, stamp: Stamp) -> Result<Option<Claim>, Error> {
+    pub(in crate::vault) fn claim(
+        &self,
+        name: &VaultName,
+        stamp: Stamp,
+    ) -> Result<Option<Claim>, Error> {
         let Ok(book) = self.live(name) else { return Ok(None) };
         if !book.state().stamping.insert(stamp) {
             return Err(Failure::Busy.into());
@@ -172,7 +176,7 @@ impl Vaults {
     }
 
     /// Whether this text was put into the very file before, by one who heard no answer.
-    pub(super) fn has_uploaded(
+    pub(in crate::vault) fn has_uploaded(
         &self,
         (name, path): (&VaultName, &str),
         base: Base,

@@ -1,0 +1,470 @@
+//! Writing a change of the tree: under all locks, as one record.
+//!
+//! Called by `tree` with what it has gathered. Never writes a part of it, and shows nobody a text
+//! before it is written.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use sheaf_protocol::error::Code;
+use sheaf_protocol::ids::{DocId, DocKey};
+use sheaf_protocol::stamp::Stamp;
+
+use super::super::blobs::{self, Taken};
+use super::super::book::{Book, Entry, State};
+use super::super::error::Error;
+use super::super::settle::tombstone;
+use super::super::upload::Uploaded;
+use super::super::{Vaults, address, made_by};
+use super::bringing::{Brought, Ready};
+use super::plan::{Incoming, Part, Plan, plan};
+use super::{FILES_MAX, Step, Stop, Subjects, Undone};
+use crate::document::author::{Author, WriteError};
+use crate::document::draft::Merged;
+use crate::document::ending::{Ending, WouldWait};
+use crate::document::ledger::arranging::Place;
+use crate::document::registry::OpenError;
+use crate::document::submission::Failure;
+use sheaf_storage::journal::record::PAYLOAD_BYTES_MAX;
+use sheaf_storage::journal::{Appended, Kind, Record, payload};
+use sheaf_storage::store::{Body, Item, Made, Stamped};
+
+/// What the records of a file that comes in have beside its update and its path.
+const RECORDS_BYTES: usize = 1_024;
+
+/// What a document's log is like.
+pub(super) struct Facts {
+    n: u64,
+    bytes: Option<u64>,
+    epoch: u64,
+    clients: Option<Vec<u64>>,
+}
+
+/// A change that is written.
+pub(super) struct Shown {
+    pub(super) plan: Plan,
+    /// The seq of its first part.
+    pub(super) first: u64,
+    /// The seq of its last one; where nothing changed, of the vault.
+    pub(super) last: u64,
+    /// What came of the uploads, by step.
+    pub(super) uploaded: Vec<(usize, Uploaded)>,
+}
+
+/// A change, where it is written, and what documents took in for it.
+type Written<'r> = (Shown, Option<Appended>, Vec<(DocId, Merged<'r>)>);
+
+/// What a change is written from.
+struct Writer<'r> {
+    book: &'r Book,
+    brought: &'r Brought,
+    ready: &'r BTreeMap<usize, Ready>,
+    facts: &'r HashMap<DocId, Facts>,
+    by: Author<'r>,
+}
+
+/// What an upload makes of a file.
+struct Outcome {
+    versions: Vec<(Item, Made)>,
+    uploaded: Uploaded,
+}
+
+impl Vaults {
+    /// Writes the change under all locks: of the documents, of the book and of the names.
+    pub(super) fn write_change(
+        &self,
+        book: &Book,
+        (steps, brought): (&[Step<'_>], &Brought),
+        (subjects, ready, by): (&Subjects, &BTreeMap<usize, Ready>, Author<'_>),
+    ) -> Result<(Shown, Option<Appended>), Stop> {
+        let mut facts = self.stored_facts(book, subjects)?;
+        let mut endings = lock(subjects, ready)?;
+        for (doc, ending) in &endings {
+            let mark = ending.mark();
+            let (n, bytes, clients) = (mark.n, Some(mark.bytes), Some(ending.clients()));
+            facts.insert(*doc, Facts { n, bytes, epoch: mark.epoch, clients });
+        }
+        let mut state = book.state();
+        let written = book.account().rearrange(|names| {
+            let is_edited = |doc: DocId, base: u64| {
+                let seq = state.current(doc).map_or(0, |item| item.seq);
+                seq > base || facts.get(&doc).is_some_and(|facts| state.is_behind(doc, facts.n))
+            };
+            let bring = |step: usize| brought.made(step);
+            let plan = plan(steps, names, &is_edited, &bring)?;
+            let after = plan.after();
+            let new = plan.written.iter().filter(|one| one.is_new);
+            let targets = after.values().flatten().chain(new.map(|one| &one.path));
+            let is_known = plan.before.keys().all(|doc| facts.contains_key(doc))
+                && targets.into_iter().all(|path| subjects.targets.contains(path));
+            if !is_known {
+                return Err(Stop::Again);
+            }
+            check_ready(&plan, (ready, &facts), &state)?;
+            self.check_room(book, (&plan, ready), brought)?;
+            let writer = Writer { book, brought, ready, facts: &facts, by };
+            let (shown, appended, merged) =
+                self.commit_plan(&writer, &mut state, plan, &mut endings)?;
+            let places = places(&shown.plan, after, &state);
+            Ok(((shown, appended, merged), places))
+        });
+        drop(state);
+        let (shown, appended, merged) = written?;
+        let Some(appended) = appended else { return Ok((shown, None)) };
+        for (doc, merged) in merged {
+            if let Some(ending) = endings.get_mut(&doc) {
+                ending.wrote(by, merged, appended);
+            }
+        }
+        for (doc, path) in shown.plan.after() {
+            if let Some(ending) = endings.remove(&doc) {
+                let why = if path.is_some() { Failure::Moved } else { Failure::Deleted };
+                ending.end(why, appended.end);
+            }
+        }
+        let new = shown.plan.written.iter().filter(|one| one.is_new).map(|one| &one.path);
+        for path in shown.plan.after().values().flatten().chain(new) {
+            self.registry().expel(&address(book.account().name(), path));
+        }
+        self.wrote(book, (&shown, brought), appended);
+        Ok((shown, Some(appended)))
+    }
+
+    /// What the store has of the documents that are not in memory.
+    fn stored_facts(
+        &self,
+        book: &Book,
+        subjects: &Subjects,
+    ) -> Result<HashMap<DocId, Facts>, Stop> {
+        if subjects.absent.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let (store, account) = (self.registry().store(), book.account());
+        let end = account.fence().max(subjects.held.end());
+        self.shared().journal.wait_folded(end).map_err(|_| Failure::ReadOnly)?;
+        let mut facts = HashMap::new();
+        for doc in &subjects.absent {
+            let key = DocKey { vault: account.number(), doc: *doc };
+            let head = store.head(key).map_err(Error::from).map_err(Undone::from)?;
+            // It was named, and is not written yet.
+            let Some(head) = head else { return Err(Stop::Again) };
+            let (n, epoch) = (store.last_n(key), head.epoch);
+            facts.insert(*doc, Facts { n, bytes: None, epoch, clients: None });
+        }
+        Ok(facts)
+    }
+
+    /// Writes all of it as one record: what the uploads bring to the logs, and the items.
+    fn commit_plan<'r>(
+        &self,
+        writer: &Writer<'r>,
+        state: &mut State,
+        plan: Plan,
+        endings: &mut BTreeMap<DocId, Ending<'_>>,
+    ) -> Result<Written<'r>, Stop> {
+        let Writer { book, brought, ready, by, .. } = writer;
+        let mut entries = self.entries(writer, state, &plan)?;
+        let mut merged = Vec::with_capacity(plan.written.len());
+        for one in &plan.written {
+            let update = ready.get(&one.step).and_then(Ready::update);
+            if (one.is_new || update.is_some())
+                && let Some(ending) = endings.get_mut(&one.doc)
+            {
+                let took = ending.merge(*by, update).map_err(|error| refused(one.step, &error))?;
+                merged.push((one.doc, took));
+            }
+        }
+        let mut records = Vec::new();
+        for (doc, merged) in &merged {
+            if let Some(ending) = endings.get_mut(doc) {
+                records.extend(ending.records(*by, merged));
+            }
+        }
+        let first = state.last() + 1;
+        let received_ms = self.shared().clock.now_ms();
+        let mut uploaded = Vec::with_capacity(plan.written.len());
+        let mut stamped = Vec::new();
+        for one in &plan.written {
+            let last = records.iter().rfind(|record| record.doc.doc == one.doc);
+            let written = last.map(|record| record.stamp);
+            let next = first + entries.len() as u64;
+            let made = writer.incoming(self, state, (one, written), next);
+            entries.extend(made.versions.into_iter().map(|(item, made)| {
+                let (kind, doc, by) = (Kind::Settled, one.doc, by.principal.name());
+                Entry { kind, doc, item, made, renamed: None, retired: None, by }
+            }));
+            if let Some((stamp, fingerprint)) = brought.stamp(one.step) {
+                let came_to =
+                    Stamped { doc: one.doc, seq: made.uploaded.version, fingerprint, received_ms };
+                let mut payload = Vec::new();
+                payload::Stamped { stamp, came_to }.encode(&mut payload);
+                stamped.push((one.doc, payload));
+            }
+            uploaded.push((one.step, made.uploaded));
+        }
+        let vault = book.account().number();
+        records.extend(stamped.iter().map(|(doc, payload)| {
+            let (doc, stamp) = (DocKey { vault, doc: *doc }, self.registry().stamp());
+            Record { doc, n: 0, kind: Kind::Stamped, stamp, author: by.principal.name(), payload }
+        }));
+        if entries.is_empty() && records.is_empty() {
+            let last = state.visible();
+            return Ok((Shown { plan, first, last, uploaded }, None, Vec::new()));
+        }
+        let written = book.commit_together(state, self.registry(), entries, &records)?;
+        let Some(appended) = written else { return Err(too_large(&plan).into()) };
+        book.account().raise_fence(appended.end);
+        drop(records);
+        let last = state.last();
+        Ok((Shown { plan, first, last, uploaded }, Some(appended), merged))
+    }
+
+    /// Whether the vault and one record have room for what comes in.
+    fn check_room(
+        &self,
+        book: &Book,
+        (plan, ready): (&Plan, &BTreeMap<usize, Ready>),
+        brought: &Brought,
+    ) -> Result<(), Undone> {
+        if plan.written.is_empty() {
+            return Ok(());
+        }
+        if !self.shared().journal.is_writable() || book.account().is_closed() {
+            return Err(Failure::ReadOnly.into());
+        }
+        let (mut stored, mut record) = (0, 0);
+        for one in &plan.written {
+            let update = ready.get(&one.step).and_then(Ready::update).map_or(0, <[u8]>::len);
+            let bytes = brought.blob(one.step).map_or(0, |coming| coming.size);
+            stored += update + usize::try_from(bytes).unwrap_or(usize::MAX / 2);
+            record += update + one.path.len() * 2 + RECORDS_BYTES;
+            if stored > 0 && book.account().is_over(stored) {
+                return Err(Undone { step: Some(one.step), error: Failure::Quota.into() });
+            }
+        }
+        // Before anything is taken in: what is in a document's memory is not taken back.
+        let parts = plan.parts.iter().map(|part| part.from.len() * 3 + RECORDS_BYTES);
+        let is_over = record + parts.sum::<usize>() > PAYLOAD_BYTES_MAX;
+        if is_over { Err(too_large(plan)) } else { Ok(()) }
+    }
+
+    /// It is written: what is kept in memory of uploads and bytes.
+    fn wrote(&self, book: &Book, (shown, brought): (&Shown, &Brought), appended: Appended) {
+        let mut state = book.state();
+        let folded = self.shared().journal.folded();
+        let received_ms = self.shared().clock.now_ms();
+        let mut charged = Vec::new();
+        for (step, uploaded) in &shown.uploaded {
+            let Uploaded { id: doc, version: seq, has_changed, .. } = *uploaded;
+            if let Some((stamp, fingerprint)) = brought.stamp(*step) {
+                let came_to = Stamped { doc, seq, fingerprint, received_ms };
+                state.set_stamped(stamp, came_to, (appended.end, folded));
+            }
+            if has_changed && brought.blob(*step).is_none() {
+                state.set_uploaded(doc, brought.print(*step));
+            }
+            if has_changed && brought.blob(*step).is_some() {
+                charged.extend(state.current(doc).map(|item| (doc, item.bytes)));
+            }
+        }
+        drop(state);
+        charged.into_iter().for_each(|(doc, bytes)| book.account().charge(doc, bytes, 0));
+    }
+
+    /// What deletions and moves make of items.
+    fn entries<'r>(
+        &self,
+        Writer { facts, by, .. }: &Writer<'r>,
+        state: &State,
+        plan: &'r Plan,
+    ) -> Result<Vec<Entry<'r>>, Stop> {
+        let mut items: HashMap<DocId, Item> = HashMap::new();
+        let mut entries = Vec::with_capacity(plan.parts.len());
+        for Part { step, doc, from, to } in &plan.parts {
+            let facts = facts.get(doc).ok_or(Stop::Again)?;
+            let current = items.get(doc).or_else(|| state.current(*doc));
+            let mut item = match to {
+                Some(to) => {
+                    let damaged = || Error::Open(OpenError::Damaged);
+                    let undone = || Undone { step: Some(*step), error: damaged() };
+                    let current = current.ok_or_else(undone)?;
+                    let from = Some(Arc::clone(from));
+                    Item { path: Arc::clone(to), from, ..current.clone() }
+                }
+                None => {
+                    // Of bytes the log tells nothing.
+                    let is_blob = current.is_some_and(|item| item.body == Body::Blob);
+                    let buried = tombstone(current, (Arc::clone(from), *doc));
+                    let bytes = facts.bytes.filter(|_| !is_blob).unwrap_or(buried.bytes);
+                    Item { n: facts.n, bytes, ..buried }
+                }
+            };
+            self.sign(&mut item, *by);
+            items.insert(*doc, item.clone());
+            let made = made_by(by.principal);
+            let kind = if to.is_some() { Kind::Moved } else { Kind::Deleted };
+            let retired = facts.clients.as_deref().filter(|_| facts.n > 0);
+            let (renamed, by) = (Some((&**from, facts.epoch)), by.principal.name());
+            entries.push(Entry { kind, doc: *doc, item, made, renamed, retired, by });
+        }
+        Ok(entries)
+    }
+}
+
+impl Writer<'_> {
+    /// What an upload comes to whose first version has the seq `next`. `written`: when its records
+    /// were, if it has any.
+    fn incoming(
+        &self,
+        vaults: &Vaults,
+        state: &State,
+        (one, written): (&Incoming, Option<Stamp>),
+        next: u64,
+    ) -> Outcome {
+        let current = state.current(one.doc).filter(|item| !item.is_deleted);
+        let Some(text) = self.ready.get(&one.step).and_then(Ready::draft) else {
+            return self.bytes(current, one, next);
+        };
+        let brought = self.brought.text(one.step);
+        let hash: [u8; 32] = Sha256::digest(text.text.as_bytes()).into();
+        let (size, update) = (text.text.len() as u64, text.update.as_ref());
+        let (n, is_merged) = (text.n + u64::from(update.is_some()), text.text != brought);
+        let bytes = self.facts.get(&one.doc).and_then(|facts| facts.bytes).unwrap_or(0);
+        let item = Item {
+            seq: 0,
+            n,
+            body: if text.is_empty { Body::Empty } else { Body::Text },
+            is_deleted: false,
+            size,
+            bytes: bytes + update.map_or(0, Vec::len) as u64,
+            hash: Some(hash).filter(|_| !text.is_empty),
+            updated: written.unwrap_or_else(|| vaults.registry().stamp()),
+            author: self.by.principal.name().map(Arc::from),
+            device: self.by.device,
+            path: Arc::clone(&one.path),
+            from: None,
+        };
+        // A text over bytes is the file again, though the document may have had it before them.
+        let was_bytes = current.is_some_and(|item| item.body == Body::Blob);
+        let has_changed = one.is_new || update.is_some() || was_bytes;
+        let version = if has_changed { next } else { current.map_or(0, |item| item.seq) };
+        let uploaded = Uploaded {
+            id: one.doc,
+            version,
+            n,
+            size,
+            hash,
+            is_merged,
+            is_conflict: false,
+            has_changed,
+            is_created: one.is_new,
+            content: is_merged.then(|| text.text.clone()),
+        };
+        let versions = has_changed.then(|| (item, self.made(one.step))).into_iter().collect();
+        Outcome { versions, uploaded }
+    }
+
+    /// How a version comes about that an upload makes.
+    fn made(&self, step: usize) -> Made {
+        Made { client_ms: self.brought.client_ms(step), ..made_by(self.by.principal) }
+    }
+
+    fn bytes(&self, current: Option<&Item>, one: &Incoming, next: u64) -> Outcome {
+        let Some(coming) = self.brought.blob(one.step) else {
+            unreachable!("what is no text is bytes")
+        };
+        let path = Arc::clone(&one.path);
+        let made = self.made(one.step);
+        let (versions, how) = blobs::versions(current, (path, self.by), coming, &made);
+        let last = versions.last().map(|(item, _)| item).or(current);
+        let version = match versions.len() as u64 {
+            0 => current.map_or(0, |item| item.seq),
+            count => next + count - 1,
+        };
+        let uploaded = Uploaded {
+            id: one.doc,
+            version,
+            n: last.map_or(0, |item| item.n),
+            size: last.map_or(0, |item| item.size),
+            hash: last.and_then(|item| item.hash).unwrap_or_default(),
+            is_merged: false,
+            is_conflict: matches!(how, Taken::Won | Taken::Lost),
+            has_changed: how != Taken::Held,
+            is_created: one.is_new,
+            content: None,
+        };
+        Outcome { versions, uploaded }
+    }
+}
+
+/// Whether what was prepared is still what the plan is about.
+fn check_ready(
+    plan: &Plan,
+    (ready, facts): (&BTreeMap<usize, Ready>, &HashMap<DocId, Facts>),
+    state: &State,
+) -> Result<(), Stop> {
+    let is_ready = |one: &Incoming| {
+        let Some(ready) = ready.get(&one.step) else { return false };
+        let facts = facts.get(&one.doc);
+        let n = facts.map_or(0, |facts| facts.n);
+        // What others wrote before is a version of its own.
+        let is_settled = one.is_new || !state.is_behind(one.doc, n);
+        let is_right = ready.is_new() == one.is_new && ready.doc == one.doc;
+        is_right && is_settled && ready.draft().is_none_or(|draft| draft.n == n)
+    };
+    if plan.written.iter().all(is_ready) { Ok(()) } else { Err(Stop::Again) }
+}
+
+/// Where documents are from now on.
+fn places(
+    plan: &Plan,
+    after: HashMap<DocId, Option<Arc<str>>>,
+    state: &State,
+) -> Vec<(DocId, Place)> {
+    let place = |(doc, path): (DocId, Option<Arc<str>>)| match path {
+        Some(path) => (doc, Place::At(path)),
+        None => (doc, Place::Buried(state.current(doc).map_or(0, |item| item.bytes))),
+    };
+    let new = plan.written.iter().filter(|one| one.is_new);
+    let new = new.map(|one| (one.doc, Place::New(Arc::clone(&one.path))));
+    after.into_iter().map(place).chain(new).collect()
+}
+
+/// An update that a document does not take.
+fn refused(step: usize, error: &WriteError) -> Stop {
+    match error {
+        WriteError::Refused(refusal) if refusal.code != Code::ForeignId => {
+            Stop::Undone(Undone { step: Some(step), error: Error::Refused(*refusal) })
+        }
+        _ => Stop::Again,
+    }
+}
+
+fn too_large(plan: &Plan) -> Undone {
+    let error = match plan.written.is_empty() {
+        true => Error::BatchTooLarge { max: FILES_MAX, what: "files of long paths" },
+        false => Error::BatchTooLarge { max: PAYLOAD_BYTES_MAX, what: "bytes" },
+    };
+    error.into()
+}
+
+/// Locks the documents that are in memory or about to be made, for a commit of all of them.
+fn lock<'a>(
+    subjects: &'a Subjects,
+    ready: &'a BTreeMap<usize, Ready>,
+) -> Result<BTreeMap<DocId, Ending<'a>>, Stop> {
+    let mut endings = BTreeMap::new();
+    for (doc, handle) in &subjects.handles {
+        match handle.try_ending() {
+            Ok(Some(ending)) => drop(endings.insert(*doc, ending)),
+            Ok(None) => return Err(Stop::Again),
+            Err(WouldWait) => return Err(Stop::Wait(Arc::clone(handle))),
+        }
+    }
+    for handle in ready.values().filter_map(Ready::unborn) {
+        let Ok(Some(ending)) = handle.try_beginning() else { return Err(Stop::Again) };
+        endings.insert(handle.key().doc, ending);
+    }
+    Ok(endings)
+}

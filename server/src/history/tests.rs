@@ -9,7 +9,7 @@ use super::keep::Config;
 use crate::document::author::Author;
 use crate::document::tests::run;
 use crate::vault::tests::{World, check, home};
-use crate::vault::upload::{Base, Upcoming, Upload};
+use crate::vault::upload::{Upcoming, Upload};
 use crate::vault::versions::Held;
 
 const NOBODY: Principal = Principal::Anonymous;
@@ -23,12 +23,7 @@ fn what_thinning_leaves_is_read_as_it_was_and_the_rest_is_gone() {
         let vaults = world.vaults.clone();
         for round in 0..200u64 {
             let text = format!("{}\nround {round}\n", "line\n".repeat(round as usize % 7));
-            let upload = Upload {
-                content: Upcoming::Text(&text),
-                base: Base::Now,
-                stamp: None,
-                client_ms: None,
-            };
+            let upload = Upload::of(Upcoming::Text(&text));
             let seq = vaults.upload(&home(), "a.md", BY, upload).await.unwrap().version;
             texts.insert(seq, text);
             // A version every ten minutes: 33 hours.

@@ -13,11 +13,11 @@ use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName};
 use tokio_util::sync::CancellationToken;
 
 use super::book::Book;
+use super::condition::{Absent, When};
 use super::error::Error;
 use super::file::Page;
 use super::{PAGE_MAX, Vaults, address};
 use crate::document::author::Author;
-use crate::document::handle::Handle;
 use crate::document::snapshot::Content;
 use crate::document::state::State;
 use crate::document::submission::Failure;
@@ -156,25 +156,32 @@ impl Vaults {
     }
 
     /// Makes a file's content what it was at a seq, as an edit that those who have it open see;
-    /// durable when it returns the new seq. A deleted file is back with it.
+    /// durable when it returns where it is and the new seq. A deleted file is back with it.
     ///
     /// # Errors
-    /// As [`Vaults::read_at`]; `NotText`; `PathTaken`; `Refused`.
+    /// As [`Vaults::read_at`]; `Stale`; `NotText`; `PathTaken`; `Refused`.
     pub async fn restore(
         &self,
         name: &VaultName,
         path: &str,
         seq: u64,
-        by: Author<'_>,
-    ) -> Result<u64, Error> {
+        (by, when): (Author<'_>, When<'_>),
+    ) -> Result<(Arc<str>, u64), Error> {
         let Read { dated, held } = self.read_at(name, path, Some(seq)).await?;
         let made = Made { restored: dated.version.item.seq, ..Made::default() };
+        if self.file(name, path).is_err() {
+            when(None)?;
+        }
         let path = self.bring_back((name, path), dated.doc, by)?;
         if let Held::Blob { hash, size } = held {
-            return self.restore_blob((name, &path), (hash, size), by, made).await;
+            let restored = self.restore_blob((name, &path), (hash, size), (by, when), made).await;
+            return Ok((path, restored?));
         }
+        let (place, how) = ((name, &*path), (Absent::Made, when));
         let written = match held {
-            Held::Text(text) => self.write_text((name, &path), by, &text).await,
+            Held::Text(text) => {
+                self.write(place, how, &|on, when| on.put_text(by, &text, when)).await
+            }
             _ => Err(Error::NotText { root: String::new() }),
         };
         let (handle, written) = match written {
@@ -182,7 +189,7 @@ impl Vaults {
             Err(Error::NotText { .. }) => {
                 let doc = DocKey { vault: self.number(name)?, doc: dated.doc };
                 let was = task::block(|| self.state_at(doc, dated.version.item.n))?.encode();
-                self.write((name, &path), &|handle: &Handle| handle.revert(by, &was)).await?
+                self.write(place, how, &|on, when| on.revert(by, &was, when)).await?
             }
             other => other?,
         };
@@ -193,7 +200,8 @@ impl Vaults {
                 state.set_note(doc, written.n, made);
             }
         }
-        self.settle_now(&address(name, &path)).await
+        let seq = self.settle_now(&address(name, &path)).await?;
+        Ok((path, seq))
     }
 
     /// The path of a document; a deleted one gets one again.

@@ -11,6 +11,7 @@ use super::desk::Desk;
 use super::problem::{Refused, too_large};
 use super::{difference, listing};
 use crate::vault::audience::From;
+use crate::vault::condition::ANYHOW;
 use crate::vault::tree::{Act, Done, Step};
 use crate::vault::upload::{Base, Upcoming};
 use crate::vault::versions::{Held, Read};
@@ -30,6 +31,7 @@ pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refuse
         base: asked.base_version.map_or(Base::Now, Base::Version),
         stamp: asked.stamp.map(|stamp| stamp.0),
         client_ms: asked.timestamp,
+        when: ANYHOW,
     };
     let (vaults, path) = (&desk.relay.vaults, &asked.path);
     let uploaded = vaults.upload(&desk.vault, path, desk.author(), upcoming).await?;
@@ -41,7 +43,7 @@ pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refuse
     Ok(Ack {
         re: None,
         path: Some(path.clone()),
-        id: Some(FileId(uploaded.id)),
+        id: Some(FileId(uploaded.at.doc)),
         version: Some(version),
         size: Some(uploaded.size),
         hash: Some(Hash(uploaded.hash)),

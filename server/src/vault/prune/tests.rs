@@ -10,6 +10,7 @@ use sheaf_storage::journal::verify;
 
 use super::*;
 use crate::document::tests::run;
+use crate::vault::condition::ANYHOW;
 use crate::vault::devices::{Changer, Standing};
 use crate::vault::tests::{BY, NOBODY, World, check, home};
 use crate::vault::upload::{Base, Upcoming, Upload};
@@ -31,7 +32,7 @@ fn ack(world: &World, device: u64, seq: u64) {
 }
 
 async fn delete(world: &World, path: &str) -> u64 {
-    world.vaults.delete_file(&home(), path, BY, None).await.unwrap()
+    world.vaults.delete_file(&home(), path, BY, ANYHOW).await.unwrap()
 }
 
 /// A file that was, and the seq of its deletion.
@@ -163,7 +164,7 @@ fn one_that_comes_back_between_decision_and_record_is_not_forgotten() {
         assert_eq!(due().len(), 1, "somebody looks into it");
         book.state().set_read(doc);
         assert_eq!(due().len(), 2);
-        world.vaults.restore(&home(), "a.md", seq, BY).await.unwrap();
+        world.vaults.restore(&home(), "a.md", seq, (BY, ANYHOW)).await.unwrap();
         let (gone, end) = world.vaults.forget(&book, decided, now_ms).unwrap();
         assert_eq!(gone, 1);
         world.vaults.durable(end).await.unwrap();
@@ -305,7 +306,7 @@ async fn live(seed: u64, (mut world, hand): (World, Hand)) -> u64 {
             5 => {
                 if let Some((path, seq)) = gone.pop() {
                     // It may be forgotten, or its path taken.
-                    let _ = world.vaults.restore(&home(), &path, seq, BY).await;
+                    let _ = world.vaults.restore(&home(), &path, seq, (BY, ANYHOW)).await;
                 }
             }
             6..9 => {
@@ -386,7 +387,7 @@ fn a_stamp_is_known_for_as_long_as_a_device_may_try_again() {
         let stamp = |ms| Stamp::new(ms, 0, 7);
         let put = async |text: &str, ms| {
             let (content, base) = (Upcoming::Text(text), Base::Now);
-            let upload = Upload { content, base, stamp: Some(stamp(ms)), client_ms: None };
+            let upload = Upload { base, stamp: Some(stamp(ms)), ..Upload::of(content) };
             world.vaults.upload(&home(), "a.md", BY, upload).await
         };
         let known = |ms| {

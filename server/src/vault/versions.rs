@@ -4,12 +4,13 @@
 //! from `history`. Called by the edges. Never gives another text than the version's own: its
 //! SHA-256 is compared.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName};
+use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName, VaultNo};
 use tokio_util::sync::CancellationToken;
 
 use super::book::Book;
@@ -22,7 +23,7 @@ use crate::document::snapshot::Content;
 use crate::document::state::State;
 use crate::document::submission::Failure;
 use crate::history::blame::Piece;
-use crate::history::{self, Thinned};
+use crate::history::{self, Holds, Thinned};
 use sheaf_ground::task;
 use sheaf_protocol::error::Refusal;
 use sheaf_storage::journal::payload::Named;
@@ -382,11 +383,14 @@ impl Vaults {
 
     /// Thins the versions of all files; how many went.
     pub(crate) async fn thin(&self, stopping: &CancellationToken) -> u64 {
-        let mut gone = 0;
+        let (mut gone, mut held) = (0, HashMap::new());
         for document in self.registry().store().documents() {
+            let vault = document.key.vault;
+            let held: &Vec<Holds> = held.entry(vault).or_insert_with(|| self.held_by(vault));
             while !stopping.is_cancelled() {
                 let _work = self.shared().work.begin().await;
-                let Thinned { versions, has_more } = task::block(|| self.thin_step(document.key));
+                let step = || self.thin_step(document.key, held);
+                let Thinned { versions, has_more } = task::block(step);
                 gone += versions;
                 if !has_more {
                     break;
@@ -396,13 +400,22 @@ impl Vaults {
         gone
     }
 
-    fn thin_step(&self, doc: DocKey) -> Thinned {
+    /// What the devices of a vault have.
+    fn held_by(&self, vault: VaultNo) -> Vec<Holds> {
+        let Some(book) = self.inner.books.read().get(&vault).map(Arc::clone) else {
+            return Vec::new();
+        };
+        let now_ms = self.shared().clock.now_ms();
+        book.state().devices.held(&self.inner.terms.devices, now_ms).collect()
+    }
+
+    fn thin_step(&self, doc: DocKey, held: &[Holds]) -> Thinned {
         let (store, config) = (self.registry().store(), &self.inner.terms.versions);
         // What was named a moment ago is to be seen there.
         if self.wait_stored().is_err() {
             return Thinned::default();
         }
-        let thinned = history::thin(store, doc, config, self.shared().clock.now_ms());
+        let thinned = history::thin(store, doc, (config, held), self.shared().clock.now_ms());
         thinned.unwrap_or_else(|error| {
             tracing::warn!(%doc, %error, "versions were not thinned");
             Thinned::default()

@@ -190,11 +190,16 @@ impl Handle {
     ///
     /// # Errors
     /// See [`WriteError`]; nothing has changed then.
-    pub fn add_text(&self, by: Author<'_>, text: &str) -> Result<Written, WriteError> {
+    pub fn add_text(
+        &self,
+        by: Author<'_>,
+        text: &str,
+        only_if: Option<OnlyIf>,
+    ) -> Result<Written, WriteError> {
         check_size(text.len())?;
         let until = self.shared.clock.now() + DIFF_TIME_MAX;
         let until = Until::new(&self.shared.clock, until);
-        self.edit(by, None, &|old| Ok(diff::union(old, text, until)))
+        self.edit(by, only_if, &|old| Ok(diff::union(old, text, until)))
     }
 
     /// Brings in what makes `text` of an earlier state of the document, beside what others did
@@ -208,6 +213,7 @@ impl Handle {
         by: Author<'_>,
         (state, root, was): (&[u8], Option<&str>, &str),
         text: &str,
+        only_if: Option<OnlyIf>,
     ) -> Result<Written, WriteError> {
         check_size(text.len())?;
         let until = self.shared.clock.now() + DIFF_TIME_MAX;
@@ -217,7 +223,7 @@ impl Handle {
         for tries in 1.. {
             let (n, client, now_root, now) = {
                 let mut core = self.core();
-                self.check(&core, None)?;
+                self.check(&core, only_if)?;
                 let client = authors.fresh(&core);
                 let text_root = &self.shared.text_root;
                 let content = self.look(&mut core, |core| core.state_mut().content(text_root))?;
@@ -236,9 +242,9 @@ impl Handle {
             }));
             let update = edited.map_err(|_| self.broke(&mut self.core()))??;
             // What others typed meanwhile merges as well; their words are looked at once more.
-            let only_if = (tries < DRAWS_MAX).then_some(OnlyIf::At(n));
+            let now = (tries < DRAWS_MAX).then_some(OnlyIf::At(n)).or(only_if);
             let base = Base { state: Bytes::new(), client, clock: 0 };
-            match self.submit_fork(by, &base, update.as_deref(), only_if) {
+            match self.submit_fork(by, &base, update.as_deref(), now) {
                 Ok(Some(written)) => return Ok(written),
                 Ok(None) if tries >= DRAWS_MAX => break,
                 Ok(None) | Err(WriteError::Stale { .. }) => {}
@@ -254,12 +260,17 @@ impl Handle {
     ///
     /// # Errors
     /// See [`WriteError`]; `NotText` also where that cannot be done. Nothing has changed then.
-    pub fn revert(&self, by: Author<'_>, was: &[u8]) -> Result<Written, WriteError> {
+    pub fn revert(
+        &self,
+        by: Author<'_>,
+        was: &[u8],
+        only_if: Option<OnlyIf>,
+    ) -> Result<Written, WriteError> {
         let mut authors = self.authors();
         for _ in 0..DRAWS_MAX {
             let (state, client, n) = {
                 let mut core = self.core();
-                self.check(&core, None)?;
+                self.check(&core, only_if)?;
                 let client = authors.fresh(&core);
                 (self.look(&mut core, Core::whole)?, client, core.n())
             };

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
-/// How long versions are kept. Those with a name are kept for ever, and so is the latest.
+/// How long versions are kept. Those with a name are kept for ever, and so is the latest; one that a
+/// device has, until it has a later one or is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -32,8 +33,8 @@ impl Default for Config {
 pub struct Aged {
     /// When it was made, in Unix milliseconds.
     pub ms: u64,
-    /// It has a name.
-    pub is_named: bool,
+    /// It has a name, or somebody may come with what he made of it.
+    pub is_needed: bool,
 }
 
 impl Config {
@@ -63,7 +64,7 @@ impl Config {
             let is_last =
                 newer.is_none_or(|ms| span_ms == 1 || ms / span_ms > version.ms / span_ms);
             let is_latest = at + 1 == versions.len();
-            kept[at] = version.is_named || is_latest || (is_last && span_ms < u64::MAX);
+            kept[at] = version.is_needed || is_latest || (is_last && span_ms < u64::MAX);
             newer = Some(version.ms.min(newer.unwrap_or(u64::MAX)));
         }
         kept

@@ -16,7 +16,7 @@ use sheaf_protocol::ids::DocKey;
 use crate::document::state::State;
 use sheaf_storage::store::{self, At, Store};
 
-pub use thin::{Thinned, thin};
+pub use thin::{Holds, Thinned, thin};
 
 /// Why an earlier state cannot be read.
 #[derive(Debug, thiserror::Error)]

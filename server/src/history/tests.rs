@@ -9,7 +9,7 @@ use super::keep::Config;
 use crate::document::author::Author;
 use crate::document::tests::run;
 use crate::vault::tests::{World, check, home};
-use crate::vault::upload::{Base, Upcoming, Upload};
+use crate::vault::upload::{Upcoming, Upload};
 use crate::vault::versions::Held;
 
 const NOBODY: Principal = Principal::Anonymous;
@@ -23,12 +23,7 @@ fn what_thinning_leaves_is_read_as_it_was_and_the_rest_is_gone() {
         let vaults = world.vaults.clone();
         for round in 0..200u64 {
             let text = format!("{}\nround {round}\n", "line\n".repeat(round as usize % 7));
-            let upload = Upload {
-                content: Upcoming::Text(&text),
-                base: Base::Now,
-                stamp: None,
-                client_ms: None,
-            };
+            let upload = Upload::of(Upcoming::Text(&text));
             let seq = vaults.upload(&home(), "a.md", BY, upload).await.unwrap().version;
             texts.insert(seq, text);
             // A version every ten minutes: 33 hours.
@@ -41,20 +36,22 @@ fn what_thinning_leaves_is_read_as_it_was_and_the_rest_is_gone() {
         world = world.restart();
         let vaults = &world.vaults;
         let stopping = CancellationToken::new();
-        let gone = vaults.thin(&stopping).await;
-        assert!((40..60).contains(&gone), "{gone} versions went");
-        assert_eq!(vaults.thin(&stopping).await, 0, "nothing is left to thin");
-        let page = vaults.versions(&home(), "a.md", None, 1_000).unwrap();
-        assert_eq!(page.items.len() as u64 + gone, texts.len() as u64);
-        let kept: Vec<u64> = page.items.iter().map(|it| it.version.item.seq).collect();
-        assert!(kept.contains(&named));
-        for (seq, text) in &texts {
-            let read = vaults.read_at(&home(), "a.md", Some(*seq)).await;
-            if kept.contains(seq) {
-                assert_eq!(read.unwrap().held, Held::Text(text.clone()), "version {seq}");
-            } else {
-                let error = read.unwrap_err();
-                assert!(matches!(error, crate::vault::Error::NoVersion { .. }), "{error:?}");
+        // Nobody writes any more, and it goes on being thinned.
+        for (days, left) in [(0, 140..160), (30, 3..5), (100, 2..3)] {
+            hand.advance(std::time::Duration::from_secs(days * 86_400));
+            while vaults.thin(&stopping).await > 0 {}
+            let page = vaults.versions(&home(), "a.md", None, 1_000).unwrap();
+            assert!(left.contains(&page.items.len()), "{days}: {} are left", page.items.len());
+            let kept: Vec<u64> = page.items.iter().map(|it| it.version.item.seq).collect();
+            assert!(kept.contains(&named) && kept.contains(texts.keys().last().unwrap()));
+            for (seq, text) in &texts {
+                let read = vaults.read_at(&home(), "a.md", Some(*seq)).await;
+                if kept.contains(seq) {
+                    assert_eq!(read.unwrap().held, Held::Text(text.clone()), "version {seq}");
+                } else {
+                    let error = read.unwrap_err();
+                    assert!(matches!(error, crate::vault::Error::NoVersion { .. }), "{error:?}");
+                }
             }
         }
         assert_eq!(Config::default().all_hours, 24);

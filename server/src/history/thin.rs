@@ -18,6 +18,15 @@ const STATES_MAX: usize = 8;
 /// Versions read at a time.
 const PAGE: usize = 1_000;
 
+/// What a device has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holds {
+    /// Its id.
+    pub device: u64,
+    /// It has everything up to this seq.
+    pub seq: u64,
+}
+
 /// What was thinned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Thinned {
@@ -27,25 +36,33 @@ pub struct Thinned {
     pub has_more: bool,
 }
 
-/// Thins one document's versions and past, a step of it.
+/// Thins one document's versions and past, a step of it. What `held` may be made of stays.
 ///
 /// # Errors
 /// See [`Error`]; nothing has changed then.
-pub fn thin(store: &Store, doc: DocKey, config: &Config, now_ms: u64) -> Result<Thinned, Error> {
+pub fn thin(
+    store: &Store,
+    doc: DocKey,
+    (config, held): (&Config, &[Holds]),
+    now_ms: u64,
+) -> Result<Thinned, Error> {
     let Some(oldest) = store.version_after(doc, 0)? else { return Ok(Thinned::default()) };
     if oldest.item.updated.ms() >= config.all_since(now_ms) {
         return Ok(Thinned::default());
     }
     // What the log still has is younger than the last checkpoint, and waits for the next one.
-    let past_n = store.past_range(doc)?.map_or(0, |(_, last_n)| last_n);
+    let stored: BTreeSet<u64> = store.anchors(doc)?.into_iter().collect();
+    let last_n = store.past_range(doc)?.map(|(_, last_n)| last_n);
+    // Of a document that stood still since, states are all there is.
+    let past_n = last_n.max(stored.last().copied()).unwrap_or_default();
     let versions = all(store, doc)?;
     let labels: BTreeSet<u64> = store.labels(doc)?.into_iter().map(|(seq, _)| seq).collect();
+    let bases = bases(&versions, held);
     let aged = |version: &Version| Aged {
         ms: version.item.updated.ms(),
-        is_named: labels.contains(&version.item.seq),
+        is_needed: labels.contains(&version.item.seq) || bases.contains(&version.item.seq),
     };
     let kept = config.kept(&versions.iter().map(aged).collect::<Vec<_>>(), now_ms);
-    let stored: BTreeSet<u64> = store.anchors(doc)?.into_iter().collect();
     let (mut forgotten, mut wanted, mut fresh) = (Vec::new(), BTreeSet::new(), Vec::new());
     let (mut through, mut has_more) = (0, false);
     for (version, is_kept) in versions.iter().zip(kept) {
@@ -78,6 +95,20 @@ pub fn thin(store: &Store, doc: DocKey, config: &Config, now_ms: u64) -> Result<
     }
     store.thin_past(doc, through, (&wanted, &states), &forgotten)?;
     Ok(Thinned { versions: forgotten.len() as u64, has_more })
+}
+
+/// The versions that devices may have, oldest first as they are given: the one that was current where
+/// a device stood last, and the last one that it made since.
+fn bases(versions: &[Version], held: &[Holds]) -> BTreeSet<u64> {
+    let mut bases = BTreeSet::new();
+    for Holds { device, seq } in held {
+        let (before, after) =
+            versions.split_at(versions.partition_point(|version| version.item.seq <= *seq));
+        bases.extend(before.last().map(|version| version.item.seq));
+        let own = after.iter().rfind(|version| version.item.device == *device);
+        bases.extend(own.map(|version| version.item.seq));
+    }
+    bases
 }
 
 /// All versions, oldest first.

@@ -1,42 +1,33 @@
 //! Entity tags and the headers that make a request depend on them (RFC 9110 §13).
 //!
-//! A document's tag is `"<id>-<n>"`: it moves whenever the log moves, never by hash or size. Called
-//! by the handlers of files. Never compares content.
+//! The tag of a text is `"<id>-<n>"`: it moves whenever the log of its document moves, never by
+//! hash or size. That of bytes is their SHA-256. Called by the handlers of files. Never compares
+//! content.
 
 use hyper::http::header;
 use serde_json::json;
 use sheaf_protocol::error::{Code, Refusal};
-use sheaf_protocol::ids::DocId;
 
 use super::ask::Ask;
 use super::error::Error;
 use crate::document::author::OnlyIf;
+use crate::vault;
+use crate::vault::condition::At;
 
 /// What the tag of the JSON form of a document ends in: two forms of one state are two
 /// representations, which a cache must not take for each other.
 const ROOTS: &str = "-roots";
 
-/// A state of a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct State {
-    /// The document; another one of the same path has another id.
-    pub doc: DocId,
-    /// Its count of entries.
-    pub n: u64,
+/// The tag of a file's text, or of its bytes.
+#[must_use]
+pub fn tag(at: At) -> String {
+    format!("\"{at}\"")
 }
 
-impl State {
-    /// The tag of its text.
-    #[must_use]
-    pub fn tag(self) -> String {
-        format!("\"{}-{}\"", self.doc, self.n)
-    }
-
-    /// The tag of its JSON form.
-    #[must_use]
-    pub fn roots_tag(self) -> String {
-        format!("\"{}-{}{ROOTS}\"", self.doc, self.n)
-    }
+/// The tag of the JSON form of a document.
+#[must_use]
+pub fn roots_tag(at: At) -> String {
+    format!("\"{}{ROOTS}\"", At { bytes: None, ..at })
 }
 
 /// What a request says about the state it wants to meet.
@@ -98,22 +89,22 @@ impl Conditions {
     /// Checks a write against what is there now; gives what it depends on.
     ///
     /// # Errors
-    /// `PreconditionFailed` with the current tag.
-    pub fn check_write(&self, now: Option<State>) -> Result<Option<OnlyIf>, Error> {
+    /// `Stale`.
+    pub fn check_write(&self, now: Option<At>) -> Result<Option<OnlyIf>, vault::Error> {
         let mut only_if = None;
         match (&self.if_match, now) {
             (None, _) | (Some(Tags::Any), Some(_)) => {}
-            (Some(Tags::List(tags)), Some(state)) if has_strong(tags, state) => {
-                only_if = Some(OnlyIf::At(state.n));
+            (Some(Tags::List(tags)), Some(at)) if has_strong(tags, at) => {
+                only_if = Some(OnlyIf::At(at.n));
             }
-            (Some(_), now) => return Err(failed(now)),
+            (Some(_), now) => return Err(vault::Error::Stale { now }),
         }
         match (&self.if_none_match, now) {
             (None, _) => {}
             (Some(Tags::Any), None) => only_if = Some(OnlyIf::New),
-            (Some(Tags::List(tags)), Some(state)) if !has_weak(tags, &state.tag()) => {}
+            (Some(Tags::List(tags)), Some(at)) if !has_weak(tags, &tag(at)) => {}
             (Some(Tags::List(_)), None) => {}
-            (Some(_), now) => return Err(failed(now)),
+            (Some(_), now) => return Err(vault::Error::Stale { now }),
         }
         Ok(only_if)
     }
@@ -122,9 +113,11 @@ impl Conditions {
     ///
     /// # Errors
     /// `PreconditionFailed` if it asks for another state.
-    pub fn check_read(&self, state: State, tag: &str) -> Result<bool, Error> {
+    pub fn check_read(&self, at: At, tag: &str) -> Result<bool, Error> {
         match &self.if_match {
-            Some(Tags::List(tags)) if !has_strong(tags, state) => return Err(failed(Some(state))),
+            Some(Tags::List(tags)) if !has_strong(tags, at) => {
+                return Err(vault::Error::Stale { now: Some(at) }.into());
+            }
             _ => {}
         }
         Ok(match &self.if_none_match {
@@ -155,21 +148,10 @@ impl Conditions {
     }
 }
 
-/// The answer to a condition that does not hold, with the tag of the state that is.
-#[must_use]
-pub fn failed(now: Option<State>) -> Error {
-    let details = json!({ "etag": now.map(State::tag) });
-    let message = match now {
-        Some(_) => "the document is at another state; its tag is in details.etag",
-        None => "there is no such document",
-    };
-    Error::new(Code::PreconditionFailed, message, details)
-}
-
 /// Either form's tag names the state; a weak one never does (RFC 9110 §13.1.1).
-fn has_strong(tags: &[Tag], state: State) -> bool {
-    let (text, roots) = (state.tag(), state.roots_tag());
-    let names = |tag: &Tag| tag.text == text.as_bytes() || tag.text == roots.as_bytes();
+fn has_strong(tags: &[Tag], at: At) -> bool {
+    let (now, roots) = (tag(at), roots_tag(at));
+    let names = |tag: &Tag| tag.text == now.as_bytes() || tag.text == roots.as_bytes();
     tags.iter().any(|tag| !tag.is_weak && names(tag))
 }
 

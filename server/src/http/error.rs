@@ -11,9 +11,8 @@ use utoipa::ToSchema;
 use warp::Reply;
 use warp::reply::Response;
 
-use super::condition::State;
+use super::condition::tag;
 use crate::blob;
-use crate::document::author::WriteError;
 use crate::document::registry::OpenError;
 use crate::document::snapshot::ReadError;
 use crate::document::submission::Failure;
@@ -140,23 +139,6 @@ impl From<ReadError> for Error {
     }
 }
 
-impl From<WriteError> for Error {
-    fn from(error: WriteError) -> Error {
-        let message = error.to_string();
-        match error {
-            WriteError::Stale { n } => {
-                Error::new(Code::PreconditionFailed, message, json!({ "n": n }))
-            }
-            WriteError::NotText { root } => Error::not_text(&root),
-            WriteError::BadEdit { index, why } => {
-                Error::new(Code::Malformed, message, json!({ "edit": index, "why": why }))
-            }
-            WriteError::Refused(refusal) => refusal.into(),
-            WriteError::Failed(failure) => failure.into(),
-        }
-    }
-}
-
 impl From<blob::Error> for Error {
     fn from(error: blob::Error) -> Error {
         let (code, message) = (error.code(), error.to_string());
@@ -193,13 +175,12 @@ impl From<vault::Error> for Error {
                     "path": file.map(|file| &*file.path),
                     "version": file.map(|file| file.seq),
                     "size": file.map(|file| file.size),
-                    "etag": file.map(|file| State { doc: *doc, n: file.n }.tag()),
+                    "etag": file.map(|file| tag(file.at())),
                 })
             }
             vault::Error::BatchTooLarge { max, .. } => json!({ "max": max }),
-            vault::Error::Stale { doc, n } => {
-                json!({ "etag": State { doc: *doc, n: *n }.tag() })
-            }
+            vault::Error::Stale { now } => json!({ "etag": now.map(tag) }),
+            vault::Error::BadEdit { index, why } => json!({ "edit": index, "why": why }),
             vault::Error::NoVersion { before, after } => {
                 json!({ "before": before, "after": after })
             }
@@ -209,7 +190,7 @@ impl From<vault::Error> for Error {
             }
             vault::Error::BlobMissing(hash) => json!({ "missing": [hash.to_string()] }),
             vault::Error::ClockDrift { now_ms } => json!({ "server_time_ms": now_ms }),
-            vault::Error::NotText { root } => json!({ "root": root }),
+            vault::Error::NotText { root } => return Error::not_text(root),
             // Text: the numbers of an epoch are beyond what JavaScript holds.
             vault::Error::CursorExpired { epoch, horizon, seq } => {
                 json!({ "epoch": epoch.to_string(), "horizon": horizon, "seq": seq })

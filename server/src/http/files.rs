@@ -19,7 +19,7 @@ use super::State;
 use super::ask::{Ask, Place};
 use super::blobs;
 use super::body;
-use super::condition::{self, Conditions};
+use super::condition::{Conditions, roots_tag, tag};
 use super::error::{Error, Problem};
 use super::route::Route;
 use super::tree;
@@ -30,7 +30,9 @@ use crate::blob::Hash;
 use crate::document::handle::Handle;
 use crate::document::snapshot::{Content, ReadError};
 use crate::document::submission::Failure;
-use crate::vault::{File, Kind};
+use crate::vault::condition::At;
+use crate::vault::upload::Settled;
+use crate::vault::{self, File, Kind};
 use sheaf_ground::task;
 
 /// Files on a page unless the request says otherwise.
@@ -114,7 +116,7 @@ impl From<Kind> for FileKind {
 
 impl From<File> for FileInfo {
     fn from(file: File) -> FileInfo {
-        let etag = condition::State { doc: file.id, n: file.n }.tag();
+        let etag = tag(file.at());
         FileInfo {
             path: file.path.to_string(),
             id: file.id.to_string(),
@@ -210,7 +212,8 @@ async fn check_listing(ask: &Ask, vault: &VaultName, prefix: &str) -> Result<boo
         ("If-None-Match" = Option<String>, Header, description = "Tags of the states held"),
     ),
     responses(
-        (status = 200, description = "The file", headers(("ETag" = String)), content(
+        (status = 200, description = "The file", headers(("ETag" = String),
+            ("Sheaf-Version" = u64), ("Sheaf-Epoch" = u64)), content(
             (String = "text/plain; charset=utf-8"),
             (String = "text/x-diff; charset=utf-8"),
             (FileForm = "application/json"),
@@ -245,18 +248,21 @@ pub(super) async fn read(state: State, ask: Ask) -> Result<Response, Error> {
     if query.is_on("meta")? {
         return meta(&state, &place, &conditions).await;
     }
-    if let Some(hash) = bytes_of(&state, &place)? {
+    if let Some((hash, version)) = bytes_of(&state, &place)? {
         let vault = state.vaults.number(&place.vault)?;
-        return blobs::reading::file(&state, (&ask.headers, &conditions), (vault, hash));
+        let read = (&ask.headers, &conditions);
+        let mut response = blobs::reading::file(&state, read, (vault, hash))?;
+        versions::tell(response.headers_mut(), &state, &place.vault, version);
+        return Ok(response);
     }
     let wanted = Wanted { state: &state, place: &place, conditions: &conditions };
     if wants_roots { roots(&wanted).await } else { text(&wanted).await }
 }
 
-/// The hash of a file's bytes, if it is no document.
-fn bytes_of(state: &State, place: &Place) -> Result<Option<Hash>, Error> {
+/// The hash of a file's bytes and their version, if it is no document.
+fn bytes_of(state: &State, place: &Place) -> Result<Option<(Hash, u64)>, Error> {
     match task::block(|| state.vaults.file(&place.vault, &place.path)) {
-        Ok(File { kind: Kind::Blob, hash, .. }) => Ok(hash.map(Hash)),
+        Ok(File { kind: Kind::Blob, hash, seq, .. }) => Ok(hash.map(|hash| (Hash(hash), seq))),
         Ok(_) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -277,7 +283,8 @@ fn bytes_of(state: &State, place: &Place) -> Result<Option<Hash>, Error> {
         ("If-None-Match" = Option<String>, Header, description = "Tags of the states held"),
     ),
     responses(
-        (status = 200, description = "It exists", headers(("ETag" = String))),
+        (status = 200, description = "It exists", headers(("ETag" = String),
+            ("Sheaf-Version" = u64), ("Sheaf-Epoch" = u64))),
         (status = 304, description = "It is still at a state that the caller holds"),
         (status = 404, description = "There is no such vault or file"),
         (status = 409, description = "It is no text"),
@@ -304,18 +311,21 @@ pub(super) enum FileForm {
 }
 
 async fn meta(state: &State, place: &Place, conditions: &Conditions) -> Result<Response, Error> {
+    // The listing may be a moment behind; while nothing can be written, it is as it is.
+    match state.vaults.settle(&place.vault, &place.path).await {
+        Ok(_) | Err(vault::Error::Failed(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
     let file = task::block(|| state.vaults.file(&place.vault, &place.path))?;
-    let handle = state.vaults.open(&place.vault, &place.path).await?;
-    let now = condition::State { doc: handle.key().doc, n: handle.n() };
-    let mut response = if conditions.check_read(now, &now.tag())? {
+    let (version, tag) = (file.seq, tag(file.at()));
+    let mut response = if conditions.check_read(file.at(), &tag)? {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
-        seal(response.headers_mut(), &now.tag());
+        seal(response.headers_mut(), &tag);
         response
     } else {
-        // The listing may be a moment behind; what is to be changed may not.
-        let info = FileInfo { etag: now.tag(), ..FileInfo::from(file) };
-        warp::reply::json(&FileForm::Meta(info)).into_response()
+        warp::reply::json(&FileForm::Meta(FileInfo::from(file))).into_response()
     };
+    versions::tell(response.headers_mut(), state, &place.vault, version);
     response.headers_mut().insert(header::CACHE_CONTROL, super::NO_STORE);
     Ok(response)
 }
@@ -339,7 +349,7 @@ impl Wanted<'_> {
     /// Opens the document and reads it; opens it again, once, if it left memory in between.
     pub(super) async fn fetch<T, R>(
         &self,
-        tag: fn(condition::State) -> String,
+        tag: fn(At) -> String,
         read: R,
     ) -> Result<Fetched<T>, Error>
     where
@@ -348,7 +358,7 @@ impl Wanted<'_> {
         let mut is_again = false;
         loop {
             let handle = self.state.vaults.open(&self.place.vault, &self.place.path).await?;
-            let now = condition::State { doc: handle.key().doc, n: handle.n() };
+            let now = At { doc: handle.key().doc, n: handle.n(), bytes: None };
             if self.conditions.check_read(now, &tag(now))? {
                 let mut response = StatusCode::NOT_MODIFIED.into_response();
                 seal(response.headers_mut(), &tag(now));
@@ -364,26 +374,45 @@ impl Wanted<'_> {
 }
 
 async fn text(wanted: &Wanted<'_>) -> Result<Response, Error> {
-    let read = |handle: &Handle| Ok(handle.snapshot()?);
-    let (doc, snapshot) = match wanted.fetch(condition::State::tag, read).await? {
-        Fetched::Held(response) => return Ok(response),
-        Fetched::Read(doc, snapshot) => (doc, snapshot),
+    let Wanted { state, place, conditions } = wanted;
+    let now = state.vaults.state(&place.vault, &place.path).await?;
+    if conditions.check_read(now, &tag(now))? {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        seal(response.headers_mut(), &tag(now));
+        return Ok(response);
+    }
+    let (at, version, text) = match state.vaults.text(&place.vault, &place.path).await {
+        Ok(Settled { at, version, text }) => (at, Some(version), text),
+        // Nothing can be written now: what has not settled is no version.
+        Err(vault::Error::Failed(_)) => unsettled(wanted).await?,
+        Err(error) => return Err(error.into()),
     };
-    let text = match snapshot.content {
-        Content::Empty => String::new(),
-        Content::Text { text, .. } => text,
-        Content::Other { root } => return Err(Error::not_text(&root)),
-    };
-    let mut response = Response::new(body::sent(&wanted.state.memory, text)?.into());
+    let mut response = Response::new(body::sent(&state.memory, text)?.into());
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    seal(response.headers_mut(), &condition::State { doc, n: snapshot.n }.tag());
+    seal(response.headers_mut(), &tag(at));
+    if let Some(version) = version {
+        versions::tell(response.headers_mut(), state, &place.vault, version);
+    }
     Ok(response)
+}
+
+/// The text as it is in memory.
+async fn unsettled(wanted: &Wanted<'_>) -> Result<(At, Option<u64>, String), Error> {
+    let handle = wanted.state.vaults.open(&wanted.place.vault, &wanted.place.path).await?;
+    let _work = handle.work().await;
+    let snapshot = task::block(|| handle.snapshot())?;
+    let at = At { doc: handle.key().doc, n: snapshot.n, bytes: None };
+    match snapshot.content {
+        Content::Empty => Ok((at, None, String::new())),
+        Content::Text { text, .. } => Ok((at, None, text)),
+        Content::Other { root } => Err(Error::not_text(&root)),
+    }
 }
 
 async fn roots(wanted: &Wanted<'_>) -> Result<Response, Error> {
     let read = |handle: &Handle| Ok(handle.roots()?);
-    let (doc, (n, roots)) = match wanted.fetch(condition::State::roots_tag, read).await? {
+    let (doc, (n, roots)) = match wanted.fetch(roots_tag, read).await? {
         Fetched::Held(response) => return Ok(response),
         Fetched::Read(doc, read) => (doc, read),
     };
@@ -394,7 +423,7 @@ async fn roots(wanted: &Wanted<'_>) -> Result<Response, Error> {
     let mut response = Response::new(body::sent(&wanted.state.memory, json)?.into());
     let kind = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    seal(response.headers_mut(), &condition::State { doc, n }.roots_tag());
+    seal(response.headers_mut(), &roots_tag(At { doc, n, bytes: None }));
     Ok(response)
 }
 

@@ -15,7 +15,7 @@ use super::ask::{Ask, Place};
 use super::condition::Conditions;
 use super::error::Error;
 use super::files::FileInfo;
-use super::versions::VersionResult;
+use super::versions::{VersionResult, tell};
 use super::writing::{author, veiled};
 use crate::auth::{Grant, Role};
 use crate::vault::audience::From;
@@ -110,8 +110,10 @@ pub(super) async fn delete_file(
         return Err(Refusal::malformed(0, what).into());
     }
     let act = Act::Delete { base: Some(base) };
-    change(state, ask, (place, grant), act).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let done = change(state, ask, (place, grant), act).await?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    tell(response.headers_mut(), state, &place.vault, done.seq);
+    Ok(response)
 }
 
 async fn change(

@@ -5,7 +5,6 @@
 
 use hyper::http::StatusCode;
 use sheaf_protocol::error::Refusal;
-use sheaf_protocol::ids::DocId;
 use warp::Reply;
 use warp::reply::Response;
 
@@ -16,9 +15,8 @@ use super::error::{Error, Problem};
 use super::files::FileInfo;
 use super::folders::{self, FolderResult, Relocated};
 use super::versions;
-use super::writing::{author, state_of, veiled};
+use super::writing::{author, veiled};
 use crate::auth::Role;
-use crate::document::handle::Handle;
 use crate::vault::audience::From;
 use sheaf_ground::task;
 
@@ -43,7 +41,8 @@ use sheaf_ground::task;
             description = "The device it comes from, 16 hex digits"),
     ),
     responses(
-        (status = 200, description = "Done, durably", body = Relocated),
+        (status = 200, description = "Done, durably", body = Relocated,
+            headers(("Sheaf-Version" = u64), ("Sheaf-Epoch" = u64))),
         (status = 404, description = "There is no such vault, file, folder or version",
             body = Problem),
         (status = 409, description = "The new path is taken, or the version held no text",
@@ -69,25 +68,29 @@ pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> 
     let grant = ask.grant(&place, Role::Write).await?;
     let to = to?;
     let by = author(&ask, &grant)?;
+    let conditions = Conditions::of(&ask)?;
     if let Some(seq) = restored {
-        return versions::restore(&state, &place, (by, seq)).await;
+        return versions::restore(&state, &place, (by, &conditions), seq).await;
     }
     if let Some(name) = query.text("name") {
         let at = versions::seq(&query, "at")?;
+        if conditions.is_any() {
+            conditions.check_write(Some(state.vaults.state(&place.vault, &place.path).await?))?;
+        }
         return versions::name(&state, &place, (&grant, at, name)).await;
     }
     ask.caller.grant(&place.vault, Some(to), Role::Write).await?;
-    let conditions = Conditions::of(&ask)?;
-    let handle = state.vaults.open(&place.vault, &place.path).await?;
-    let only_if = at(&conditions, &handle)?;
+    let when = |now| conditions.check_write(now);
     let Place { vault, path, .. } = &place;
-    let moved = state.vaults.move_file(vault, path, to, by, only_if).await;
-    if let Err(error) = moved {
-        return Err(veiled(&ask, vault, error).await);
-    }
+    let seq = match state.vaults.move_file(vault, path, to, by, &when).await {
+        Ok(seq) => seq,
+        Err(error) => return Err(veiled(&ask, vault, error).await),
+    };
     state.vaults.audience().changed(vault, From::Elsewhere);
     let file = task::block(|| state.vaults.file(vault, to))?;
-    Ok(warp::reply::json(&FileInfo::from(file)).into_response())
+    let mut response = warp::reply::json(&FileInfo::from(file)).into_response();
+    versions::tell(response.headers_mut(), &state, vault, seq);
+    Ok(response)
 }
 
 /// Deletes a file and closes the sessions that have it open; or a folder, whose path ends with a
@@ -108,7 +111,8 @@ pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> 
     ),
     responses(
         (status = 200, description = "The folder is deleted, durably", body = FolderResult),
-        (status = 204, description = "Deleted, durably"),
+        (status = 204, description = "Deleted, durably",
+            headers(("Sheaf-Version" = u64), ("Sheaf-Epoch" = u64))),
         (status = 404, description = "There is no such vault, file or folder", body = Problem),
         (status = 409, description = "It changed since that version, and lives", body = Problem),
         (status = 412, description = "It is at another state", body = Problem),
@@ -127,18 +131,12 @@ pub(super) async fn delete(state: State, ask: Ask) -> Result<Response, Error> {
         return folders::delete_file(&state, &ask, (&place, &grant), base).await;
     }
     let conditions = Conditions::of(&ask)?;
-    let handle = state.vaults.open(&place.vault, &place.path).await?;
-    let only_if = at(&conditions, &handle)?;
+    let when = |now| conditions.check_write(now);
     let by = author(&ask, &grant)?;
-    drop(handle);
     let Place { vault, path, .. } = &place;
-    state.vaults.delete_file(vault, path, by, only_if).await?;
+    let seq = state.vaults.delete_file(vault, path, by, &when).await?;
     state.vaults.audience().changed(vault, From::Elsewhere);
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// The document and its state that moving or deleting depends on.
-fn at(conditions: &Conditions, handle: &Handle) -> Result<Option<(DocId, u64)>, Error> {
-    let now = state_of(handle);
-    Ok(conditions.check_write(Some(now))?.map(|_| (now.doc, now.n)))
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    versions::tell(response.headers_mut(), &state, vault, seq);
+    Ok(response)
 }

@@ -16,13 +16,15 @@ use warp::reply::Response;
 use super::State;
 use super::ask::{Ask, Place};
 use super::body;
-use super::condition::{self, Conditions};
+use super::condition::{Conditions, tag};
 use super::error::{Error, Problem};
 use super::files::{Fetched, Wanted, seal};
 use super::route::Route;
-use super::writing::{self, Absent, Done};
+use super::writing::{self, veiled};
 use crate::auth::Role;
+use crate::document::author::Written;
 use crate::document::handle::Handle;
+use crate::vault::condition::{Absent, At};
 
 /// What came of an update.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -105,7 +107,7 @@ pub(super) async fn encoded(
 ) -> Result<Response, Error> {
     let wanted = Wanted { state, place, conditions };
     let read = |handle: &Handle| handle.encode_since(vector);
-    let (doc, (n, bytes)) = match wanted.fetch(condition::State::tag, read).await? {
+    let (doc, (n, bytes)) = match wanted.fetch(tag, read).await? {
         Fetched::Held(response) => return Ok(response),
         Fetched::Read(doc, read) => (doc, read),
     };
@@ -114,7 +116,7 @@ pub(super) async fn encoded(
     let kind = HeaderValue::from_static("application/octet-stream");
     headers.insert(header::CONTENT_TYPE, kind);
     headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
-    seal(headers, &condition::State { doc, n }.tag());
+    seal(headers, &tag(At { doc, n, bytes: None }));
     Ok(response)
 }
 
@@ -156,10 +158,8 @@ async fn submit(state: State, ask: Ask) -> Result<Response, Error> {
     let query = ask.query(&["room"])?;
     let absent = if query.is_on("room")? { Absent::Room } else { Absent::Made };
     let conditions = Conditions::of(&ask)?;
-    let done = taken(&state, &ask, &place, &conditions, absent).await?;
-    let Done { handle, written } = done;
-    let now = condition::State { doc: handle.key().doc, n: written.n };
-    let result = UpdateResult { n: now.n, etag: now.tag(), changed: written.has_changed };
+    let (at, written) = taken(&state, &ask, &place, &conditions, absent).await?;
+    let result = UpdateResult { n: at.n, etag: tag(at), changed: written.has_changed };
     let mut response = warp::reply::json(&result).into_response();
     if written.is_created {
         *response.status_mut() = StatusCode::CREATED;
@@ -176,15 +176,24 @@ pub(super) async fn taken(
     place: &Place,
     conditions: &Conditions,
     absent: Absent,
-) -> Result<Done, Error> {
+) -> Result<(At, Written), Error> {
     let update = ask.bytes(state, state.message_bytes_max).await?;
     // The body may have outlived the grant.
     let grant = ask.grant(place, Role::Write).await?;
     let by = writing::author(ask, &grant)?;
+    // The document is what it is, whether or not bytes are the file's content.
+    let when = |now: Option<At>| conditions.check_write(now.map(|at| At { bytes: None, ..at }));
     let write = |handle: &Handle, only_if| handle.post_update(by, &update, only_if);
-    let done = writing::change(state, ask, place, conditions, absent, write).await?;
-    done.handle.durable(done.written.end).await?;
-    Ok(done)
+    let Place { vault, path, has_escaped_slash } = place;
+    if *has_escaped_slash && absent == Absent::Made {
+        writing::check_is_file(state, place)?;
+    }
+    let (handle, written) = match state.vaults.write((vault, path), (absent, &when), &write).await {
+        Ok(done) => done,
+        Err(error) => return Err(veiled(ask, vault, error).await),
+    };
+    handle.durable(written.end).await?;
+    Ok((At { doc: handle.key().doc, n: written.n, bytes: None }, written))
 }
 
 /// Lists who is in a document and what they show.

@@ -24,6 +24,7 @@ use crate::history::compare::{self, Fate};
 use crate::vault::versions::{Dated, Held};
 use sheaf_ground::task;
 use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::ids::VaultName;
 
 /// Versions on a page unless the request says otherwise.
 const PAGE: u64 = 100;
@@ -227,6 +228,15 @@ pub(super) fn seq(query: &Query, name: &'static str) -> Result<Option<u64>, Erro
     query.number(name, 0..=i64::MAX as u64)
 }
 
+/// Says which version an answer shows or made, and of which of the vault's epochs: in text, as its
+/// numbers are beyond what JavaScript holds.
+pub(super) fn tell(headers: &mut HeaderMap, state: &State, vault: &VaultName, version: u64) {
+    headers.insert("sheaf-version", HeaderValue::from(version));
+    if let Some(vault) = state.vaults.get(vault) {
+        headers.insert("sheaf-epoch", HeaderValue::from(vault.epoch));
+    }
+}
+
 /// The versions of a file, newest first.
 pub(super) async fn list(
     state: &State,
@@ -267,17 +277,17 @@ pub(super) async fn read_at(
         }
         Held::Blob { hash, .. } => {
             let vault = state.vaults.number(&place.vault)?;
-            let place = (vault, Hash(hash));
+            let bytes = (vault, Hash(hash));
             let mut response =
-                blobs::reading::file(state, (headers, &Conditions::default()), place)?;
-            response.headers_mut().insert("sheaf-version", HeaderValue::from(version));
+                blobs::reading::file(state, (headers, &Conditions::default()), bytes)?;
+            tell(response.headers_mut(), state, &place.vault, version);
             return Ok(response);
         }
     };
     let mut response = Response::new(body::sent(&state.memory, content)?.into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     super::files::seal(response.headers_mut(), &format!("\"{}.v{version}\"", read.dated.doc));
-    response.headers_mut().insert("sheaf-version", HeaderValue::from(version));
+    tell(response.headers_mut(), state, &place.vault, version);
     Ok(response)
 }
 
@@ -335,12 +345,16 @@ async fn text_at(state: &State, place: &Place, seq: Option<u64>) -> Result<(u64,
 pub(super) async fn restore(
     state: &State,
     place: &Place,
-    (by, seq): (Author<'_>, u64),
+    (by, conditions): (Author<'_>, &Conditions),
+    seq: u64,
 ) -> Result<Response, Error> {
     let Place { vault, path, .. } = place;
-    let version = state.vaults.restore(vault, path, seq, by).await?;
-    let result = VersionResult { path: path.clone(), version };
-    Ok(super::unstored(&result).into_response())
+    let when = |now| conditions.check_write(now);
+    let (path, version) = state.vaults.restore(vault, path, seq, (by, &when)).await?;
+    let result = VersionResult { path: path.to_string(), version };
+    let mut response = super::unstored(&result).into_response();
+    tell(response.headers_mut(), state, vault, version);
+    Ok(response)
 }
 
 /// Names a version, or takes its name away.

@@ -5,13 +5,12 @@
 //! that the caller may and that the state is the one the request names.
 
 use std::ops::Not;
-use std::sync::Arc;
 
 use hyper::http::{HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sheaf_protocol::error::{Code, Refusal};
+use sheaf_protocol::error::Code;
 use sheaf_protocol::ids::VaultName;
 use utoipa::ToSchema;
 use warp::Reply;
@@ -19,22 +18,18 @@ use warp::reply::Response;
 
 use super::State;
 use super::ask::{Ask, Place, Sent};
-use super::condition::{self, Conditions};
+use super::condition::{Conditions, tag};
 use super::error::{Error, Problem};
+use super::versions::tell;
 use crate::auth::{Grant, Role};
-use crate::document::author::{Author, OnlyIf, WriteError, Written};
+use crate::blob::Hash;
+use crate::document::author::Author;
 use crate::document::edit::{Edit, Unit};
-use crate::document::handle::Handle;
-use crate::document::submission::Failure;
 use crate::vault;
 use crate::vault::audience::From;
-use crate::vault::upload::{Base, Upcoming, Upload};
+use crate::vault::upload::{Base, Upcoming, Upload, Uploaded};
 use sheaf_ground::task;
 use sheaf_protocol::stamp::Stamp;
-
-/// A document may leave memory between being opened and being written; that it does so again and
-/// again is no chance.
-const TRIES: usize = 5;
 
 /// A list of edits, in bytes.
 const PATCH_BYTES_MAX: usize = 4 << 20;
@@ -111,9 +106,11 @@ pub struct Patch {
     request_body(content = String, content_type = "text/plain", description = "UTF-8 text"),
     responses(
         (status = 200, description = "Written, durably", body = WriteResult,
-            headers(("ETag" = String), ("Location" = String))),
+            headers(("ETag" = String), ("Location" = String),
+                ("Sheaf-Version" = u64), ("Sheaf-Epoch" = u64))),
         (status = 201, description = "Made, durably", body = WriteResult,
-            headers(("ETag" = String), ("Location" = String))),
+            headers(("ETag" = String), ("Location" = String),
+                ("Sheaf-Version" = u64), ("Sheaf-Epoch" = u64))),
         (status = 404, description = "There is no such vault", body = Problem),
         (status = 408, description = "The body did not come in time", body = Problem),
         (status = 409, description = "It is no text, its path is taken, its base is not kept any \
@@ -133,87 +130,48 @@ pub(super) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
     // The body may have outlived the grant.
     let grant = ask.grant(&place, Role::Write).await?;
     let by = author(&ask, &grant)?;
-    let file = task::block(|| state.vaults.file(&place.vault, &place.path));
-    let before = file.map_or(0, |file| file.seq);
-    let text = match body {
-        Sent::Text(text) => text,
+    let content = match &body {
+        Sent::Text(text) => Upcoming::Text(text),
         Sent::Bytes(bytes) => {
-            let (hash, size) = task::block(|| state.vaults.put_bytes(&place.vault, &bytes))?;
-            let content = Upcoming::Blob { hash, size };
-            let upload = upload(&ask, content)?;
-            let result = put_upload(&state, &ask, &place, (by, upload, &conditions)).await?;
-            return Ok(said(&state, &place, (before, &result), by));
+            let (hash, size) = task::block(|| state.vaults.put_bytes(&place.vault, bytes))?;
+            Upcoming::Blob { hash, size }
         }
-        Sent::Blob(hash) => {
-            let upload = upload(&ask, Upcoming::Blob { hash: hash.0, size: 0 })?;
-            let result = put_upload(&state, &ask, &place, (by, upload, &conditions)).await?;
-            return Ok(said(&state, &place, (before, &result), by));
-        }
+        Sent::Blob(hash) => Upcoming::Blob { hash: hash.0, size: 0 },
     };
-    let made = upload(&ask, Upcoming::Text(&text))?;
-    if made.stamp.is_some() || made.base != Base::Now {
-        let result = put_upload(&state, &ask, &place, (by, made, &conditions)).await?;
-        return Ok(said(&state, &place, (before, &result), by));
-    }
-    let write = |handle: &Handle, only_if| handle.put_text(by, &text, only_if);
-    let mut done = change(&state, &ask, &place, &conditions, Absent::Made, write).await?;
-    done.written.has_changed |= state.vaults.set_text(&place.vault, done.handle.key().doc)?;
-    let result = answer(&state, &place, done).await?;
-    Ok(said(&state, &place, (before, &result), by))
-}
-
-/// Answers an upload, and says in the log that it came.
-fn said(
-    state: &State,
-    place: &Place,
-    (before, result): (u64, &WriteResult),
-    by: Author<'_>,
-) -> Response {
-    if result.changed || result.created {
-        let (file, from) = ((&place.vault, &*place.path), (From::Elsewhere, by.device));
-        state.vaults.audience().uploaded(file, (before, result.version), from);
-    }
-    written(place, result)
-}
-
-/// What the headers make of a body.
-fn upload<'a>(ask: &Ask, content: Upcoming<'a>) -> Result<Upload<'a>, Error> {
+    let when = |now| conditions.check_write(now);
     let base = ask.number_header("sheaf-base")?.map_or(Base::Now, Base::Version);
-    let stamp = ask.header("sheaf-stamp")?.map(str::parse::<Stamp>).transpose();
-    let stamp = stamp.map_err(|bad| Error::new(Code::Malformed, bad.to_string(), json!({})))?;
-    Ok(Upload { content, base, stamp, client_ms: None })
-}
-
-async fn put_upload(
-    state: &State,
-    ask: &Ask,
-    place: &Place,
-    (by, upload, conditions): (Author<'_>, Upload<'_>, &Conditions),
-) -> Result<WriteResult, Error> {
-    let before = existing(state, place, Absent::Made).await?;
-    conditions.check_write(before.as_deref().map(state_of))?;
-    drop(before);
+    let upload = Upload { base, stamp: stamp(&ask)?, when: &when, ..Upload::of(content) };
+    let Place { vault, path, .. } = &place;
+    let before = task::block(|| state.vaults.file(vault, path)).map_or(0, |file| file.seq);
     if place.has_escaped_slash {
-        return Err(Error::invalid_path("a new path's slashes stand as they are, not as %2F"));
+        check_is_file(&state, &place)?;
     }
-    let Place { vault, path, .. } = place;
     let done = match state.vaults.upload(vault, path, by, upload).await {
         Ok(done) => done,
-        Err(error) => return Err(veiled(ask, vault, error).await),
+        Err(error) => return Err(veiled(&ask, vault, error).await),
     };
-    Ok(WriteResult {
-        path: path.clone(),
-        id: done.id.to_string(),
-        version: done.version,
-        etag: condition::State { doc: done.id, n: done.n }.tag(),
-        size: done.size,
-        created: done.is_created,
-        changed: done.has_changed,
-        hash: Some(blake3::Hash::from(done.hash).to_hex().to_string()),
-        merged: done.is_merged,
-        conflict: done.is_conflict,
-        content: done.content,
-    })
+    if done.has_changed || done.is_created {
+        let from = (From::Elsewhere, by.device);
+        state.vaults.audience().uploaded((vault, path), (before, done.version), from);
+    }
+    Ok(written(&state, &place, done))
+}
+
+/// A path whose slashes are escaped may be one that is there, and none to make.
+///
+/// # Errors
+/// `InvalidPath`.
+pub(super) fn check_is_file(state: &State, place: &Place) -> Result<(), Error> {
+    match task::block(|| state.vaults.file(&place.vault, &place.path)) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::invalid_path("a new path's slashes stand as they are, not as %2F")),
+    }
+}
+
+/// The stamp of a change.
+fn stamp(ask: &Ask) -> Result<Option<Stamp>, Error> {
+    let stamp = ask.header("sheaf-stamp")?.map(str::parse::<Stamp>).transpose();
+    stamp.map_err(|bad| Error::new(Code::Malformed, bad.to_string(), json!({})))
 }
 
 /// Edits part of a text.
@@ -232,7 +190,8 @@ async fn put_upload(
     request_body(content = Patch, content_type = "application/json"),
     responses(
         (status = 200, description = "Edited, durably", body = WriteResult,
-            headers(("ETag" = String), ("Location" = String))),
+            headers(("ETag" = String), ("Location" = String),
+                ("Sheaf-Version" = u64), ("Sheaf-Epoch" = u64))),
         (status = 404, description = "There is no such vault or file", body = Problem),
         (status = 408, description = "The body did not come in time", body = Problem),
         (status = 409, description = "It is no text", body = Problem),
@@ -253,37 +212,13 @@ pub(super) async fn patch(state: State, ask: Ask) -> Result<Response, Error> {
     // The body may have outlived the grant.
     let grant = ask.grant(&place, Role::Write).await?;
     let by = author(&ask, &grant)?;
-    let write = |handle: &Handle, only_if: Option<OnlyIf>| {
-        let Some(OnlyIf::At(n)) = only_if else {
-            return Err(WriteError::Stale { n: handle.n() });
-        };
-        handle.patch_text(by, &edits, unit, n)
-    };
-    let done = change(&state, &ask, &place, &conditions, Absent::Missed, write).await?;
-    let result = answer(&state, &place, done).await?;
-    if result.changed {
+    let when = |now| conditions.check_write(now);
+    let at = (&place.vault, &*place.path);
+    let done = state.vaults.edit(at, by, (&edits, unit), &when).await?;
+    if done.has_changed {
         state.vaults.audience().changed(&place.vault, From::Elsewhere);
     }
-    Ok(written(&place, &result))
-}
-
-/// What a write does where there is no file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Absent {
-    /// It makes one, by the rules of paths.
-    Made,
-    /// It makes one of any name, as a session does.
-    Room,
-    /// It fails.
-    Missed,
-}
-
-/// A write that is written and not yet durable.
-pub(super) struct Done {
-    /// The document.
-    pub handle: Arc<Handle>,
-    /// What came of it.
-    pub written: Written,
+    Ok(written(&state, &place, done))
 }
 
 /// On whose behalf a write is made.
@@ -295,68 +230,6 @@ pub(super) fn author<'a>(ask: &Ask, grant: &'a Grant) -> Result<Author<'a>, Erro
     Ok(Author { principal, may_relay, device: ask.device()? })
 }
 
-/// Finds the document, checks the conditions, and writes.
-pub(super) async fn change<F>(
-    state: &State,
-    ask: &Ask,
-    place: &Place,
-    conditions: &Conditions,
-    absent: Absent,
-    write: F,
-) -> Result<Done, Error>
-where
-    F: Fn(&Handle, Option<OnlyIf>) -> Result<Written, WriteError>,
-{
-    for _ in 0..TRIES {
-        let before = existing(state, place, absent).await?;
-        let only_if = conditions.check_write(before.as_deref().map(state_of))?;
-        let handle = match before {
-            Some(handle) => handle,
-            None if absent == Absent::Room => {
-                state.vaults.open_room(&place.vault, &place.path).await?
-            }
-            None => make(state, ask, place).await?,
-        };
-        let written = {
-            let _turn = handle.turn().await?;
-            task::block(|| write(&handle, only_if))
-        };
-        match written {
-            Ok(written) => return Ok(Done { handle, written }),
-            Err(WriteError::Failed(Failure::Dropped)) => {}
-            Err(WriteError::Stale { n }) => {
-                let doc = handle.key().doc;
-                return Err(condition::failed(Some(condition::State { doc, n })));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let what = "the document leaves memory again and again";
-    Err(Refusal { code: Code::Unavailable, at: 0, what }.into())
-}
-
-async fn existing(
-    state: &State,
-    place: &Place,
-    absent: Absent,
-) -> Result<Option<Arc<Handle>>, Error> {
-    match state.vaults.open(&place.vault, &place.path).await {
-        Ok(handle) => Ok(Some(handle)),
-        Err(vault::Error::NoFile | vault::Error::NoVault) if absent != Absent::Missed => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn make(state: &State, ask: &Ask, place: &Place) -> Result<Arc<Handle>, Error> {
-    if place.has_escaped_slash {
-        return Err(Error::invalid_path("a new path's slashes stand as they are, not as %2F"));
-    }
-    match state.vaults.open_or_create(&place.vault, &place.path).await {
-        Ok(handle) => Ok(handle),
-        Err(error) => Err(veiled(ask, &place.vault, error).await),
-    }
-}
-
 /// An error that names no file to a caller who may not read it.
 pub(super) async fn veiled(ask: &Ask, vault: &VaultName, error: vault::Error) -> Error {
     let vault::Error::PathTaken { path } = &error else { return error.into() };
@@ -366,45 +239,32 @@ pub(super) async fn veiled(ask: &Ask, vault: &VaultName, error: vault::Error) ->
     Error::new(Code::PathTaken, "the path is taken by another file", json!({}))
 }
 
-pub(super) fn state_of(handle: &Handle) -> condition::State {
-    condition::State { doc: handle.key().doc, n: handle.n() }
-}
-
-/// Waits until the write is durable and listed, and tells what came of it.
-async fn answer(state: &State, place: &Place, done: Done) -> Result<WriteResult, Error> {
-    let Done { handle, written } = done;
-    handle.durable(written.end).await?;
-    state.vaults.settle(&place.vault, &place.path).await?;
-    let file = task::block(|| state.vaults.file(&place.vault, &place.path))?;
-    let now = condition::State { doc: handle.key().doc, n: written.n };
-    Ok(WriteResult {
-        path: place.path.clone(),
-        id: now.doc.to_string(),
-        version: file.seq,
-        etag: now.tag(),
-        size: file.size,
-        created: written.is_created,
-        changed: written.has_changed,
-        hash: file.hash.map(|hash| blake3::Hash::from(hash).to_hex().to_string()),
-        merged: false,
-        conflict: false,
-        content: None,
-    })
-}
-
 /// The answer to a write.
-fn written(place: &Place, result: &WriteResult) -> Response {
-    let mut response = warp::reply::json(result).into_response();
+fn written(state: &State, place: &Place, done: Uploaded) -> Response {
+    let result = WriteResult {
+        path: place.path.clone(),
+        id: done.at.doc.to_string(),
+        version: done.version,
+        etag: tag(done.at),
+        size: done.size,
+        created: done.is_created,
+        changed: done.has_changed,
+        hash: Some(Hash(done.hash).to_string()),
+        merged: done.is_merged,
+        conflict: done.is_conflict,
+        content: done.content,
+    };
+    let mut response = warp::reply::json(&result).into_response();
     if result.created {
         *response.status_mut() = StatusCode::CREATED;
     }
     let headers = response.headers_mut();
-    let tag = HeaderValue::try_from(&result.etag).expect("an id, a number and quotes are legal");
+    let tag = HeaderValue::try_from(result.etag).expect("an id, a number and quotes are legal");
     headers.insert(header::ETAG, tag);
     let path = utf8_percent_encode(&place.path, PATH);
     let location = format!("/v1/vaults/{}/files/{path}", place.vault);
     let location = HeaderValue::try_from(location).expect("escaped to plain ASCII");
     headers.insert(header::LOCATION, location);
-    headers.insert("sheaf-version", HeaderValue::from(result.version));
+    tell(headers, state, &place.vault, result.version);
     response
 }

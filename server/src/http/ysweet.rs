@@ -21,10 +21,11 @@ use super::condition::Conditions;
 use super::error::{Error, Problem};
 use super::route::Route;
 use super::update;
-use super::writing::{self, Absent};
+use super::writing;
 use crate::auth::ticket::VALID_S_MAX;
 use crate::auth::{Grant, Holder, Role, TicketAsk};
 use crate::document::handle::Handle;
+use crate::vault::condition::{ANYHOW, Absent};
 use sheaf_ground::task;
 
 /// What a request holds besides an update: an id of 1,024 bytes, a name, a few words.
@@ -179,12 +180,12 @@ async fn make(state: State, ask: Ask) -> Result<impl Reply, Error> {
     let place = place_of(wanted.doc_id.unwrap_or_else(fresh))?;
     let grant = ask.grant(&place, Role::Write).await?;
     let by = writing::author(&ask, &grant)?;
-    let write = |handle: &Handle, _| handle.make(by);
-    let conditions = Conditions::default();
-    let done = writing::change(&state, &ask, &place, &conditions, Absent::Room, write).await?;
+    let at = (&place.vault, &*place.path);
+    let make = |handle: &Handle, _| handle.make(by);
+    let (handle, written) = state.vaults.write(at, (Absent::Room, ANYHOW), &make).await?;
     // What others wrote into one that was there keeps nobody waiting.
-    if done.written.is_created {
-        done.handle.durable(done.written.end).await?;
+    if written.is_created {
+        handle.durable(written.end).await?;
     }
     Ok(super::unstored(&DocMade { doc_id: place.path }))
 }

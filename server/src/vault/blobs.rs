@@ -9,6 +9,7 @@ use sheaf_protocol::ids::{DocId, VaultName, VaultNo};
 use sheaf_protocol::stamp::Stamp;
 
 use super::book::{Book, Entry, State};
+use super::condition::{At, When};
 use super::error::Error;
 use super::upload::{Base, Upload, Uploaded};
 use super::{OPEN_ATTEMPTS, Vaults, address, made_by};
@@ -42,8 +43,8 @@ impl Vaults {
         let asked = upload.stamp.map(|stamp| (stamp, print));
         let coming = Coming { hash, size, stamp, base: upload.base, asked };
         let made = Made { client_ms: upload.client_ms, ..made_by(by.principal) };
-        let path = self.path_for((name, path), by, upload.base)?;
-        self.take_blob((name, &path), by, coming, made).await
+        let path = self.path_for((name, path), by, upload)?;
+        self.take_blob((name, &path), by, (coming, upload.when), made).await
     }
 
     /// Makes a file's content what it was, as a version of its own.
@@ -51,37 +52,42 @@ impl Vaults {
         &self,
         (name, path): (&VaultName, &str),
         (hash, size): ([u8; 32], u64),
-        by: Author<'_>,
+        (by, when): (Author<'_>, When<'_>),
         made: Made,
     ) -> Result<u64, Error> {
         let stamp = self.registry().stamp();
         let coming = Coming { hash, size, stamp, base: Base::Now, asked: None };
         let authors = made_by(by.principal).authors;
         let made = Made { authors, ..made };
-        Ok(self.take_blob((name, path), by, coming, made).await?.version)
+        Ok(self.take_blob((name, path), by, (coming, when), made).await?.version)
     }
 
     async fn take_blob(
         &self,
         (name, path): (&VaultName, &str),
         by: Author<'_>,
-        coming: Coming,
+        (coming, when): (Coming, When<'_>),
         made: Made,
     ) -> Result<Uploaded, Error> {
         for _ in 0..OPEN_ATTEMPTS {
+            if self.file(name, path).is_err() {
+                when(None)?;
+            }
             let handle = self.open_or_create(name, path).await?;
             let (coming, _hold) = self.held_back(handle.key().vault, coming)?;
             let size = usize::try_from(coming.size).unwrap_or(usize::MAX);
             if self.live(name).is_ok_and(|book| book.account().is_over(size)) {
                 return Err(Failure::Quota.into());
             }
-            let is_created = !handle.is_created();
             let created = task::block(|| handle.make(by));
-            match created {
-                Ok(written) => handle.durable(written.end).await?,
+            let is_created = match created {
+                Ok(written) => {
+                    handle.durable(written.end).await?;
+                    written.is_created
+                }
                 Err(WriteError::Failed(Failure::Dropped)) => continue,
                 Err(error) => return Err(error.into()),
-            }
+            };
             let book = self.live(name)?;
             // What was typed before is a version before it.
             let doc = handle.key().doc;
@@ -89,7 +95,12 @@ impl Vaults {
                 self.settle_now(&address(name, path)).await?;
             }
             let (item, end, how) = {
+                // Texts that depend on a state are written in turn, too.
+                let _turn = handle.turn().await?;
                 let mut state = book.state();
+                if !is_created {
+                    when(Some(At::of(doc, handle.n(), state.current(doc))))?;
+                }
                 self.commit_blob(&book, &mut state, (doc, by), (coming, &made))?
             };
             let noted = |asked| self.note_stamp(name, asked, (doc, item.seq), by);
@@ -97,9 +108,8 @@ impl Vaults {
             self.durable(noted.unwrap_or(end)).await?;
             self.publish(&book);
             return Ok(Uploaded {
-                id: doc,
+                at: At::of(doc, item.n, Some(&item)),
                 version: item.seq,
-                n: item.n,
                 size: item.size,
                 hash: item.hash.unwrap_or_default(),
                 is_merged: false,

@@ -24,6 +24,7 @@ use super::config::Devices as Config;
 use super::{Cursor, Error, Vaults};
 use crate::document::registry::Registry;
 use crate::document::submission::Failure;
+use crate::history::Holds;
 use sheaf_ground::task;
 
 /// Bytes of a device's name.
@@ -142,17 +143,17 @@ impl Devices {
         Self { known: stored.into_iter().map(known).collect() }
     }
 
-    /// What all devices hold for which something is kept; none if there is no such device.
-    pub(super) fn held(&self, config: &Config, now_ms: u64) -> Option<u64> {
-        let counts = |known: &&Known| {
+    /// What each device holds for which something is kept.
+    pub(super) fn held(&self, config: &Config, now_ms: u64) -> impl Iterator<Item = Holds> {
+        let counts = move |(_, known): &(&u64, &Known)| {
             matches!(known.standing(config, now_ms), Standing::Connected | Standing::Away)
         };
-        let held = |known: &Known| match known.now.acked {
+        let held = |(&device, known): (&u64, &Known)| match known.now.acked {
             // Its first listing is a state: deletions before it mean nothing to it.
-            0 => known.now.registered,
-            acked => acked,
+            0 => Holds { device, seq: known.now.registered },
+            seq => Holds { device, seq },
         };
-        self.known.values().filter(counts).map(held).min()
+        self.known.iter().filter(counts).map(held)
     }
 
     /// The device, if it is this user's and may be here.

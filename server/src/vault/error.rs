@@ -7,6 +7,7 @@ use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::DocId;
 use sheaf_protocol::vault::BadPath;
 
+use super::condition::At;
 use super::file::File;
 use crate::blob::{self, Hash};
 use crate::document::author::WriteError;
@@ -55,13 +56,11 @@ pub enum Error {
     /// No file can have this path.
     #[error(transparent)]
     BadPath(#[from] BadPath),
-    /// The path has another document than was named, or it has another count of entries.
-    #[error("the document is at {n}")]
+    /// The file is at another state than the change is made for.
+    #[error("{}", stale(*now))]
     Stale {
-        /// The document that is there.
-        doc: DocId,
-        /// Where it is.
-        n: u64,
+        /// Where it is, if it is there.
+        now: Option<At>,
     },
     /// The feed does not go back to this cursor, or never had it: list the files and go on from
     /// `seq`.
@@ -123,6 +122,14 @@ pub enum Error {
     /// The vault does not have the bytes of this hash.
     #[error("the bytes of this hash are not here: put them first")]
     BlobMissing(Hash),
+    /// An edit does not fit the text.
+    #[error("edit {index}: {why}")]
+    BadEdit {
+        /// Its place in the list.
+        index: usize,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// What a version held cannot be read.
     #[error("the version is damaged")]
     Damaged,
@@ -138,6 +145,13 @@ pub enum Error {
     /// The document or the journal cannot take it.
     #[error(transparent)]
     Failed(#[from] Failure),
+}
+
+fn stale(now: Option<At>) -> &'static str {
+    match now {
+        Some(_) => "the file is at another state than this was made for",
+        None => "there is no such file",
+    }
 }
 
 impl From<history::Error> for Error {
@@ -164,8 +178,9 @@ impl From<WriteError> for Error {
             WriteError::NotText { root } => Error::NotText { root },
             WriteError::Refused(refusal) => Error::Refused(refusal),
             WriteError::Failed(failure) => Error::Failed(failure),
-            // Nothing here depends on a state, and no list of edits is written.
-            WriteError::Stale { .. } | WriteError::BadEdit { .. } => Failure::Busy.into(),
+            WriteError::BadEdit { index, why } => Error::BadEdit { index, why },
+            // Whoever depends on a state has looked at it.
+            WriteError::Stale { .. } => Failure::Busy.into(),
         }
     }
 }
@@ -214,6 +229,7 @@ impl Error {
             Error::StampReused => Code::StampReused,
             Error::ClockDrift { .. } => Code::ClockDrift,
             Error::NotText { .. } => Code::NotText,
+            Error::BadEdit { .. } => Code::Malformed,
             Error::BlobMissing(_) => Code::BlobMissing,
             Error::Damaged => Code::Damaged,
             Error::Refused(refusal) => refusal.code,

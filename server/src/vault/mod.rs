@@ -7,6 +7,7 @@
 pub mod audience;
 mod blobs;
 mod book;
+pub mod condition;
 pub mod config;
 pub mod devices;
 mod error;
@@ -23,7 +24,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName, VaultNo};
+use sheaf_protocol::ids::{DocKey, Principal, VaultName, VaultNo};
 use sheaf_protocol::vault::check_path;
 use tokio::sync::watch;
 
@@ -41,6 +42,7 @@ use crate::document::registry::Registry;
 use crate::document::submission::Failure;
 use audience::Audience;
 use book::{Book, Entry};
+use condition::{At, When};
 use past::Copies;
 use settle::{Pending, tombstone};
 use sheaf_ground::task;
@@ -311,7 +313,7 @@ impl Vaults {
     }
 
     /// Deletes a file; durable when it returns its seq. Its sessions are closed with 4404.
-    /// `only_if`: only if the path has this document still, with so many entries.
+    /// `when`: only if the path is still at a state for which this says so.
     ///
     /// # Errors
     /// `NoVault`; `NoFile`; `Stale`; `Open`; `Failed`, and then everything is as before.
@@ -320,11 +322,11 @@ impl Vaults {
         name: &VaultName,
         path: &str,
         by: Author<'_>,
-        only_if: Option<(DocId, u64)>,
+        when: When<'_>,
     ) -> Result<u64, Error> {
         // What was written last is a version before the deletion.
         self.settle_last(&address(name, path)).await?;
-        self.bury((name, path), by, only_if, Failure::Deleted).await
+        self.bury((name, path), by, when, Failure::Deleted).await
     }
 
     /// Deletes a file and tells its sessions `why`.
@@ -332,15 +334,15 @@ impl Vaults {
         &self,
         (name, path): (&VaultName, &str),
         by: Author<'_>,
-        only_if: Option<(DocId, u64)>,
+        when: When<'_>,
         why: Failure,
     ) -> Result<u64, Error> {
         let book = self.live(name)?;
         let name = address(name, path);
         let commit = |doc: DocKey, mark: &Mark, clients: &[u64]| {
-            check(doc.doc, mark, only_if)?;
             let mut state = book.state();
             let current = state.current(doc.doc);
+            when(Some(At::of(doc.doc, mark.n, current)))?;
             // Of bytes that are no text the log tells nothing.
             let is_blob = current.is_some_and(|item| item.body == store::Body::Blob);
             let mut item = tombstone(current, (Arc::clone(&name.document), doc.doc));
@@ -365,7 +367,7 @@ impl Vaults {
     }
 
     /// Gives a file another path; durable when it returns the seq. The id stays, and sessions of
-    /// the old path are closed with 1012. `only_if` as for `delete_file`.
+    /// the old path are closed with 1012. `when` as for `delete_file`.
     ///
     /// # Errors
     /// As `delete_file`; `BadPath`; `PathTaken`.
@@ -375,27 +377,23 @@ impl Vaults {
         from: &str,
         to: &str,
         by: Author<'_>,
-        only_if: Option<(DocId, u64)>,
+        when: When<'_>,
     ) -> Result<u64, Error> {
         let book = self.live(name)?;
         check_path(to)?;
         let (name, target) = (address(name, from), address(name, to));
         if from == to {
             let handle = self.open_existing(&name).await?;
-            let mark = {
-                let _work = self.shared().work.begin().await;
-                handle.mark()
-            };
-            check(handle.key().doc, &mark, only_if)?;
+            when(self.at(&name.vault, &handle)?)?;
             return self.settle_now(&name).await;
         }
         let made = made_by(by.principal);
         // What was written before the move is in its item: it gets no other change.
         self.settle_now(&name).await?;
         let commit = |doc: DocKey, mark: &Mark, clients: &[u64]| {
-            check(doc.doc, mark, only_if)?;
             let mut state = book.state();
             let mut item = state.current(doc.doc).cloned().ok_or(Error::NoFile)?;
+            when(Some(At::of(doc.doc, mark.n, Some(&item))))?;
             item.path = Arc::clone(&target.document);
             item.from = Some(from.into());
             self.sign(&mut item, by);
@@ -485,14 +483,6 @@ fn made_by(by: &Principal) -> store::Made {
 
 fn address(vault: &VaultName, path: &str) -> Name {
     Name { vault: vault.clone(), document: path.into() }
-}
-
-/// Another document of the same path may have as many entries: both are compared.
-fn check(doc: DocId, mark: &Mark, only_if: Option<(DocId, u64)>) -> Result<(), Error> {
-    match only_if {
-        Some(wanted) if wanted != (doc, mark.n) => Err(Error::Stale { doc, n: mark.n }),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

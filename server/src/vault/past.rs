@@ -15,6 +15,7 @@ use sheaf_protocol::scan;
 use sheaf_protocol::vault::conflict_of;
 
 use super::book::{Book, Entry};
+use super::condition::At;
 use super::{Error, OPEN_ATTEMPTS, Vaults, address, made_by};
 use crate::document::author::Author;
 use crate::document::handle::Name;
@@ -170,8 +171,12 @@ impl Vaults {
     /// let somebody in. Its sessions come again.
     async fn clear(&self, book: &Book, path: &str, by: Author<'_>) -> Result<(), Error> {
         let Some((_, doc)) = book.account().find(path) else { return Ok(()) };
-        let (name, unwritten) = (book.account().name(), Some((doc, 0)));
-        match self.bury((name, path), by, unwritten, Failure::Moved).await {
+        let name = book.account().name();
+        let unwritten = |now: Option<At>| match now {
+            Some(At { doc: of, n: 0, .. }) if of == doc => Ok(None),
+            now => Err(Error::Stale { now }),
+        };
+        match self.bury((name, path), by, &unwritten, Failure::Moved).await {
             Ok(_) | Err(Error::Stale { .. } | Error::NoFile) => Ok(()),
             Err(error) => Err(error),
         }

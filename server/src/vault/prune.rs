@@ -43,7 +43,8 @@ struct Due {
 impl State {
     /// Deletions beyond `after` that may be forgotten, by seq.
     fn due(&self, config: &Config, now_ms: u64, after: u64) -> Vec<Due> {
-        let held = self.devices.held(config, now_ms).unwrap_or(self.visible_seq());
+        let held = self.devices.held(config, now_ms).map(|it| it.seq).min();
+        let held = held.unwrap_or(self.visible_seq());
         let rows = self.shown_after(after).filter(|(seq, doc, item)| {
             let is_known = *seq <= held;
             item.is_deleted

@@ -13,8 +13,10 @@ use sheaf_protocol::scan;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use super::condition::{ANYHOW, At};
 use super::{Changes, Cursor, Error, File, Kind, Vaults};
 use crate::document::author::Author;
+use crate::document::author::OnlyIf;
 use crate::document::checkpoint;
 use crate::document::handle::{Handle, Name};
 use crate::document::ledger::Quota;
@@ -250,20 +252,33 @@ fn a_cursor_of_another_epoch_or_from_the_future_is_refused() {
     });
 }
 
+/// Only at this state.
+pub(crate) fn exactly(
+    wanted: At,
+) -> impl Fn(Option<At>) -> Result<Option<OnlyIf>, Error> + Send + Sync {
+    move |now| match now {
+        Some(at) if at == wanted => Ok(Some(OnlyIf::At(at.n))),
+        now => Err(Error::Stale { now }),
+    }
+}
+
 #[test]
 fn a_deleted_file_is_a_tombstone_and_made_anew_is_another() {
     run(async {
         let mut world = World::new();
         world.settled("a.md", "x").await;
         let (id, handle) = (world.id("a.md"), world.handle("a.md").await);
-        let delete = async |n| world.vaults.delete_file(&home(), "a.md", BY, n).await;
-        assert_eq!(delete(Some((id, 7))).await, Err(Error::Stale { doc: id, n: 1 }));
-        assert_eq!(delete(Some((id, 1))).await, Ok(2));
+        let now = At { doc: id, n: 1, bytes: None };
+        let delete = async |at| world.vaults.delete_file(&home(), "a.md", BY, &exactly(at)).await;
+        let stale = Err(Error::Stale { now: Some(now) });
+        assert_eq!(delete(At { n: 7, ..now }).await, stale);
+        assert_eq!(delete(At { bytes: Some([7; 32]), ..now }).await, stale);
+        assert_eq!(delete(now).await, Ok(2));
         assert_eq!(handle.ended(), Failure::Deleted);
         assert_eq!(write(&handle, 99, "late"), Err(Failure::Deleted));
         assert_eq!(world.feed(1), [(2, "a.md".to_owned(), true)]);
         assert_eq!(world.feed(0), []);
-        let gone = world.vaults.delete_file(&home(), "a.md", BY, None).await;
+        let gone = world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await;
         assert_eq!(gone, Err(Error::NoFile));
         assert_eq!(world.settled("a.md", "new").await, 3);
         assert_ne!(world.id("a.md"), id);
@@ -281,18 +296,18 @@ fn a_file_made_anew_is_not_the_one_that_was_to_be_deleted_or_moved() {
         let mut world = World::new();
         world.settled("a.md", "old").await;
         let old = world.id("a.md");
-        world.vaults.delete_file(&home(), "a.md", BY, Some((old, 1))).await.unwrap();
+        let was = At { doc: old, n: 1, bytes: None };
+        world.vaults.delete_file(&home(), "a.md", BY, &exactly(was)).await.unwrap();
         world.settled("a.md", "new").await;
-        let doc = world.id("a.md");
-        let stale = Err(Error::Stale { doc, n: 1 });
-        let (vaults, was) = (world.vaults.clone(), Some((old, 1)));
-        assert_eq!(vaults.delete_file(&home(), "a.md", BY, was).await, stale);
+        let now = At { doc: world.id("a.md"), ..was };
+        let stale = Err(Error::Stale { now: Some(now) });
+        let vaults = world.vaults.clone();
+        assert_eq!(vaults.delete_file(&home(), "a.md", BY, &exactly(was)).await, stale);
         for to in ["b.md", "a.md"] {
-            assert_eq!(vaults.move_file(&home(), "a.md", to, BY, was).await, stale);
+            assert_eq!(vaults.move_file(&home(), "a.md", to, BY, &exactly(was)).await, stale);
         }
         assert_eq!(world.text("a.md").await.as_deref(), Some("new"));
-        let now = Some((doc, 1));
-        assert!(vaults.move_file(&home(), "a.md", "b.md", BY, now).await.is_ok());
+        assert!(vaults.move_file(&home(), "a.md", "b.md", BY, &exactly(now)).await.is_ok());
     });
 }
 
@@ -306,7 +321,7 @@ fn a_moved_file_keeps_its_id_and_content() {
         // Somebody waits at the new name, and has written nothing.
         let waiting = world.handle("sub/b.md").await;
         let vaults = world.vaults.clone();
-        let to = async |to: &str| vaults.move_file(&home(), "a.md", to, BY, None).await;
+        let to = async |to: &str| vaults.move_file(&home(), "a.md", to, BY, ANYHOW).await;
         assert_eq!(to("TAKEN.md").await, Err(Error::PathTaken { path: "taken.md".into() }));
         assert!(matches!(to("../a.md").await, Err(Error::BadPath(_))));
         assert_eq!(to("sub/b.md").await, Ok(3));
@@ -339,11 +354,11 @@ fn what_was_done_is_done_after_a_crash() {
             let world = step(world, is_folded);
             let ids: Vec<DocId> =
                 ["kept.md", "moved.md", "again.md"].map(|path| world.id(path)).to_vec();
-            world.vaults.delete_file(&home(), "deleted.md", BY, None).await.unwrap();
+            world.vaults.delete_file(&home(), "deleted.md", BY, ANYHOW).await.unwrap();
             let world = step(world, is_folded);
-            world.vaults.move_file(&home(), "moved.md", "to.md", BY, None).await.unwrap();
+            world.vaults.move_file(&home(), "moved.md", "to.md", BY, ANYHOW).await.unwrap();
             let world = step(world, is_folded);
-            world.vaults.delete_file(&home(), "again.md", BY, None).await.unwrap();
+            world.vaults.delete_file(&home(), "again.md", BY, ANYHOW).await.unwrap();
             let mut world = step(world, is_folded);
             // Written and not settled: the next start does it.
             world.write("again.md", "new").await.unwrap();
@@ -517,7 +532,7 @@ fn quotas_hold_for_every_writer() {
         world.settled("b.md", "x").await;
         assert_eq!(world.write("c.md", "x").await, Err(Failure::Quota));
         assert_eq!(world.paths(), names(&["a.md", "b.md"]), "nothing of it is there");
-        world.vaults.delete_file(&home(), "b.md", BY, None).await.unwrap();
+        world.vaults.delete_file(&home(), "b.md", BY, ANYHOW).await.unwrap();
         world.settled("c.md", "x").await;
         assert_eq!(world.write("c.md", &"x".repeat(300)).await, Err(Failure::Quota));
         assert_eq!(world.text("c.md").await.as_deref(), Some("x"));
@@ -605,9 +620,9 @@ fn deletes_and_moves_amid_writes_leave_nothing_out_of_order() {
                 let vaults = &world.vaults;
                 let result = if done % 3 == 2 {
                     let to = format!("moved {done}");
-                    vaults.move_file(&home(), &path, &to, BY, None).await
+                    vaults.move_file(&home(), &path, &to, BY, ANYHOW).await
                 } else {
-                    vaults.delete_file(&home(), &path, BY, None).await
+                    vaults.delete_file(&home(), &path, BY, ANYHOW).await
                 };
                 match result {
                     Ok(_) => done += 1,

@@ -38,7 +38,7 @@ pub const FILES_MAX: usize = 10_000;
 const ATTEMPTS: usize = 64;
 
 /// One step of a change. A path that ends with a slash is a folder: the live files under it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     /// What it is about.
     pub path: &'a str,
@@ -47,7 +47,7 @@ pub struct Step<'a> {
 }
 
 /// What a step does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Act<'a> {
     /// It goes.
     Delete {
@@ -305,7 +305,7 @@ impl Vaults {
             done.id = Some(part.doc).filter(|_| !steps[part.step].path.ends_with('/'));
         }
         for (at, uploaded) in brought.take_known().into_iter().chain(uploaded) {
-            let (seq, id) = (uploaded.version, Some(uploaded.id));
+            let (seq, id) = (uploaded.version, Some(uploaded.at.doc));
             done[at] = Done { seq, id, uploaded: Some(uploaded), ..Done::default() };
         }
         for (at, doc) in &plan.idle {

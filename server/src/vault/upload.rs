@@ -6,21 +6,23 @@
 
 pub(super) mod again;
 
+use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use sheaf_protocol::ids::{DocId, DocKey, VaultName};
+use sheaf_protocol::ids::{DocKey, VaultName};
 use sheaf_protocol::stamp::Stamp;
 
+use super::Vaults;
 use super::book::Book;
+use super::condition::{ANYHOW, Absent, At, When};
 use super::error::Error;
-use super::versions::Held;
-use super::{OPEN_ATTEMPTS, Vaults};
+use super::versions::{Held, Read};
 use crate::document::author::{Author, OnlyIf, WriteError, Written};
 use crate::document::draft::Manner;
+use crate::document::edit::{Edit, Unit};
 use crate::document::handle::Handle;
 use crate::document::snapshot::Content;
-use crate::document::submission::Failure;
 use sheaf_ground::task;
 use sheaf_storage::store::{Body, Item, Made};
 
@@ -28,7 +30,7 @@ use sheaf_storage::store::{Body, Item, Made};
 const READS_MAX: usize = 4;
 
 /// A whole file that somebody has written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Upload<'a> {
     /// What it holds.
     pub content: Upcoming<'a>,
@@ -38,6 +40,25 @@ pub struct Upload<'a> {
     pub stamp: Option<Stamp>,
     /// When it was made by the client's own clock, in Unix milliseconds: shown, and nothing more.
     pub client_ms: Option<u64>,
+    /// On what it depends, unless it came before.
+    pub when: When<'a>,
+}
+
+impl fmt::Debug for Upload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Upload { content, base, stamp, client_ms, when: _ } = self;
+        let mut shown = f.debug_struct("Upload");
+        shown.field("content", content).field("base", base);
+        shown.field("stamp", stamp).field("client_ms", client_ms).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Upload<'a> {
+    /// It replaces what is there, whatever that is.
+    #[must_use]
+    pub fn of(content: Upcoming<'a>) -> Self {
+        Self { content, base: Base::Now, stamp: None, client_ms: None, when: ANYHOW }
+    }
 }
 
 /// What an uploaded file holds.
@@ -66,12 +87,10 @@ pub enum Base {
 /// What came of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uploaded {
-    /// The file's id.
-    pub id: DocId,
-    /// The version that has it.
+    /// The file, at the version that has it.
+    pub at: At,
+    /// That version.
     pub version: u64,
-    /// The file's count of entries at that version.
-    pub n: u64,
     /// Bytes of that version.
     pub size: u64,
     /// SHA-256 of that version.
@@ -88,12 +107,23 @@ pub struct Uploaded {
     pub content: Option<String>,
 }
 
+/// The text of a file at a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The file, at that version.
+    pub at: At,
+    /// The version.
+    pub version: u64,
+    /// Its text.
+    pub text: String,
+}
+
 impl Vaults {
     /// Takes a whole file in; durable when it returns.
     ///
     /// # Errors
-    /// `NoVault`; `BadPath`; `PathTaken`; `BaseGone`; `NoVersion` of the base; `StampReused`;
-    /// `ClockDrift`; `NotText`; `Refused`; `Open`; `Failed`.
+    /// `NoVault`; `BadPath`; `PathTaken`; `Stale`; `BaseGone`; `StampReused`; `ClockDrift`;
+    /// `NotText`; `BlobMissing`; `Refused`; `Open`; `Failed`.
     pub async fn upload(
         &self,
         name: &VaultName,
@@ -126,13 +156,25 @@ impl Vaults {
         Ok(uploaded)
     }
 
-    /// Says that a text was put into a document: it is the file's content from now on, also where
-    /// bytes were. True where they were.
+    /// Edits part of a text at the one state that `when` names; durable when it returns.
     ///
     /// # Errors
-    /// `NoVault`.
-    pub fn set_text(&self, name: &VaultName, doc: DocId) -> Result<bool, Error> {
-        Ok(self.live(name)?.state().set_text(doc))
+    /// As [`Vaults::upload`]; `NoFile`; `BadEdit`.
+    pub async fn edit(
+        &self,
+        place: (&VaultName, &str),
+        by: Author<'_>,
+        (edits, unit): (&[Edit], Unit),
+        when: When<'_>,
+    ) -> Result<Uploaded, Error> {
+        let write = |on: &Handle, only_if: Option<OnlyIf>| match only_if {
+            Some(OnlyIf::At(n)) => on.patch_text(by, edits, unit, n),
+            _ => Err(WriteError::Stale { n: on.n() }),
+        };
+        let (handle, mut written) = self.write(place, (Absent::Missed, when), &write).await?;
+        let doc = handle.key().doc;
+        written.has_changed |= self.live(place.0)?.state().set_text(doc);
+        self.uploaded(place, written, None).await
     }
 
     async fn upload_text(
@@ -145,16 +187,16 @@ impl Vaults {
             let handle = self.open(name, path).await?;
             let (n, end) = (handle.n(), handle.end());
             let written = Written { n, end, has_changed: false, is_created: false };
-            return self.uploaded((name, path), (handle.key().doc, written), text).await;
+            return self.uploaded((name, path), written, Some(text)).await;
         }
-        let path = self.path_for((name, path), by, upload.base)?;
+        let path = self.path_for((name, path), by, upload)?;
+        let (place, how) = ((name, &*path), (Absent::Made, upload.when));
         let (handle, mut written) = match upload.base {
-            Base::Now => self.write_text((name, &path), by, text).await?,
+            Base::Now => self.write(place, how, &|on, when| on.put_text(by, text, when)).await?,
             Base::Version(0) => {
-                let write = |handle: &Handle| handle.add_text(by, text);
-                self.write((name, &path), &write).await?
+                self.write(place, how, &|on, when| on.add_text(by, text, when)).await?
             }
-            Base::Version(seq) => self.merge_text((name, &path), by, (text, seq)).await?,
+            Base::Version(seq) => self.merge_text(place, by, (text, seq, upload.when)).await?,
         };
         let doc = handle.key().doc;
         // At once: who is cut off or killed from here on comes again with it.
@@ -174,7 +216,7 @@ impl Vaults {
                 );
             }
         }
-        let uploaded = self.uploaded((name, &path), (doc, written), text).await?;
+        let uploaded = self.uploaded((name, &path), written, Some(text)).await?;
         if let Some(stamp) = upload.stamp {
             let end = self.note_stamp(name, (stamp, print), (doc, uploaded.version), by)?;
             self.durable(end).await?;
@@ -182,19 +224,18 @@ impl Vaults {
         Ok(uploaded)
     }
 
-    /// What came of a text that was written, when it has settled.
+    /// What came of a text that was written, when it has settled. Without the text: of edits.
     pub(super) async fn uploaded(
         &self,
         (name, path): (&VaultName, &str),
-        (doc, written): (DocId, Written),
-        text: &str,
+        written: Written,
+        text: Option<&str>,
     ) -> Result<Uploaded, Error> {
-        let (version, n, now) = self.settled_text(name, path).await?;
-        let is_merged = now != text;
+        let Settled { at, version, text: now } = self.text(name, path).await?;
+        let is_merged = text.map_or(at.n != written.n, |text| now != text);
         Ok(Uploaded {
-            id: doc,
+            at,
             version,
-            n,
             size: now.len() as u64,
             hash: Sha256::digest(now.as_bytes()).into(),
             is_merged,
@@ -210,14 +251,15 @@ impl Vaults {
         &self,
         (name, path): (&VaultName, &str),
         by: Author<'_>,
-        base: Base,
+        upload: &Upload<'_>,
     ) -> Result<Arc<str>, Error> {
-        let (Base::Version(seq @ 1..), Ok(book)) = (base, self.live(name)) else {
+        let (Base::Version(seq @ 1..), Ok(book)) = (upload.base, self.live(name)) else {
             return Ok(path.into());
         };
         if book.account().find(path).is_some() {
             return Ok(path.into());
         }
+        (upload.when)(None)?;
         match task::block(|| self.version_at(&book, path, seq)) {
             Ok(dated) => self.bring_back((name, path), dated.doc, by),
             Err(Error::NoFile | Error::NoVersion { .. }) => Ok(path.into()),
@@ -229,18 +271,19 @@ impl Vaults {
         &self,
         (name, path): (&VaultName, &str),
         by: Author<'_>,
-        (text, seq): (&str, u64),
+        (text, seq, when): (&str, u64, When<'_>),
     ) -> Result<(Arc<Handle>, Written), Error> {
         let handle = self.open_or_create(name, path).await?;
         let book = self.live(name)?;
-        let (doc, n) = (handle.key(), handle.n());
+        let (doc, n, how) = (handle.key(), handle.n(), (Absent::Made, when));
         drop(handle);
         let manner = match self.manner(&book, (doc, n), Base::Version(seq)).await? {
             Manner::Merge { state, root, was } => (state, root, was),
             Manner::Put | Manner::Add => {
                 // Others may write before it is our turn; then it is an older version.
-                let write = |handle: &Handle| handle.put_text(by, text, Some(OnlyIf::At(n)));
-                match self.write((name, path), &write).await {
+                let at = Some(OnlyIf::At(n));
+                let write = |on: &Handle, when: Option<OnlyIf>| on.put_text(by, text, when.or(at));
+                match self.write((name, path), how, &write).await {
                     Err(Error::Stale { .. }) => self.version_to_merge(&book, doc, seq).await?,
                     written => return written,
                 }
@@ -248,8 +291,8 @@ impl Vaults {
         };
         let (state, root, was) = &manner;
         let base = (&**state, root.as_deref(), &**was);
-        let write = |handle: &Handle| handle.merge_text(by, base, text);
-        self.write((name, path), &write).await
+        let write = |on: &Handle, when| on.merge_text(by, base, text, when);
+        self.write((name, path), how, &write).await
     }
 
     /// How a text comes into a document of so many entries, by what it was made of.
@@ -309,72 +352,43 @@ impl Vaults {
         Ok((base.encode(), root, was))
     }
 
-    /// Makes a file's text this one. It is durable when it has settled.
-    pub(super) async fn write_text(
-        &self,
-        place: (&VaultName, &str),
-        by: Author<'_>,
-        text: &str,
-    ) -> Result<(Arc<Handle>, Written), Error> {
-        self.write(place, &|handle: &Handle| handle.put_text(by, text, None)).await
-    }
-
-    /// Writes into a file, or into one that it becomes. It is durable when it has settled.
-    pub(super) async fn write(
-        &self,
-        (name, path): (&VaultName, &str),
-        write: &(dyn Fn(&Handle) -> Result<Written, WriteError> + Sync),
-    ) -> Result<(Arc<Handle>, Written), Error> {
-        for _ in 0..OPEN_ATTEMPTS {
-            let handle = self.open_or_create(name, path).await?;
-            let written = {
-                let _turn = handle.turn().await?;
-                task::block(|| write(&handle))
-            };
-            match written {
-                Ok(written) => return Ok((handle, written)),
-                Err(WriteError::Failed(Failure::Dropped)) => {}
-                Err(WriteError::Stale { n }) => {
-                    return Err(Error::Stale { doc: handle.key().doc, n });
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Failure::Dropped.into())
-    }
-
-    /// Settles a file and reads exactly the text that has the seq it gives.
-    async fn settled_text(
-        &self,
-        name: &VaultName,
-        path: &str,
-    ) -> Result<(u64, u64, String), Error> {
+    /// The text of a file, settled first: exactly what the version has that comes with it.
+    ///
+    /// # Errors
+    /// `NoVault`; `NoFile`; `NotText`; `Damaged`; `Open`; `Failed`.
+    pub async fn text(&self, name: &VaultName, path: &str) -> Result<Settled, Error> {
         let book = self.live(name)?;
         for _ in 0..READS_MAX {
-            let seq = self.settle(name, path).await?;
+            let version = self.settle(name, path).await?;
             let handle = self.open(name, path).await?;
+            let doc = handle.key().doc;
             let _work = handle.work().await;
             let snapshot = task::block(|| handle.snapshot())?;
-            let item = book.state().current(handle.key().doc).cloned();
-            let is_it =
-                |item: &Item| item.seq == seq && item.n == snapshot.n && item.body != Body::Blob;
+            let item = book.state().current(doc).cloned();
+            let is_it = |item: &Item| {
+                item.seq == version && item.n == snapshot.n && item.body != Body::Blob
+            };
             if let Some(item) = item.filter(is_it) {
-                return match snapshot.content {
-                    Content::Text { text, .. } => Ok((seq, item.n, text)),
-                    Content::Empty => Ok((seq, item.n, String::new())),
-                    Content::Other { root } => Err(Error::NotText { root }),
+                let text = match snapshot.content {
+                    Content::Text { text, .. } => text,
+                    Content::Empty => String::new(),
+                    Content::Other { root } => return Err(Error::NotText { root }),
                 };
+                return Ok(Settled { at: At::of(doc, item.n, Some(&item)), version, text });
             }
         }
         // One that never stands still is read from what is stored.
-        let read = self.read_at(name, path, None).await?;
-        match read.held {
-            Held::Text(text) => Ok((read.dated.version.item.seq, read.dated.version.item.n, text)),
-            Held::Roots(roots) => Err(Error::NotText {
-                root: roots.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
-            }),
-            Held::Blob { .. } => Err(Error::NotText { root: String::new() }),
-        }
+        let Read { dated, held } = self.read_at(name, path, None).await?;
+        let item = &dated.version.item;
+        let root = match held {
+            Held::Text(text) => {
+                let at = At::of(dated.doc, item.n, Some(item));
+                return Ok(Settled { at, version: item.seq, text });
+            }
+            Held::Roots(roots) => roots.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+            Held::Blob { .. } => String::new(),
+        };
+        Err(Error::NotText { root })
     }
 }
 

@@ -4,25 +4,26 @@
 //! from `history`. Called by the edges. Never gives another text than the version's own: its
 //! SHA-256 is compared.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName};
+use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName, VaultNo};
 use tokio_util::sync::CancellationToken;
 
 use super::book::Book;
+use super::condition::{Absent, When};
 use super::error::Error;
 use super::file::Page;
 use super::{PAGE_MAX, Vaults, address};
 use crate::document::author::Author;
-use crate::document::handle::Handle;
 use crate::document::snapshot::Content;
 use crate::document::state::State;
 use crate::document::submission::Failure;
 use crate::history::blame::Piece;
-use crate::history::{self, Thinned};
+use crate::history::{self, Holds, Thinned};
 use sheaf_ground::task;
 use sheaf_protocol::error::Refusal;
 use sheaf_storage::journal::payload::Named;
@@ -156,25 +157,32 @@ impl Vaults {
     }
 
     /// Makes a file's content what it was at a seq, as an edit that those who have it open see;
-    /// durable when it returns the new seq. A deleted file is back with it.
+    /// durable when it returns where it is and the new seq. A deleted file is back with it.
     ///
     /// # Errors
-    /// As [`Vaults::read_at`]; `NotText`; `PathTaken`; `Refused`.
+    /// As [`Vaults::read_at`]; `Stale`; `NotText`; `PathTaken`; `Refused`.
     pub async fn restore(
         &self,
         name: &VaultName,
         path: &str,
         seq: u64,
-        by: Author<'_>,
-    ) -> Result<u64, Error> {
+        (by, when): (Author<'_>, When<'_>),
+    ) -> Result<(Arc<str>, u64), Error> {
         let Read { dated, held } = self.read_at(name, path, Some(seq)).await?;
         let made = Made { restored: dated.version.item.seq, ..Made::default() };
+        if self.file(name, path).is_err() {
+            when(None)?;
+        }
         let path = self.bring_back((name, path), dated.doc, by)?;
         if let Held::Blob { hash, size } = held {
-            return self.restore_blob((name, &path), (hash, size), by, made).await;
+            let restored = self.restore_blob((name, &path), (hash, size), (by, when), made).await;
+            return Ok((path, restored?));
         }
+        let (place, how) = ((name, &*path), (Absent::Made, when));
         let written = match held {
-            Held::Text(text) => self.write_text((name, &path), by, &text).await,
+            Held::Text(text) => {
+                self.write(place, how, &|on, when| on.put_text(by, &text, when)).await
+            }
             _ => Err(Error::NotText { root: String::new() }),
         };
         let (handle, written) = match written {
@@ -182,7 +190,7 @@ impl Vaults {
             Err(Error::NotText { .. }) => {
                 let doc = DocKey { vault: self.number(name)?, doc: dated.doc };
                 let was = task::block(|| self.state_at(doc, dated.version.item.n))?.encode();
-                self.write((name, &path), &|handle: &Handle| handle.revert(by, &was)).await?
+                self.write(place, how, &|on, when| on.revert(by, &was, when)).await?
             }
             other => other?,
         };
@@ -193,7 +201,8 @@ impl Vaults {
                 state.set_note(doc, written.n, made);
             }
         }
-        self.settle_now(&address(name, &path)).await
+        let seq = self.settle_now(&address(name, &path)).await?;
+        Ok((path, seq))
     }
 
     /// The path of a document; a deleted one gets one again.
@@ -374,11 +383,14 @@ impl Vaults {
 
     /// Thins the versions of all files; how many went.
     pub(crate) async fn thin(&self, stopping: &CancellationToken) -> u64 {
-        let mut gone = 0;
+        let (mut gone, mut held) = (0, HashMap::new());
         for document in self.registry().store().documents() {
+            let vault = document.key.vault;
+            let held: &Vec<Holds> = held.entry(vault).or_insert_with(|| self.held_by(vault));
             while !stopping.is_cancelled() {
                 let _work = self.shared().work.begin().await;
-                let Thinned { versions, has_more } = task::block(|| self.thin_step(document.key));
+                let step = || self.thin_step(document.key, held);
+                let Thinned { versions, has_more } = task::block(step);
                 gone += versions;
                 if !has_more {
                     break;
@@ -388,13 +400,22 @@ impl Vaults {
         gone
     }
 
-    fn thin_step(&self, doc: DocKey) -> Thinned {
+    /// What the devices of a vault have.
+    fn held_by(&self, vault: VaultNo) -> Vec<Holds> {
+        let Some(book) = self.inner.books.read().get(&vault).map(Arc::clone) else {
+            return Vec::new();
+        };
+        let now_ms = self.shared().clock.now_ms();
+        book.state().devices.held(&self.inner.terms.devices, now_ms).collect()
+    }
+
+    fn thin_step(&self, doc: DocKey, held: &[Holds]) -> Thinned {
         let (store, config) = (self.registry().store(), &self.inner.terms.versions);
         // What was named a moment ago is to be seen there.
         if self.wait_stored().is_err() {
             return Thinned::default();
         }
-        let thinned = history::thin(store, doc, config, self.shared().clock.now_ms());
+        let thinned = history::thin(store, doc, (config, held), self.shared().clock.now_ms());
         thinned.unwrap_or_else(|error| {
             tracing::warn!(%doc, %error, "versions were not thinned");
             Thinned::default()

@@ -73,7 +73,7 @@ pub(super) fn of_document(
         id: file.id.to_string(),
         path: &file.path,
         n: file.n,
-        etag: format!("\"{}-{}\"", file.id, file.n),
+        etag: format!("\"{}\"", file.at()),
         kind: match file.kind {
             Kind::Text => "text",
             Kind::Other => "other",

@@ -13,18 +13,15 @@ use super::super::{WrongUse, environment};
 use super::documents::{Condition, Entry, Failure, Read, Written};
 use crate::app::{self, Ambient};
 use crate::config::{Config, Sources};
-use crate::document::author::{Author, OnlyIf, WriteError};
-use crate::document::handle::Handle;
+use crate::document::author::{Author, OnlyIf};
 use crate::document::snapshot::Content;
-use crate::document::submission::Failure as Broken;
+use crate::vault::condition::{ANYHOW, At};
+use crate::vault::upload::{Upcoming, Upload};
 use crate::vault::{self, Kind, Vaults};
 use sheaf_ground::task;
 
 /// Files on a page: as many as there are at once.
 const PAGE: usize = 1000;
-/// A document may leave memory between being opened and being written; more often is no chance.
-const TRIES: usize = 5;
-
 /// Whoever has the data directory may write whatever is in it.
 const BY: Author<'_> = Author { principal: &Principal::Anonymous, may_relay: true, device: 0 };
 
@@ -37,7 +34,10 @@ pub(super) struct Kept {
 impl From<vault::Error> for Failure {
     fn from(error: vault::Error) -> Failure {
         match error {
-            vault::Error::Stale { n, .. } => Failure::Condition(format!("the document is at {n}")),
+            vault::Error::Stale { now: None } => Failure::Condition(error.to_string()),
+            vault::Error::Stale { now: Some(at) } => {
+                Failure::Condition(format!("the document is at another state, \"{at}\""))
+            }
             vault::Error::Failed(_) | vault::Error::Full => Failure::Final(error.into()),
             error => Failure::Refused(error.to_string()),
         }
@@ -74,7 +74,7 @@ impl Kept {
             let page = self.vaults().files(&self.vault, prefix, after.as_deref(), PAGE)?;
             entries.extend(page.items.into_iter().map(|file| {
                 Entry {
-                    etag: format!("\"{}-{}\"", file.id, file.n),
+                    etag: format!("\"{}\"", file.at()),
                     path: file.path.to_string(),
                     kind: match file.kind {
                         Kind::Text => "text",
@@ -111,44 +111,15 @@ impl Kept {
         text: &str,
         condition: &Condition,
     ) -> Result<Written, Failure> {
-        for _ in 0..TRIES {
-            let before = match self.vaults().open(&self.vault, path).await {
-                Ok(handle) => Some(handle),
-                Err(vault::Error::NoFile | vault::Error::NoVault) => None,
-                Err(error) => return Err(error.into()),
-            };
-            let only_if = check(condition, before.as_deref())?;
-            let handle = match before {
-                Some(handle) => handle,
-                None => self.vaults().open_or_create(&self.vault, path).await?,
-            };
-            match task::block(|| handle.put_text(BY, text, only_if)) {
-                Ok(mut written) => {
-                    let doc = handle.key().doc;
-                    written.has_changed |= self.vaults().set_text(&self.vault, doc)?;
-                    handle.durable(written.end).await.map_err(broken)?;
-                    self.vaults().settle(&self.vault, path).await?;
-                    let etag = state(&handle, written.n);
-                    let (is_new, has_changed) = (written.is_created, written.has_changed);
-                    return Ok(Written { is_new, has_changed, etag });
-                }
-                Err(WriteError::Failed(Broken::Dropped)) => {}
-                Err(WriteError::Failed(error)) => return Err(broken(error)),
-                Err(WriteError::NotText { root }) => {
-                    let what = format!("the content is no text: it is in {root}");
-                    return Err(Failure::Refused(what));
-                }
-                Err(error @ WriteError::Stale { .. }) => {
-                    return Err(Failure::Condition(error.to_string()));
-                }
-                Err(error) => return Err(Failure::Refused(error.to_string())),
-            }
-        }
-        Err(Failure::Refused("the document leaves memory again and again".to_owned()))
+        let when = |now| check(condition, now);
+        let upload = Upload { when: &when, ..Upload::of(Upcoming::Text(text)) };
+        let done = self.vaults().upload(&self.vault, path, BY, upload).await?;
+        let (is_new, has_changed) = (done.is_created, done.has_changed);
+        Ok(Written { is_new, has_changed, etag: format!("\"{}\"", done.at) })
     }
 
     pub(super) async fn remove(&self, path: &str) -> Result<(), Failure> {
-        self.vaults().delete_file(&self.vault, path, BY, None).await?;
+        self.vaults().delete_file(&self.vault, path, BY, ANYHOW).await?;
         Ok(())
     }
 
@@ -158,27 +129,11 @@ impl Kept {
 }
 
 /// What the condition comes down to.
-fn check(condition: &Condition, now: Option<&Handle>) -> Result<Option<OnlyIf>, Failure> {
-    let told = |what: &str| Err(Failure::Condition(what.to_owned()));
+fn check(condition: &Condition, now: Option<At>) -> Result<Option<OnlyIf>, vault::Error> {
     match (condition, now) {
         (Condition::None, _) => Ok(None),
         (Condition::New, None) => Ok(Some(OnlyIf::New)),
-        (Condition::New, Some(_)) => told("there is such a document already"),
-        (Condition::State(_), None) => told("there is no such document"),
-        (Condition::State(etag), Some(handle)) => {
-            let n = handle.n();
-            if state(handle, n).trim_matches('"') != etag {
-                return told("the document is in another state");
-            }
-            Ok(Some(OnlyIf::At(n)))
-        }
+        (Condition::State(etag), Some(at)) if at.to_string() == *etag => Ok(Some(OnlyIf::At(at.n))),
+        (Condition::New, Some(_)) | (Condition::State(_), _) => Err(vault::Error::Stale { now }),
     }
-}
-
-fn state(handle: &Handle, n: u64) -> String {
-    format!("\"{}-{n}\"", handle.key().doc)
-}
-
-fn broken(error: Broken) -> Failure {
-    Failure::Final(anyhow::anyhow!("the data directory takes no writes: {error}"))
 }

@@ -3,7 +3,7 @@ use sheaf_protocol::ids::Principal;
 use crate::document::author::Author;
 use crate::document::tests::run;
 use crate::vault::tests::{World, home};
-use crate::vault::upload::{Base, Upcoming, Upload};
+use crate::vault::upload::{Upcoming, Upload};
 
 fn who(name: &str) -> Principal {
     match name {
@@ -16,7 +16,7 @@ async fn put(world: &World, name: &str, text: &str) {
     let principal = who(name);
     let by = Author { principal: &principal, may_relay: false, device: 0 };
     let content = Upcoming::Text(text);
-    let upload = Upload { content, base: Base::Now, stamp: None, client_ms: None };
+    let upload = Upload::of(content);
     world.vaults.upload(&home(), "a.md", by, upload).await.unwrap();
 }
 

@@ -8,7 +8,7 @@ fn kept_of(ages_ms: &[u64]) -> Vec<u64> {
     let mut ages = ages_ms.to_vec();
     ages.sort_unstable_by(|one, other| other.cmp(one));
     let versions: Vec<_> =
-        ages.iter().map(|age| Aged { ms: NOW_MS - age, is_named: false }).collect();
+        ages.iter().map(|age| Aged { ms: NOW_MS - age, is_needed: false }).collect();
     let kept = Config::default().kept(&versions, NOW_MS);
     ages.into_iter().zip(kept).filter_map(|(age, is_kept)| is_kept.then_some(age)).collect()
 }
@@ -29,7 +29,7 @@ fn all_of_a_day_stay_then_one_an_hour_then_one_a_day() {
 
 #[test]
 fn the_latest_and_the_named_stay_whatever_their_age() {
-    let old = |is_named| Aged { ms: 0, is_named };
+    let old = |is_needed| Aged { ms: 0, is_needed };
     let kept = Config::default().kept(&[old(false), old(true), old(false), old(false)], NOW_MS);
     assert_eq!(kept, [false, true, false, true]);
 }
@@ -43,7 +43,7 @@ proptest! {
     ) {
         times.sort_unstable();
         let now = 100 * DAY_MS;
-        let aged = |(ms, is_named): (&u64, &bool)| Aged { ms: *ms, is_named: *is_named };
+        let aged = |(ms, is_needed): (&u64, &bool)| Aged { ms: *ms, is_needed: *is_needed };
         let all: Vec<Aged> = times.iter().zip(&names).map(aged).collect();
         let thin = |versions: &[Aged], now| -> Vec<Aged> {
             let kept = Config::default().kept(versions, now);
@@ -53,7 +53,7 @@ proptest! {
         let once = thin(&all, now + later);
         // What an earlier thinning left decides as well which is the last of its span.
         prop_assert!(twice.len() <= once.len() + 1, "{} and {}", twice.len(), once.len());
-        prop_assert!(once.iter().filter(|it| it.is_named).all(|it| twice.contains(it)));
+        prop_assert!(once.iter().filter(|it| it.is_needed).all(|it| twice.contains(it)));
         prop_assert_eq!(twice.last(), all.last());
     }
 }

@@ -11,6 +11,7 @@ use super::desk::Desk;
 use super::problem::{Refused, too_large};
 use super::{difference, listing};
 use crate::vault::audience::From;
+use crate::vault::condition::ANYHOW;
 use crate::vault::tree::{Act, Done, Step};
 use crate::vault::upload::{Base, Upcoming, Uploaded};
 use crate::vault::versions::{Held, Read};
@@ -43,6 +44,7 @@ pub(super) fn upcoming<'a>(asked: &Upload, body: &'a Body) -> vault::upload::Upl
         base: asked.base_version.map_or(Base::Now, Base::Version),
         stamp: asked.stamp.map(|stamp| stamp.0),
         client_ms: asked.timestamp,
+        when: ANYHOW,
     }
 }
 
@@ -51,7 +53,7 @@ fn uploaded_to(path: &str, uploaded: Uploaded) -> Ack {
     Ack {
         re: None,
         path: Some(path.to_owned()),
-        id: Some(FileId(uploaded.id)),
+        id: Some(FileId(uploaded.at.doc)),
         version: Some(uploaded.version),
         size: Some(uploaded.size),
         hash: Some(Hash(uploaded.hash)),

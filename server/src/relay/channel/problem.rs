@@ -130,9 +130,6 @@ impl From<vault::Error> for Refused {
             vault::Error::Refused(Refusal { code: Code::TooLarge, what, .. }) => {
                 Refused::new(Code::FileTooLarge, what)
             }
-            vault::Error::Stale { n, .. } => {
-                Refused::new(Code::PreconditionFailed, message).with("n", n)
-            }
             vault::Error::Refused(refusal) => refusal.into(),
             vault::Error::Open(error) => error.into(),
             vault::Error::Failed(failure) => failure.into(),

@@ -10,6 +10,7 @@ use crate::document::owners::Submitter;
 use crate::document::state::State;
 use crate::document::state::tests::typed;
 use crate::document::tests::run;
+use crate::vault::condition::ANYHOW;
 use crate::vault::tests::{BY, NOBODY, World, check, home};
 use crate::vault::tree::{Act, Step};
 use sheaf_protocol::ids::DocKey;
@@ -33,7 +34,7 @@ async fn answer(world: &World, path: &str, update: &[u8], source: Source) -> Rec
 }
 
 async fn delete(world: &World, path: &str) {
-    world.vaults.delete_file(&home(), path, BY, None).await.unwrap();
+    world.vaults.delete_file(&home(), path, BY, ANYHOW).await.unwrap();
 }
 
 async fn keep(world: &World, doc: DocId, update: &[u8]) -> Result<Kept, Error> {
@@ -236,7 +237,7 @@ fn one_that_was_moved_away_is_written_by_nobody_who_came_by_its_old_name() {
             panic!("kept")
         };
         let vaults = &world.vaults;
-        vaults.move_file(&home(), &name, "private.md", BY, None).await.unwrap();
+        vaults.move_file(&home(), &name, "private.md", BY, ANYHOW).await.unwrap();
         let more = edited_again(&old);
         assert_eq!(keep(&world, doc, &more).await, Ok(Kept::Nothing));
         assert!(!world.text("private.md").await.unwrap().contains("more"));
@@ -251,7 +252,7 @@ fn one_that_was_moved_away_and_deleted_there_does_not_come_back_to_its_old_name(
         let copy = edited(&old);
         assert_eq!(keep(&world, doc, &copy).await, Ok(Kept::Back));
         let vaults = &world.vaults;
-        vaults.move_file(&home(), "a.md", "private.md", BY, None).await.unwrap();
+        vaults.move_file(&home(), "a.md", "private.md", BY, ANYHOW).await.unwrap();
         world.settled_by("private.md", 4, "secret ").await;
         delete(&world, "private.md").await;
         let more = edited_again(&old);
@@ -438,7 +439,7 @@ fn one_that_was_moved_is_known_by_every_name_it_had_but_its_own() {
                 let step = Step { path: from, act: Act::Move { to } };
                 world.vaults.change(&home(), &[step], BY).await.unwrap();
             } else {
-                world.vaults.move_file(&home(), from, to_file, BY, None).await.unwrap();
+                world.vaults.move_file(&home(), from, to_file, BY, ANYHOW).await.unwrap();
             }
             world = if round == 1 { world.restart() } else { world.crash() };
         }
@@ -451,7 +452,7 @@ fn one_that_was_moved_is_known_by_every_name_it_had_but_its_own() {
         }
         assert_eq!(world.paths(), [now], "nothing is made at a name it had");
         // Back where it was, it is nobody's past there.
-        world.vaults.move_file(&home(), now, "a.md", BY, None).await.unwrap();
+        world.vaults.move_file(&home(), now, "a.md", BY, ANYHOW).await.unwrap();
         let receipt = answer(&world, "a.md", &copy, Source::Step2).await;
         assert_eq!((receipt.past, receipt.changed), (None, 1));
         assert_eq!(world.vaults.moved_to(&at(now), doc).as_deref(), Some("a.md"));
@@ -467,14 +468,14 @@ fn who_has_one_that_was_moved_does_not_mix_it_into_what_has_its_name_now() {
         let (old, write) = written(&world, 1, "old");
         write.await;
         let doc = world.id("a.md");
-        world.vaults.move_file(&home(), "a.md", "b.md", BY, None).await.unwrap();
+        world.vaults.move_file(&home(), "a.md", "b.md", BY, ANYHOW).await.unwrap();
         world.settled_by("a.md", 2, "new").await;
         let copy = edited(&old);
         assert_eq!(answer(&world, "a.md", &copy, Source::Step2).await.past, Some(doc));
         assert_eq!(world.text("a.md").await.as_deref(), Some("new"));
         // The new one is moved as well: each is known by its own history.
         let next = world.id("a.md");
-        world.vaults.move_file(&home(), "a.md", "c.md", BY, None).await.unwrap();
+        world.vaults.move_file(&home(), "a.md", "c.md", BY, ANYHOW).await.unwrap();
         assert_eq!(answer(&world, "a.md", &copy, Source::Step2).await.past, Some(doc));
         let other = replica(&[&typed(2, &["new"])]);
         assert_eq!(answer(&world, "a.md", &other, Source::Step2).await.past, Some(next));

@@ -9,7 +9,9 @@ use sheaf_protocol::stamp::Stamp;
 use sheaf_storage::journal::verify;
 
 use super::*;
+use crate::document::author::Author;
 use crate::document::tests::run;
+use crate::vault::condition::ANYHOW;
 use crate::vault::devices::{Changer, Standing};
 use crate::vault::tests::{BY, NOBODY, World, check, home};
 use crate::vault::upload::{Base, Upcoming, Upload};
@@ -31,7 +33,7 @@ fn ack(world: &World, device: u64, seq: u64) {
 }
 
 async fn delete(world: &World, path: &str) -> u64 {
-    world.vaults.delete_file(&home(), path, BY, None).await.unwrap()
+    world.vaults.delete_file(&home(), path, BY, ANYHOW).await.unwrap()
 }
 
 /// A file that was, and the seq of its deletion.
@@ -163,7 +165,7 @@ fn one_that_comes_back_between_decision_and_record_is_not_forgotten() {
         assert_eq!(due().len(), 1, "somebody looks into it");
         book.state().set_read(doc);
         assert_eq!(due().len(), 2);
-        world.vaults.restore(&home(), "a.md", seq, BY).await.unwrap();
+        world.vaults.restore(&home(), "a.md", seq, (BY, ANYHOW)).await.unwrap();
         let (gone, end) = world.vaults.forget(&book, decided, now_ms).unwrap();
         assert_eq!(gone, 1);
         world.vaults.durable(end).await.unwrap();
@@ -305,7 +307,7 @@ async fn live(seed: u64, (mut world, hand): (World, Hand)) -> u64 {
             5 => {
                 if let Some((path, seq)) = gone.pop() {
                     // It may be forgotten, or its path taken.
-                    let _ = world.vaults.restore(&home(), &path, seq, BY).await;
+                    let _ = world.vaults.restore(&home(), &path, seq, (BY, ANYHOW)).await;
                 }
             }
             6..9 => {
@@ -386,7 +388,7 @@ fn a_stamp_is_known_for_as_long_as_a_device_may_try_again() {
         let stamp = |ms| Stamp::new(ms, 0, 7);
         let put = async |text: &str, ms| {
             let (content, base) = (Upcoming::Text(text), Base::Now);
-            let upload = Upload { content, base, stamp: Some(stamp(ms)), client_ms: None };
+            let upload = Upload { base, stamp: Some(stamp(ms)), ..Upload::of(content) };
             world.vaults.upload(&home(), "a.md", BY, upload).await
         };
         let known = |ms| {
@@ -408,5 +410,52 @@ fn a_stamp_is_known_for_as_long_as_a_device_may_try_again() {
         put("three", START_MS + 60 * 86_400_000).await.unwrap();
         prune(&world).await;
         assert!(known(START_MS + 60 * 86_400_000), "a new one stays");
+    });
+}
+
+#[test]
+fn what_a_device_may_have_edited_is_thinned_when_it_has_a_later_one_or_is_stale() {
+    run(async {
+        let (mut world, hand) = World::at(START_MS);
+        world.settled_by("kept.md", 1, "x").await;
+        for device in [1, 2, 3] {
+            meet(&world, device).await;
+        }
+        let mut seqs = Vec::new();
+        let mut text = String::new();
+        for line in 0..6 {
+            text.push_str(&format!("line {line}\n"));
+            let by = Author { device: if line == 4 { 2 } else { 0 }, ..BY };
+            let upload = Upload::of(Upcoming::Text(&text));
+            seqs.push(world.vaults.upload(&home(), "a.md", by, upload).await.unwrap().version);
+        }
+        let last = seqs[5];
+        for (device, at) in [(1, 2), (2, 1), (3, 0)] {
+            ack(&world, device, seqs[at]);
+        }
+        world.vaults.keep_devices();
+        world.checkpoint("a.md").await;
+        let world = world.restart();
+        hand.advance(DAY * 29);
+        for device in [1, 2] {
+            meet(&world, device).await;
+        }
+        let kept = async |world: &World| {
+            world.vaults.thin(&CancellationToken::new()).await;
+            let page = world.vaults.versions(&home(), "a.md", None, 10).unwrap();
+            page.items.iter().rev().map(|it| it.version.item.seq).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&world).await, [seqs[0], seqs[1], seqs[2], seqs[4], last]);
+        let base = Base::Version(seqs[2]);
+        let mine = Upload { base, ..Upload::of(Upcoming::Text("mine\nline 0\nline 1\nline 2\n")) };
+        let merged = world.vaults.upload(&home(), "a.md", BY, mine).await.unwrap();
+        assert_eq!(merged.content, Some(format!("mine\n{text}")));
+        // The third has not been seen for thirty days by then.
+        hand.advance(DAY * 2);
+        assert_eq!(kept(&world).await, [seqs[1], seqs[2], seqs[4], last, merged.version]);
+        ack(&world, 2, last);
+        assert_eq!(kept(&world).await, [seqs[2], last, merged.version]);
+        ack(&world, 1, merged.version);
+        assert_eq!(kept(&world).await, [last, merged.version]);
     });
 }

@@ -12,6 +12,7 @@ use sheaf_protocol::stamp::Stamp;
 use sheaf_storage::store::disk::{Disk, DiskFile, Files};
 
 use super::*;
+use crate::vault::condition::ANYHOW;
 use crate::vault::tree::{Act, Step};
 use crate::vault::upload::{Base, Upcoming, Upload};
 
@@ -112,7 +113,7 @@ impl DiskFile for SickFile {
 type Commit = (&'static str, fn(&World) -> BoxFuture<'_, bool>);
 
 fn upload<'a>(content: Upcoming<'a>, base: Base, stamp: Option<Stamp>) -> Upload<'a> {
-    Upload { content, base, stamp, client_ms: None }
+    Upload { base, stamp, ..Upload::of(content) }
 }
 
 fn other() -> VaultName {
@@ -142,11 +143,11 @@ const COMMITS: [Commit; 13] = [
         async { world.vaults.upload(&home(), "b.md", BY, bytes).await.is_ok() }.boxed()
     }),
     ("a deletion", |world| {
-        async { world.vaults.delete_file(&home(), "a.md", BY, None).await.is_ok() }.boxed()
+        async { world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.is_ok() }.boxed()
     }),
     ("a move", |world| {
         let moved =
-            async { world.vaults.move_file(&home(), "a.md", "c.md", BY, None).await.is_ok() };
+            async { world.vaults.move_file(&home(), "a.md", "c.md", BY, ANYHOW).await.is_ok() };
         moved.boxed()
     }),
     ("a folder moves", |world| {
@@ -187,7 +188,7 @@ const COMMITS: [Commit; 13] = [
         named.boxed()
     }),
     ("a version is restored", |world| {
-        async { world.vaults.restore(&home(), "a.md", 1, BY).await.is_ok() }.boxed()
+        async { world.vaults.restore(&home(), "a.md", 1, (BY, ANYHOW)).await.is_ok() }.boxed()
     }),
     ("a vault is made", |world| {
         async { world.vaults.create(&other(), &NOBODY).await.is_ok() }.boxed()

@@ -12,6 +12,7 @@ use sheaf_storage::journal;
 use sheaf_storage::store::disk::{Disk, DiskFile, Files};
 
 use super::*;
+use crate::vault::condition::ANYHOW;
 use crate::vault::tree::{Act, Step};
 use crate::vault::upload::{Base, Upcoming, Upload};
 use crate::vault::versions::Held;
@@ -153,7 +154,7 @@ struct History {
 }
 
 fn upload(text: &str, base: Base) -> Upload<'_> {
-    Upload { content: Upcoming::Text(text), base, stamp: None, client_ms: None }
+    Upload { base, ..Upload::of(Upcoming::Text(text)) }
 }
 
 fn begin(dir: &Path, store: &Store) -> (Ground, Vaults) {
@@ -235,7 +236,7 @@ impl History {
 
     async fn delete(&mut self) {
         let path = self.path();
-        let done = self.world.vaults.delete_file(&home(), path, BY, None).await;
+        let done = self.world.vaults.delete_file(&home(), path, BY, ANYHOW).await;
         match self.model.live(path) {
             None => assert!(matches!(done, Err(Error::NoFile | Error::NoVault)), "{done:?}"),
             Some(at) => {
@@ -248,7 +249,7 @@ impl History {
     async fn relocate(&mut self) {
         let (from, to) = (self.path(), self.path());
         let Some(at) = self.model.live(from).filter(|_| from != to) else { return };
-        let done = self.world.vaults.move_file(&home(), from, to, BY, None).await;
+        let done = self.world.vaults.move_file(&home(), from, to, BY, ANYHOW).await;
         if self.model.live(to).is_some() {
             assert!(matches!(done, Err(Error::PathTaken { .. })), "{done:?}");
             return;
@@ -269,8 +270,12 @@ impl History {
     async fn restore(&mut self) {
         let Some((at, seq, text)) = self.version() else { return };
         let path = self.model.docs[at].path.clone();
-        let done = self.world.vaults.restore(&home(), &path, seq, BY).await;
-        assert_eq!(done, Ok(self.model.put(&path, &text)), "{path} as at {seq}");
+        let done = self.world.vaults.restore(&home(), &path, seq, (BY, ANYHOW)).await;
+        assert_eq!(
+            done.map(|(_, seq)| seq),
+            Ok(self.model.put(&path, &text)),
+            "{path} as at {seq}"
+        );
     }
 
     async fn label(&mut self) {

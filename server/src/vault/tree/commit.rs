@@ -13,13 +13,14 @@ use sheaf_protocol::stamp::Stamp;
 
 use super::super::blobs::{self, Taken};
 use super::super::book::{Book, Entry, State};
+use super::super::condition::At;
 use super::super::error::Error;
 use super::super::settle::tombstone;
 use super::super::upload::Uploaded;
 use super::super::{Vaults, address, made_by};
 use super::bringing::{Brought, Ready};
 use super::plan::{Incoming, Part, Plan, plan};
-use super::{FILES_MAX, Step, Stop, Subjects, Undone};
+use super::{Act, FILES_MAX, Step, Stop, Subjects, Undone};
 use crate::document::author::{Author, WriteError};
 use crate::document::draft::Merged;
 use crate::document::ending::{Ending, WouldWait};
@@ -102,6 +103,7 @@ impl Vaults {
                 return Err(Stop::Again);
             }
             check_ready(&plan, (ready, &facts), &state)?;
+            check_conditions(&plan, steps, (&facts, &state))?;
             self.check_room(book, (&plan, ready), brought)?;
             let writer = Writer { book, brought, ready, facts: &facts, by };
             let (shown, appended, merged) =
@@ -256,7 +258,7 @@ impl Vaults {
         let received_ms = self.shared().clock.now_ms();
         let mut charged = Vec::new();
         for (step, uploaded) in &shown.uploaded {
-            let Uploaded { id: doc, version: seq, has_changed, .. } = *uploaded;
+            let Uploaded { at: At { doc, .. }, version: seq, has_changed, .. } = *uploaded;
             if let Some((stamp, fingerprint)) = brought.stamp(*step) {
                 let came_to = Stamped { doc, seq, fingerprint, received_ms };
                 state.set_stamped(stamp, came_to, (appended.end, folded));
@@ -350,9 +352,8 @@ impl Writer<'_> {
         let has_changed = one.is_new || update.is_some() || was_bytes;
         let version = if has_changed { next } else { current.map_or(0, |item| item.seq) };
         let uploaded = Uploaded {
-            id: one.doc,
+            at: At { doc: one.doc, n, bytes: None },
             version,
-            n,
             size,
             hash,
             is_merged,
@@ -383,9 +384,8 @@ impl Writer<'_> {
             count => next + count - 1,
         };
         let uploaded = Uploaded {
-            id: one.doc,
+            at: At::of(one.doc, last.map_or(0, |item| item.n), last),
             version,
-            n: last.map_or(0, |item| item.n),
             size: last.map_or(0, |item| item.size),
             hash: last.and_then(|item| item.hash).unwrap_or_default(),
             is_merged: false,
@@ -414,6 +414,21 @@ fn check_ready(
         is_right && is_settled && ready.draft().is_none_or(|draft| draft.n == n)
     };
     if plan.written.iter().all(is_ready) { Ok(()) } else { Err(Stop::Again) }
+}
+
+/// Whether what uploads depend on is as they want it. Nobody else writes until they are written.
+fn check_conditions(
+    plan: &Plan,
+    steps: &[Step<'_>],
+    (facts, state): (&HashMap<DocId, Facts>, &State),
+) -> Result<(), Undone> {
+    for one in &plan.written {
+        let Act::Upload(upload) = steps[one.step].act else { continue };
+        let n = facts.get(&one.doc).map_or(0, |facts| facts.n);
+        let at = (!one.is_new).then(|| At::of(one.doc, n, state.current(one.doc)));
+        (upload.when)(at).map_err(|error| Undone { step: Some(one.step), error })?;
+    }
+    Ok(())
 }
 
 /// Where documents are from now on.

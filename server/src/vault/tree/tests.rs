@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::tests::{BY, World, check, home, write};
 use super::*;
 use crate::document::tests::run;
+use crate::vault::upload::{Upcoming, Upload};
 use crate::vault::{Cursor, Kind};
 
 fn delete(path: &str) -> Step<'_> {
@@ -130,9 +131,7 @@ fn bytes_that_came_since_the_base_are_kept() {
         let world = World::new();
         for byte in [1, 2] {
             let (hash, size) = world.vaults.put_bytes(&home(), &[byte; 10_000]).unwrap();
-            let content = crate::vault::upload::Upcoming::Blob { hash, size };
-            let base = crate::vault::upload::Base::Now;
-            let upload = Upload { content, base, stamp: None, client_ms: None };
+            let upload = Upload::of(Upcoming::Blob { hash, size });
             world.vaults.upload(&home(), "n/b.bin", BY, upload).await.unwrap();
         }
         let refused = one(&world, delete_at("n/b.bin", 1)).await;

@@ -14,6 +14,7 @@ use crate::document::author::{Author, Written};
 use crate::document::submission::Failure;
 use crate::vault::Vaults;
 use crate::vault::book::{self, Book};
+use crate::vault::condition::At;
 use crate::vault::error::Error;
 use crate::vault::versions::Held;
 use sheaf_ground::task;
@@ -34,15 +35,15 @@ impl Drop for Claim {
 
 impl Uploaded {
     /// Of one whose version is not kept any more: what it brought.
-    fn before(id: DocId, version: u64, upload: &Upload<'_>) -> Self {
+    fn before(doc: DocId, version: u64, upload: &Upload<'_>) -> Self {
         let (size, hash) = match upload.content {
             Upcoming::Text(text) => (text.len() as u64, Sha256::digest(text.as_bytes()).into()),
             Upcoming::Blob { hash, size } => (size, hash),
         };
+        let bytes = matches!(upload.content, Upcoming::Blob { .. }).then_some(hash);
         Self {
-            id,
+            at: At { doc, n: 0, bytes },
             version,
-            n: 0,
             size,
             hash,
             is_merged: false,
@@ -95,9 +96,8 @@ impl Vaults {
                 Held::Roots(_) | Held::Blob { .. } => None,
             };
             Ok(Some(Uploaded {
-                id: doc,
+                at: At::of(doc, item.n, Some(&item)),
                 version: item.seq,
-                n: item.n,
                 size: item.size,
                 hash: item.hash.unwrap_or_default(),
                 is_merged: content.is_some(),
@@ -132,7 +132,7 @@ impl Vaults {
         let book = self.live(name)?;
         match (upload.content, book.account().path_of(doc)) {
             (Upcoming::Text(text), Some(path)) => {
-                self.uploaded((name, &path), (doc, Written::default()), text).await
+                self.uploaded((name, &path), Written::default(), Some(text)).await
             }
             _ => Ok(Uploaded::before(doc, book.state().visible(), upload)),
         }

@@ -9,19 +9,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::document::edit::tests::texts;
+use crate::document::submission::Failure;
 use crate::document::tests::run;
-use crate::vault::tests::{BY, World, home};
+use crate::vault::condition::ANYHOW;
+use crate::vault::tests::{BY, World, exactly, home};
 use sheaf_ground::time::Clock;
 
 const HOUR_MS: u64 = 3_600_000;
 
 fn of_blob(byte: u8, base: Base) -> Upload<'static> {
     let content = Upcoming::Blob { hash: [byte; 32], size: u64::from(byte) };
-    Upload { content, base, stamp: None, client_ms: None }
+    Upload { base, ..Upload::of(content) }
 }
 
 fn of(text: &str, base: Base) -> Upload<'_> {
-    Upload { content: Upcoming::Text(text), base, stamp: None, client_ms: None }
+    Upload { base, ..Upload::of(Upcoming::Text(text)) }
 }
 
 async fn upload(world: &World, upload: Upload<'_>) -> Result<Uploaded, Error> {
@@ -156,9 +158,9 @@ fn an_edit_of_a_version_wins_over_a_deletion() {
     run(async {
         let world = World::new();
         let first = up(&world, "a\nb\n", Base::Now).await;
-        world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
+        world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.unwrap();
         let back = up(&world, "a\nb\nc\n", Base::Version(first.version)).await;
-        assert_eq!((back.id, back.is_created), (first.id, false));
+        assert_eq!((back.at.doc, back.is_created), (first.at.doc, false));
         assert_eq!(world.text("a.md").await.as_deref(), Some("a\nb\nc\n"));
     });
 }
@@ -194,7 +196,13 @@ fn of_two_blobs_made_of_one_version_the_newer_wins_and_the_other_is_a_version() 
     run(async {
         let world = World::new();
         let blob = |byte: u8| Upcoming::Blob { hash: [byte; 32], size: u64::from(byte) };
-        let put = |byte, base, stamp| Upload { content: blob(byte), base, stamp, client_ms: None };
+        let put = |byte, base, stamp| Upload {
+            content: blob(byte),
+            base,
+            stamp,
+            client_ms: None,
+            when: ANYHOW,
+        };
         let first = upload(&world, put(1, Base::Version(0), None)).await.unwrap();
         assert!(first.is_created && !first.is_conflict);
         let base = Base::Version(first.version);
@@ -213,8 +221,9 @@ fn of_two_blobs_made_of_one_version_the_newer_wins_and_the_other_is_a_version() 
         let same = upload(&world, put(2, Base::Now, None)).await.unwrap();
         assert_eq!((same.version, same.has_changed), (lost.version, false));
         let text = up(&world, "now it is a text", Base::Now).await;
-        assert_eq!(text.id, first.id, "the kind changes, the id stays");
-        let back = world.vaults.restore(&home(), "a.md", first.version, BY).await.unwrap();
+        assert_eq!(text.at.doc, first.at.doc, "the kind changes, the id stays");
+        let (_, back) =
+            world.vaults.restore(&home(), "a.md", first.version, (BY, ANYHOW)).await.unwrap();
         assert!(back > text.version);
     });
 }
@@ -243,9 +252,9 @@ fn bytes_stay_charged_when_their_file_goes() {
     run(async {
         let world = World::new();
         let content = Upcoming::Blob { hash: [1; 32], size: 100_000 };
-        let blob = Upload { content, base: Base::Now, stamp: None, client_ms: None };
+        let blob = Upload { content, base: Base::Now, stamp: None, client_ms: None, when: ANYHOW };
         upload(&world, blob).await.unwrap();
-        world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
+        world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.unwrap();
         assert!(world.vaults.get(&home()).unwrap().bytes >= 100_000);
         let world = world.restart();
         assert!(world.vaults.get(&home()).unwrap().bytes >= 100_000);
@@ -276,10 +285,10 @@ fn an_upload_that_comes_again_is_known_for_this_file_alone() {
         let first = up(&world, "one\n", Base::Version(0)).await;
         let again = up(&world, "one\n", Base::Version(0)).await;
         assert_eq!((again.version, again.has_changed), (first.version, false));
-        world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
+        world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.unwrap();
         let anew = up(&world, "one\n", Base::Version(0)).await;
-        assert!(anew.is_created && anew.id != first.id);
-        world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
+        assert!(anew.is_created && anew.at.doc != first.at.doc);
+        world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.unwrap();
         up(&world, "another's\n", Base::Now).await;
         let joined = up(&world, "one\n", Base::Version(0)).await;
         assert!(joined.has_changed && joined.is_merged);
@@ -298,7 +307,14 @@ fn a_text_over_bytes_is_the_file_again_though_the_document_had_it_before() {
             upload(&world, bytes()).await.unwrap();
             let back = match round {
                 0 => up(&world, "text", Base::Now).await.version,
-                _ => world.vaults.restore(&home(), "a.md", first.version, BY).await.unwrap(),
+                _ => {
+                    world
+                        .vaults
+                        .restore(&home(), "a.md", first.version, (BY, ANYHOW))
+                        .await
+                        .unwrap()
+                        .1
+                }
             };
             let read = world.vaults.read_at(&home(), "a.md", None).await.unwrap();
             assert_eq!(read.held, Held::Text("text".to_owned()), "round {round}");
@@ -320,10 +336,13 @@ fn bytes_that_were_deleted_come_back_as_the_file_they_were() {
         let world = World::new();
         let first = upload(&world, of_blob(1, Base::Now)).await.unwrap();
         upload(&world, of_blob(2, Base::Now)).await.unwrap();
-        world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
-        world.vaults.restore(&home(), "a.md", first.version, BY).await.unwrap();
+        world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.unwrap();
+        world.vaults.restore(&home(), "a.md", first.version, (BY, ANYHOW)).await.unwrap();
         let read = world.vaults.read_at(&home(), "a.md", None).await.unwrap();
-        assert_eq!((read.dated.doc, read.held), (first.id, Held::Blob { hash: [1; 32], size: 1 }));
+        assert_eq!(
+            (read.dated.doc, read.held),
+            (first.at.doc, Held::Blob { hash: [1; 32], size: 1 })
+        );
         let page = world.vaults.versions(&home(), "a.md", None, 10).unwrap();
         assert!(page.items.len() >= 4, "its history is behind it: {}", page.items.len());
     });
@@ -346,7 +365,7 @@ fn a_stamped_change_is_known_also_when_its_version_is_thinned() {
         let gone = world.vaults.read_at(&home(), "a.md", Some(first.version)).await;
         assert!(matches!(gone, Err(Error::NoVersion { .. })), "{gone:?}");
         let again = upload(&world, put("one")).await.unwrap();
-        assert_eq!((again.id, again.version), (first.id, first.version));
+        assert_eq!((again.at.doc, again.version), (first.at.doc, first.version));
         assert_eq!((again.hash, again.has_changed), (first.hash, false));
         assert_eq!(world.text("a.md").await.as_deref(), Some("three"));
     });
@@ -395,7 +414,7 @@ fn who_is_cut_off_before_the_answer_comes_again_and_takes_nothing_back() {
             let mut upload = JoinSet::new();
             upload.spawn(async move { vaults.upload(&home(), &at, BY, put()).await });
             let handle = world.vaults.open(&home(), &path).await.unwrap();
-            while handle.n() == before.n {
+            while handle.n() == before.at.n {
                 tokio::task::yield_now().await;
             }
             upload.shutdown().await;
@@ -428,5 +447,124 @@ fn of_two_at_once_with_one_stamp_one_changes_something() {
         let again = upload(&world, put()).await.unwrap();
         assert!(!again.has_changed && !again.is_merged);
         assert!(world.vaults.live(&home()).unwrap().state().stamping.is_empty());
+    });
+}
+
+#[test]
+fn of_all_that_are_made_for_one_state_one_is_taken() {
+    run(async {
+        for base in [Base::Now, Base::Version(0), Base::Version(1)] {
+            for is_bytes in [false, true] {
+                let world = World::new();
+                let made = match is_bytes {
+                    true => upload(&world, of_blob(1, Base::Now)).await.unwrap(),
+                    false => up(&world, "text\n", Base::Now).await,
+                };
+                let mut all = JoinSet::new();
+                for one in 0..8 {
+                    let vaults = world.vaults.clone();
+                    all.spawn(async move {
+                        let (text, when) = (format!("text\nof {one}\n"), exactly(made.at));
+                        let what = match (is_bytes, one % 2) {
+                            (true, 0) => of_blob(one + 2, base),
+                            // No text is made of bytes.
+                            (true, _) => of(&text, Base::Now),
+                            (false, _) => of(&text, base),
+                        };
+                        let what = Upload { when: &when, ..what };
+                        vaults.upload(&home(), "a.md", BY, what).await
+                    });
+                }
+                let (taken, refused): (Vec<_>, Vec<_>) =
+                    all.join_all().await.into_iter().partition(Result::is_ok);
+                assert_eq!((taken.len(), refused.len()), (1, 7), "{base:?} {is_bytes}");
+                let now = taken.into_iter().next().unwrap().unwrap();
+                for error in refused {
+                    let is_stale = matches!(error, Err(Error::Stale { now: Some(at) })
+                        if at.doc == now.at.doc && at != made.at);
+                    assert!(is_stale, "{error:?}");
+                }
+                assert_eq!(world.vaults.file(&home(), "a.md").unwrap().at(), now.at);
+            }
+        }
+    });
+}
+
+#[test]
+fn what_is_made_for_bytes_that_are_others_by_now_touches_nothing() {
+    run(async {
+        let world = World::new();
+        let was = upload(&world, of_blob(1, Base::Now)).await.unwrap();
+        let now = upload(&world, of_blob(2, Base::Now)).await.unwrap();
+        let (vaults, when) = (&world.vaults, exactly(was.at));
+        let stale = Error::Stale { now: Some(now.at) };
+        for other in
+            [of_blob(3, Base::Now), of_blob(3, Base::Version(was.version)), of("", Base::Now)]
+        {
+            let refused = upload(&world, Upload { when: &when, ..other }).await;
+            assert_eq!(refused, Err(stale.clone()));
+        }
+        assert_eq!(vaults.delete_file(&home(), "a.md", BY, &when).await, Err(stale.clone()));
+        assert_eq!(vaults.move_file(&home(), "a.md", "b.md", BY, &when).await, Err(stale.clone()));
+        let restored = vaults.restore(&home(), "a.md", was.version, (BY, &when)).await;
+        assert_eq!(restored, Err(stale));
+        assert_eq!(vaults.get(&home()).unwrap().seq, now.version);
+        let restored = vaults.restore(&home(), "a.md", was.version, (BY, &exactly(now.at))).await;
+        assert!(restored.is_ok(), "{restored:?}");
+        let back = vaults.state(&home(), "a.md").await.unwrap();
+        assert_eq!(back, was.at, "the same bytes, the same state");
+        assert!(vaults.delete_file(&home(), "a.md", BY, &exactly(back)).await.is_ok());
+        let gone = upload(&world, Upload { when: &when, ..of_blob(4, Base::Version(1)) }).await;
+        assert_eq!(gone, Err(Error::Stale { now: None }));
+        assert_eq!(vaults.file(&home(), "a.md"), Err(Error::NoFile), "and is not brought back");
+    });
+}
+
+#[test]
+fn what_comes_again_was_done_whatever_it_was_made_for() {
+    run(async {
+        let world = World::new();
+        for (path, is_bytes) in [("a.md", false), ("b.bin", true)] {
+            let stamp = Some(world.vaults.registry().stamp());
+            let put = async |when: When<'_>| {
+                let what = if is_bytes { of_blob(1, Base::Now) } else { of("text", Base::Now) };
+                world.vaults.upload(&home(), path, BY, Upload { stamp, when, ..what }).await
+            };
+            let absent = |now: Option<At>| match now {
+                None => Ok(Some(OnlyIf::New)),
+                now => Err(Error::Stale { now }),
+            };
+            let made = put(&absent).await.unwrap();
+            assert!(made.is_created && made.has_changed);
+            let again = put(&absent).await.unwrap();
+            assert_eq!(
+                (again.version, again.at, again.has_changed),
+                (made.version, made.at, false)
+            );
+        }
+    });
+}
+
+#[test]
+fn edits_with_others_words_in_their_version_say_so() {
+    run(async {
+        let world = World::new();
+        let made = up(&world, "text\n", Base::Now).await;
+        let edits = [Edit::Insert { at: 0, text: "# ".to_owned() }];
+        let when = exactly(made.at);
+        let place = (&home(), "a.md");
+        let edited = world.vaults.edit(place, BY, (&edits, Unit::Utf16), &when).await.unwrap();
+        assert_eq!((edited.is_merged, edited.content.as_deref()), (false, None));
+        assert_eq!(edited.hash, <[u8; 32]>::from(Sha256::digest("# text\n")));
+        let late = world.vaults.edit(place, BY, (&edits, Unit::Utf16), &when).await;
+        assert_eq!(late, Err(Error::Stale { now: Some(edited.at) }));
+        // Somebody types between the edit and the version that holds it.
+        let handle = world.handle("a.md").await;
+        let written = handle.patch_text(BY, &edits, Unit::Utf16, edited.at.n).unwrap();
+        crate::vault::tests::write(&handle, 99, "typed").unwrap();
+        let merged = world.vaults.uploaded(place, written, None).await.unwrap();
+        assert!(merged.is_merged && merged.at.n > written.n);
+        assert_eq!(merged.content, world.text("a.md").await);
+        assert!(merged.content.unwrap().contains("typed"));
     });
 }

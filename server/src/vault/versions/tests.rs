@@ -3,9 +3,12 @@
 use sheaf_protocol::ids::Principal;
 
 use super::*;
+use crate::document::handle::Handle;
 use crate::document::state::revert::tests::page;
 use crate::document::tests::run;
+use crate::vault::condition::{ANYHOW, Absent};
 use crate::vault::tests::{BY, NOBODY, World, home};
+use crate::vault::upload::{Upcoming, Upload};
 
 async fn read(world: &World, path: &str, seq: u64) -> Result<String, Error> {
     match world.vaults.read_at(&home(), path, Some(seq)).await?.held {
@@ -21,8 +24,8 @@ fn seqs(world: &World, path: &str) -> Vec<u64> {
 
 /// Puts a text; its version.
 async fn put(world: &World, path: &str, text: &str) -> u64 {
-    world.vaults.write_text((&home(), path), BY, text).await.unwrap();
-    world.vaults.settle(&home(), path).await.unwrap()
+    let upload = Upload::of(Upcoming::Text(text));
+    world.vaults.upload(&home(), path, BY, upload).await.unwrap().version
 }
 
 #[test]
@@ -64,10 +67,10 @@ fn a_deleted_file_is_read_as_it_was_and_restored_under_its_name() {
         let world = World::new();
         let first = put(&world, "a.md", "one").await;
         let id = world.id("a.md");
-        let gone = world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
+        let gone = world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.unwrap();
         assert_eq!(read(&world, "a.md", first).await.as_deref(), Ok("one"));
         assert!(matches!(read(&world, "a.md", gone).await, Err(Error::NoVersion { .. })));
-        let back = world.vaults.restore(&home(), "a.md", first, BY).await.unwrap();
+        let (_, back) = world.vaults.restore(&home(), "a.md", first, (BY, ANYHOW)).await.unwrap();
         assert_eq!((world.id("a.md"), back > gone), (id, true));
         assert_eq!(world.text("a.md").await.as_deref(), Some("one"));
         assert_eq!(seqs(&world, "a.md").last(), Some(&first));
@@ -79,7 +82,7 @@ fn history_follows_a_file_that_moves() {
     run(async {
         let world = World::new();
         let first = put(&world, "a.md", "one").await;
-        world.vaults.move_file(&home(), "a.md", "b/c.md", BY, None).await.unwrap();
+        world.vaults.move_file(&home(), "a.md", "b/c.md", BY, ANYHOW).await.unwrap();
         let second = put(&world, "b/c.md", "one two").await;
         assert_eq!(read(&world, "b/c.md", first).await.as_deref(), Ok("one"));
         let page = world.vaults.versions(&home(), "b/c.md", None, 10).unwrap();
@@ -101,13 +104,13 @@ fn restoring_is_an_edit_that_says_what_it_restores() {
         for round in 0..20 {
             all.push(put(&world, "a.md", &format!("version {round}\nend")).await);
         }
-        let seq = world.vaults.restore(&home(), "a.md", all[7], BY).await.unwrap();
+        let (_, seq) = world.vaults.restore(&home(), "a.md", all[7], (BY, ANYHOW)).await.unwrap();
         assert_eq!(world.text("a.md").await.as_deref(), Some("version 7\nend"));
         let page = world.vaults.versions(&home(), "a.md", None, 1).unwrap();
         let newest = &page.items[0].version;
         assert_eq!((newest.item.seq, newest.made.restored), (seq, all[7]));
-        let again = world.vaults.restore(&home(), "a.md", all[7], BY).await;
-        assert_eq!(again, Ok(seq), "what is there already takes no seq");
+        let again = world.vaults.restore(&home(), "a.md", all[7], (BY, ANYHOW)).await;
+        assert_eq!(again.map(|(_, seq)| seq), Ok(seq), "what is there already takes no seq");
     });
 }
 
@@ -128,10 +131,11 @@ fn what_is_no_text_is_restored_too() {
         };
         let due = roots(Some(all[0])).await;
         assert_ne!(roots(None).await, due);
-        let seq = world.vaults.restore(&home(), "page", all[0], BY).await.unwrap();
+        let (_, seq) = world.vaults.restore(&home(), "page", all[0], (BY, ANYHOW)).await.unwrap();
         assert_eq!(roots(Some(seq)).await, due);
-        assert_eq!(world.vaults.restore(&home(), "page", all[0], BY).await, Ok(seq));
-        let back = world.vaults.restore(&home(), "page", all[2], BY).await.unwrap();
+        let again = world.vaults.restore(&home(), "page", all[0], (BY, ANYHOW)).await;
+        assert_eq!(again.map(|(_, seq)| seq), Ok(seq));
+        let (_, back) = world.vaults.restore(&home(), "page", all[2], (BY, ANYHOW)).await.unwrap();
         assert_eq!(roots(None).await, roots(Some(all[2])).await);
         assert!(back > seq);
     });
@@ -188,7 +192,9 @@ fn a_version_names_all_who_wrote_in_it() {
         for who in &names {
             text.push_str("line\n");
             let by = Author { principal: who, may_relay: false, device: 0 };
-            world.vaults.write_text((&home(), "a.md"), by, &text).await.unwrap();
+            let write = |on: &Handle, only_if| on.put_text(by, &text, only_if);
+            let made = (Absent::Made, ANYHOW);
+            world.vaults.write((&home(), "a.md"), made, &write).await.unwrap();
         }
         world.vaults.settle(&home(), "a.md").await.unwrap();
         put(&world, "a.md", "nobody in particular").await;
@@ -207,7 +213,7 @@ fn what_was_typed_just_before_a_deletion_is_a_version() {
     run(async {
         let mut world = World::new();
         world.written("a.md", "typed").await;
-        let gone = world.vaults.delete_file(&home(), "a.md", BY, None).await.unwrap();
+        let gone = world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.unwrap();
         let page = world.vaults.versions(&home(), "a.md", None, 10).unwrap();
         let deleted: Vec<bool> = page.items.iter().map(|it| it.version.item.is_deleted).collect();
         assert_eq!(deleted, [true, false]);

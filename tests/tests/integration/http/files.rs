@@ -124,6 +124,74 @@ async fn a_condition_holds_or_nothing_happens() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_have_one_tag_and_a_condition_on_it_holds() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    let bytes = |byte: u8| vec![byte, 0, byte];
+    let put = |byte| notes.file("PUT", "b.bin").body(bytes(byte));
+    let first = notes.send(put(1).header("If-None-Match", "*")).await;
+    assert_eq!(first.status, 201, "{}", first.text());
+    let was = first.header("etag").to_owned();
+    assert_eq!(was, format!("\"{}\"", first.json()["hash"].as_str().expect("a hash")));
+    let listed = notes.ask("GET", "/files").await.json();
+    let tags = [
+        notes.get("b.bin").await.header("etag").to_owned(),
+        listed["files"][0]["etag"].as_str().expect("a tag").to_owned(),
+        notes.get("b.bin?meta=1").await.json()["etag"].as_str().expect("a tag").to_owned(),
+    ];
+    assert_eq!(tags, [&*was, &*was, &*was]);
+    let second = notes.send(put(2).header("If-Match", &was)).await;
+    assert_eq!(second.status, 200, "{}", second.text());
+    let now = second.header("etag").to_owned();
+    let made_for = [
+        put(3),
+        put(3).header("Sheaf-Base", &first.json()["version"].to_string()),
+        notes.file("PUT", "b.bin").body("a text"),
+        notes.file("DELETE", "b.bin"),
+        notes.file("POST", "b.bin?move=c.bin"),
+        notes.file("POST", &format!("b.bin?restore={}", first.json()["version"])),
+        notes.file("POST", "b.bin?name=mine"),
+    ];
+    for request in made_for {
+        let late = notes.send(request.header("If-Match", &was)).await;
+        assert_eq!((late.status, late.code().as_str()), (412, "precondition_failed"));
+        assert_eq!(late.json()["details"]["etag"], now.as_str());
+    }
+    assert_eq!(notes.get("b.bin").await.body, bytes(2));
+    let restore = notes.file("POST", &format!("b.bin?restore={}", first.json()["version"]));
+    assert_eq!(notes.send(restore.header("If-Match", &now)).await.status, 200);
+    assert_eq!(notes.get("b.bin").await.header("etag"), was);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_about_a_file_says_which_version_it_is_of() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    let epoch = notes.put("a.md", "one").await.header("sheaf-epoch").to_owned();
+    let cursor = notes.ask("GET", "/changes").await.json()["cursor"].as_str().map(str::to_owned);
+    assert_eq!(cursor, Some(format!("{epoch}.1")));
+    notes.send(notes.file("PUT", "b.bin").body(vec![0, 1])).await;
+    let meta = notes.get("a.md?meta=1").await.json();
+    let edits = json!({ "unit": "utf16", "edits": [{ "op": "insert", "at": 0, "text": "T" }] });
+    let answers = [
+        (1, notes.get("a.md").await),
+        (1, notes.get("a.md?meta=1").await),
+        (1, notes.get("a.md?at=1").await),
+        (2, notes.get("b.bin").await),
+        (3, notes.patch("a.md", meta["etag"].as_str().expect("a tag"), &edits).await),
+        (4, notes.send(notes.file("POST", "a.md?restore=1")).await),
+        (4, notes.send(notes.file("HEAD", "a.md")).await),
+        (5, notes.send(notes.file("POST", "a.md?move=c.md")).await),
+        (6, notes.send(notes.file("DELETE", "c.md").header("Sheaf-Base", "5")).await),
+        (7, notes.send(notes.file("DELETE", "b.bin")).await),
+    ];
+    for (at, (version, answer)) in answers.into_iter().enumerate() {
+        let told = (answer.header("sheaf-version"), answer.header("sheaf-epoch"));
+        assert_eq!(told, (&*version.to_string(), &*epoch), "{at}: {}", answer.status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn edits_refer_to_one_state_and_go_in_all_or_none() {
     let server = Server::start().await;
     let notes = Client::new(&server);

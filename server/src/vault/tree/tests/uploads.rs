@@ -8,7 +8,7 @@ use crate::document::ledger::Quota;
 use crate::vault::upload::{Base, Upcoming};
 
 fn text(text: &str, base: Base) -> Upload<'_> {
-    Upload { content: Upcoming::Text(text), base, stamp: None, client_ms: Some(3) }
+    Upload { base, client_ms: Some(3), ..Upload::of(Upcoming::Text(text)) }
 }
 
 fn bring<'a>(path: &'a str, upload: &'a Upload<'a>) -> Step<'a> {
@@ -34,7 +34,7 @@ fn files_come_in_with_a_move_and_a_deletion_as_one_change() {
         let (now, made) = (text("a.md, put", Base::Now), text("made", Base::Version(0)));
         let (again, bytes) = (text("another", Base::Now), [7; 32]);
         let blob = Upcoming::Blob { hash: bytes, size: 9 };
-        let blob = Upload { content: blob, base: Base::Now, stamp: None, client_ms: Some(3) };
+        let blob = Upload { client_ms: Some(3), ..Upload::of(blob) };
         let merged = text("b.md\nmine", Base::Version(2));
         let steps = [
             bring("a.md", &now),
@@ -53,7 +53,7 @@ fn files_come_in_with_a_move_and_a_deletion_as_one_change() {
         let seqs: Vec<u64> = done.iter().map(|done| done.seq).collect();
         assert_eq!(seqs, [7, 5, 8, 6, 9, 10, 11]);
         let uploaded = done[0].uploaded.as_ref().unwrap();
-        assert_eq!((uploaded.version, uploaded.n, uploaded.is_created), (7, 2, false));
+        assert_eq!((uploaded.version, uploaded.at.n, uploaded.is_created), (7, 2, false));
         assert!(uploaded.has_changed && !uploaded.is_merged);
         assert_eq!(open.text("content").unwrap(), "a.md, put", "whoever has it open has it");
         assert!(!open.is_dropped() && waiting.is_dropped());
@@ -257,7 +257,7 @@ fn edits_of_others_meanwhile_stay_and_the_version_is_what_it_says() {
                     for came in came {
                         let uploaded = came.uploaded.unwrap();
                         let path =
-                            world.vaults.live(&home()).unwrap().account().path_of(uploaded.id);
+                            world.vaults.live(&home()).unwrap().account().path_of(uploaded.at.doc);
                         let path = path.unwrap();
                         let read =
                             world.vaults.read_at(&home(), &path, Some(came.seq)).await.unwrap();

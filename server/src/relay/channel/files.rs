@@ -3,6 +3,8 @@
 //! Job: check what is asked and have the vault do it. Called by `desk` and `push`. Never writes
 //! where the caller may not, and never says that something is done before it is durable.
 
+use std::sync::Arc;
+
 use sheaf_protocol::control::{
     Ack, Content, Delete, Download, FileContent, FileId, Hash, Move, Survivor, Upload,
 };
@@ -32,17 +34,19 @@ pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refuse
         stamp: asked.stamp.map(|stamp| stamp.0),
         client_ms: asked.timestamp,
         when: ANYHOW,
+        now_at: None,
     };
-    let (vaults, path) = (&desk.relay.vaults, &asked.path);
-    let uploaded = vaults.upload(&desk.vault, path, desk.author(), upcoming).await?;
+    let (vaults, asked) = (&desk.relay.vaults, (&desk.vault, &*asked.path));
+    let may = async move |now: Arc<str>| desk.check_write(&now).await.is_ok();
+    let uploaded = vaults.upload_or_follow(asked, desk.author(), upcoming, may).await?;
     let version = uploaded.version;
     if uploaded.has_changed || uploaded.is_created {
         let from = (From::Client, desk.author().device);
-        vaults.audience().uploaded((&desk.vault, path), (before, version), from);
+        vaults.audience().uploaded((&desk.vault, &uploaded.path), (before, version), from);
     }
     Ok(Ack {
         re: None,
-        path: Some(path.clone()),
+        path: Some(uploaded.path.to_string()),
         id: Some(FileId(uploaded.at.doc)),
         version: Some(version),
         size: Some(uploaded.size),

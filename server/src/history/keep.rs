@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
-/// How long versions are kept. Those with a name are kept for ever, and so is the latest; one that a
-/// device has, until it has a later one or is stale.
+/// How long versions are kept. Those with a name are kept for ever, and so is the latest; one that
+/// a device has, until it has a later one or is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {

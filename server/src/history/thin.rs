@@ -97,8 +97,8 @@ pub fn thin(
     Ok(Thinned { versions: forgotten.len() as u64, has_more })
 }
 
-/// The versions that devices may have, oldest first as they are given: the one that was current where
-/// a device stood last, and the last one that it made since.
+/// The versions that devices may have, oldest first as they are given: the one that was current
+/// where a device stood last, and the last one that it made since.
 fn bases(versions: &[Version], held: &[Holds]) -> BTreeSet<u64> {
     let mut bases = BTreeSet::new();
     for Holds { device, seq } in held {

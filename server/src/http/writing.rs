@@ -5,6 +5,7 @@
 //! that the caller may and that the state is the one the request names.
 
 use std::ops::Not;
+use std::sync::Arc;
 
 use hyper::http::{HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -146,15 +147,18 @@ pub(super) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
     if place.has_escaped_slash {
         check_is_file(&state, &place)?;
     }
-    let done = match state.vaults.upload(vault, path, by, upload).await {
+    let caller = &ask.caller;
+    let may =
+        async move |now: Arc<str>| caller.may(vault, Some(&now), Role::Write).await == Ok(true);
+    let done = match state.vaults.upload_or_follow((vault, path), by, upload, may).await {
         Ok(done) => done,
         Err(error) => return Err(veiled(&ask, vault, error).await),
     };
     if done.has_changed || done.is_created {
         let from = (From::Elsewhere, by.device);
-        state.vaults.audience().uploaded((vault, path), (before, done.version), from);
+        state.vaults.audience().uploaded((vault, &done.path), (before, done.version), from);
     }
-    Ok(written(&state, &place, done))
+    Ok(written(&state, vault, done))
 }
 
 /// A path whose slashes are escaped may be one that is there, and none to make.
@@ -218,7 +222,7 @@ pub(super) async fn patch(state: State, ask: Ask) -> Result<Response, Error> {
     if done.has_changed {
         state.vaults.audience().changed(&place.vault, From::Elsewhere);
     }
-    Ok(written(&state, &place, done))
+    Ok(written(&state, &place.vault, done))
 }
 
 /// On whose behalf a write is made.
@@ -240,9 +244,9 @@ pub(super) async fn veiled(ask: &Ask, vault: &VaultName, error: vault::Error) ->
 }
 
 /// The answer to a write.
-fn written(state: &State, place: &Place, done: Uploaded) -> Response {
+fn written(state: &State, vault: &VaultName, done: Uploaded) -> Response {
     let result = WriteResult {
-        path: place.path.clone(),
+        path: done.path.to_string(),
         id: done.at.doc.to_string(),
         version: done.version,
         etag: tag(done.at),
@@ -261,10 +265,10 @@ fn written(state: &State, place: &Place, done: Uploaded) -> Response {
     let headers = response.headers_mut();
     let tag = HeaderValue::try_from(result.etag).expect("an id, a number and quotes are legal");
     headers.insert(header::ETAG, tag);
-    let path = utf8_percent_encode(&place.path, PATH);
-    let location = format!("/v1/vaults/{}/files/{path}", place.vault);
+    let path = utf8_percent_encode(&result.path, PATH);
+    let location = format!("/v1/vaults/{vault}/files/{path}");
     let location = HeaderValue::try_from(location).expect("escaped to plain ASCII");
     headers.insert(header::LOCATION, location);
-    tell(headers, state, &place.vault, result.version);
+    tell(headers, state, vault, result.version);
     response
 }

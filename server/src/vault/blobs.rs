@@ -108,6 +108,7 @@ impl Vaults {
             self.durable(noted.unwrap_or(end)).await?;
             self.publish(&book);
             return Ok(Uploaded {
+                path: path.into(),
                 at: At::of(doc, item.n, Some(&item)),
                 version: item.seq,
                 size: item.size,

@@ -104,6 +104,12 @@ pub enum Error {
         /// SHA-256 of its content.
         hash: Option<[u8; 32]>,
     },
+    /// The file that this was made of has another path by now.
+    #[error("the file that this was made of has another path by now")]
+    Moved {
+        /// Which.
+        path: Arc<str>,
+    },
     /// The stamp belongs to another change.
     #[error("this stamp was given to another change")]
     StampReused,
@@ -225,7 +231,7 @@ impl Error {
             Error::TooManyDevices => Code::TooManyDevices,
             Error::NotYours => Code::Forbidden,
             Error::NoVersion { .. } => Code::VersionNotFound,
-            Error::BaseGone { .. } => Code::BaseGone,
+            Error::BaseGone { .. } | Error::Moved { .. } => Code::BaseGone,
             Error::StampReused => Code::StampReused,
             Error::ClockDrift { .. } => Code::ClockDrift,
             Error::NotText { .. } => Code::NotText,

@@ -42,14 +42,17 @@ pub struct Upload<'a> {
     pub client_ms: Option<u64>,
     /// On what it depends, unless it came before.
     pub when: When<'a>,
+    /// Where the file is by now that it was made of, if whoever brings it may write there.
+    pub now_at: Option<&'a str>,
 }
 
 impl fmt::Debug for Upload<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Upload { content, base, stamp, client_ms, when: _ } = self;
+        let Upload { content, base, stamp, client_ms, when: _, now_at } = self;
         let mut shown = f.debug_struct("Upload");
         shown.field("content", content).field("base", base);
-        shown.field("stamp", stamp).field("client_ms", client_ms).finish_non_exhaustive()
+        shown.field("stamp", stamp).field("client_ms", client_ms).field("now_at", now_at);
+        shown.finish_non_exhaustive()
     }
 }
 
@@ -57,7 +60,7 @@ impl<'a> Upload<'a> {
     /// It replaces what is there, whatever that is.
     #[must_use]
     pub fn of(content: Upcoming<'a>) -> Self {
-        Self { content, base: Base::Now, stamp: None, client_ms: None, when: ANYHOW }
+        Self { content, base: Base::Now, stamp: None, client_ms: None, when: ANYHOW, now_at: None }
     }
 }
 
@@ -87,6 +90,8 @@ pub enum Base {
 /// What came of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uploaded {
+    /// Where the file is.
+    pub path: Arc<str>,
     /// The file, at the version that has it.
     pub at: At,
     /// That version.
@@ -122,8 +127,8 @@ impl Vaults {
     /// Takes a whole file in; durable when it returns.
     ///
     /// # Errors
-    /// `NoVault`; `BadPath`; `PathTaken`; `Stale`; `BaseGone`; `StampReused`; `ClockDrift`;
-    /// `NotText`; `BlobMissing`; `Refused`; `Open`; `Failed`.
+    /// `NoVault`; `BadPath`; `PathTaken`; `Stale`; `BaseGone`; `Moved`; `StampReused`;
+    /// `ClockDrift`; `NotText`; `BlobMissing`; `Refused`; `Open`; `Failed`.
     pub async fn upload(
         &self,
         name: &VaultName,
@@ -134,7 +139,7 @@ impl Vaults {
         let print = fingerprint(path, &upload);
         let _one = upload.stamp.map(|stamp| self.claim(name, stamp)).transpose()?;
         if let Some(stamp) = upload.stamp {
-            if let Some(done) = self.done_before(name, stamp, (print, &upload)).await? {
+            if let Some(done) = self.done_before((name, path), stamp, (print, &upload)).await? {
                 return Ok(done);
             }
             if self.registry().observe(stamp).is_err() {
@@ -154,6 +159,28 @@ impl Vaults {
             tracing::info!(vault = %name, version, "Conflict resolved: {path} (v{version})");
         }
         Ok(uploaded)
+    }
+
+    /// As [`Vaults::upload`]; of a file that was moved since, there, if the caller `may` write it.
+    ///
+    /// # Errors
+    /// As [`Vaults::upload`].
+    pub async fn upload_or_follow<F>(
+        &self,
+        (name, path): (&VaultName, &str),
+        by: Author<'_>,
+        upload: Upload<'_>,
+        may: impl FnOnce(Arc<str>) -> F,
+    ) -> Result<Uploaded, Error>
+    where
+        F: Future<Output = bool>,
+    {
+        let uploaded = self.upload(name, path, by, upload.clone()).await;
+        let Err(Error::Moved { path: now }) = &uploaded else { return uploaded };
+        if !may(Arc::clone(now)).await {
+            return uploaded;
+        }
+        self.upload(name, path, by, Upload { now_at: Some(now), ..upload }).await
     }
 
     /// Edits part of a text at the one state that `when` names; durable when it returns.
@@ -234,6 +261,7 @@ impl Vaults {
         let Settled { at, version, text: now } = self.text(name, path).await?;
         let is_merged = text.map_or(at.n != written.n, |text| now != text);
         Ok(Uploaded {
+            path: path.into(),
             at,
             version,
             size: now.len() as u64,
@@ -246,7 +274,8 @@ impl Vaults {
         })
     }
 
-    /// The path to write at. An edit of a version wins over a deletion: the file is back.
+    /// The path to write at. An edit of a version wins over a deletion: the file is back. One of a
+    /// file that was moved since goes where that is.
     pub(super) fn path_for(
         &self,
         (name, path): (&VaultName, &str),
@@ -262,9 +291,26 @@ impl Vaults {
         (upload.when)(None)?;
         match task::block(|| self.version_at(&book, path, seq)) {
             Ok(dated) => self.bring_back((name, path), dated.doc, by),
-            Err(Error::NoFile | Error::NoVersion { .. }) => Ok(path.into()),
+            Err(Error::NoFile | Error::NoVersion { .. }) => {
+                let moved = task::block(|| self.moved(&book, path, seq))?;
+                match moved.filter(|now| upload.now_at != Some(now)) {
+                    Some(path) => Err(Error::Moved { path }),
+                    None => Ok(upload.now_at.unwrap_or(path).into()),
+                }
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// Where the file is that had a path at this version of it, if it lives.
+    fn moved(&self, book: &Book, path: &str, seq: u64) -> Result<Option<Arc<str>>, Error> {
+        let (vault, store) = (book.account().number(), self.registry().store());
+        let Some(above) = seq.checked_add(1) else { return Ok(None) };
+        let found = store.activity(vault, Some(above), 1)?;
+        let Some(&(_, doc)) = found.first().filter(|(of, _)| *of == seq) else { return Ok(None) };
+        let version = store.version(DocKey { vault, doc }, seq)?;
+        let is_it = version.is_some_and(|it| *it.item.path == *path && !it.item.is_deleted);
+        Ok(book.account().path_of(doc).filter(|_| is_it))
     }
 
     async fn merge_text(

@@ -3,6 +3,8 @@
 //! Job: check what is asked and have the vault do it. Called by `desk` and `push`. Never writes
 //! where the caller may not, and never says that something is done before it is durable.
 
+use std::sync::Arc;
+
 use sheaf_protocol::control::{
     Ack, Content, Delete, Download, FileContent, FileId, Hash, Move, Survivor, Upload,
 };
@@ -24,14 +26,15 @@ pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refuse
     let before = existing(desk, &asked.path)?.map_or(0, |file| file.seq);
     let body = body(desk, &mut asked).await?;
     let upcoming = upcoming(&asked, &body);
-    let (vaults, path) = (&desk.relay.vaults, &asked.path);
-    let uploaded = vaults.upload(&desk.vault, path, desk.author(), upcoming).await?;
+    let (vaults, asked) = (&desk.relay.vaults, (&desk.vault, &*asked.path));
+    let may = async move |now: Arc<str>| desk.check_write(&now).await.is_ok();
+    let uploaded = vaults.upload_or_follow(asked, desk.author(), upcoming, may).await?;
     let version = uploaded.version;
     if uploaded.has_changed || uploaded.is_created {
         let from = (From::Client, desk.author().device);
-        vaults.audience().uploaded((&desk.vault, path), (before, version), from);
+        vaults.audience().uploaded((&desk.vault, &uploaded.path), (before, version), from);
     }
-    Ok(uploaded_to(path, uploaded))
+    Ok(uploaded_to(uploaded))
 }
 
 /// An upload as the vault takes it.
@@ -45,14 +48,15 @@ pub(super) fn upcoming<'a>(asked: &Upload, body: &'a Body) -> vault::upload::Upl
         stamp: asked.stamp.map(|stamp| stamp.0),
         client_ms: asked.timestamp,
         when: ANYHOW,
+        now_at: None,
     }
 }
 
 /// What an upload came to.
-fn uploaded_to(path: &str, uploaded: Uploaded) -> Ack {
+fn uploaded_to(uploaded: Uploaded) -> Ack {
     Ack {
         re: None,
-        path: Some(path.to_owned()),
+        path: Some(uploaded.path.to_string()),
         id: Some(FileId(uploaded.at.doc)),
         version: Some(uploaded.version),
         size: Some(uploaded.size),
@@ -141,7 +145,7 @@ pub(super) fn refused(step: &Step<'_>, error: vault::Error) -> Refused {
 pub(super) fn changed(desk: &Desk, step: &Step<'_>, done: Done) -> Result<Ack, Refused> {
     let Done { seq, count, kept, id, uploaded } = done;
     if let Some(uploaded) = uploaded {
-        return Ok(uploaded_to(step.path, uploaded));
+        return Ok(uploaded_to(uploaded));
     }
     let path = match step.act {
         Act::Move { to } => to,

@@ -155,7 +155,7 @@ impl Vaults {
         let name = book.account().name();
         let _claim = stamp.map(|stamp| self.claim(name, stamp)).transpose()?.flatten();
         if let Some(stamp) = stamp {
-            known = self.done_before(name, stamp, (print, upload)).await?;
+            known = self.done_before((name, path), stamp, (print, upload)).await?;
             if known.is_none() && self.registry().observe(stamp).is_err() {
                 return Err(Error::ClockDrift { now_ms: self.shared().clock.now_ms() });
             }

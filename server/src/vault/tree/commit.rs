@@ -352,6 +352,7 @@ impl Writer<'_> {
         let has_changed = one.is_new || update.is_some() || was_bytes;
         let version = if has_changed { next } else { current.map_or(0, |item| item.seq) };
         let uploaded = Uploaded {
+            path: Arc::clone(&one.path),
             at: At { doc: one.doc, n, bytes: None },
             version,
             size,
@@ -384,6 +385,7 @@ impl Writer<'_> {
             count => next + count - 1,
         };
         let uploaded = Uploaded {
+            path: Arc::clone(&one.path),
             at: At::of(one.doc, last.map_or(0, |item| item.n), last),
             version,
             size: last.map_or(0, |item| item.size),

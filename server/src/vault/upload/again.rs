@@ -35,13 +35,14 @@ impl Drop for Claim {
 
 impl Uploaded {
     /// Of one whose version is not kept any more: what it brought.
-    fn before(doc: DocId, version: u64, upload: &Upload<'_>) -> Self {
+    fn before(path: Arc<str>, (doc, version): (DocId, u64), upload: &Upload<'_>) -> Self {
         let (size, hash) = match upload.content {
             Upcoming::Text(text) => (text.len() as u64, Sha256::digest(text.as_bytes()).into()),
             Upcoming::Blob { hash, size } => (size, hash),
         };
         let bytes = matches!(upload.content, Upcoming::Blob { .. }).then_some(hash);
         Self {
+            path,
             at: At { doc, n: 0, bytes },
             version,
             size,
@@ -59,7 +60,7 @@ impl Vaults {
     /// What a change came to that came before.
     pub(in crate::vault) async fn done_before(
         &self,
-        name: &VaultName,
+        (name, path): (&VaultName, &str),
         stamp: Stamp,
         (print, upload): (u64, &Upload<'_>),
     ) -> Result<Option<Uploaded>, Error> {
@@ -76,7 +77,7 @@ impl Vaults {
             return Err(Error::StampReused);
         }
         if seq == 0 {
-            return self.unsettled(name, doc, upload).await.map(Some);
+            return self.unsettled((name, path), doc, upload).await.map(Some);
         }
         let _work = self.shared().work.begin().await;
         task::block(|| {
@@ -84,7 +85,8 @@ impl Vaults {
             let dated = match self.version_of(&book, DocKey { vault, doc }, seq) {
                 // What it came to is not kept any more; that it was made is known.
                 Err(Error::NoVersion { .. }) => {
-                    return Ok(Some(Uploaded::before(doc, seq, upload)));
+                    let path = book.account().path_of(doc).unwrap_or_else(|| path.into());
+                    return Ok(Some(Uploaded::before(path, (doc, seq), upload)));
                 }
                 dated => dated?,
             };
@@ -96,6 +98,7 @@ impl Vaults {
                 Held::Roots(_) | Held::Blob { .. } => None,
             };
             Ok(Some(Uploaded {
+                path: book.account().path_of(doc).unwrap_or(Arc::clone(&item.path)),
                 at: At::of(doc, item.n, Some(&item)),
                 version: item.seq,
                 size: item.size,
@@ -125,7 +128,7 @@ impl Vaults {
     /// What a stamped change came to that was written, and whose answer nobody heard.
     async fn unsettled(
         &self,
-        name: &VaultName,
+        (name, path): (&VaultName, &str),
         doc: DocId,
         upload: &Upload<'_>,
     ) -> Result<Uploaded, Error> {
@@ -134,7 +137,10 @@ impl Vaults {
             (Upcoming::Text(text), Some(path)) => {
                 self.uploaded((name, &path), Written::default(), Some(text)).await
             }
-            _ => Ok(Uploaded::before(doc, book.state().visible(), upload)),
+            (_, now) => {
+                let (path, seq) = (now.unwrap_or_else(|| path.into()), book.state().visible());
+                Ok(Uploaded::before(path, (doc, seq), upload))
+            }
         }
     }
 

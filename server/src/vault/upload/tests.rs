@@ -195,14 +195,7 @@ fn a_base_whose_text_was_deleted_and_collected_is_still_a_base() {
 fn of_two_blobs_made_of_one_version_the_newer_wins_and_the_other_is_a_version() {
     run(async {
         let world = World::new();
-        let blob = |byte: u8| Upcoming::Blob { hash: [byte; 32], size: u64::from(byte) };
-        let put = |byte, base, stamp| Upload {
-            content: blob(byte),
-            base,
-            stamp,
-            client_ms: None,
-            when: ANYHOW,
-        };
+        let put = |byte, base, stamp| Upload { stamp, ..of_blob(byte, base) };
         let first = upload(&world, put(1, Base::Version(0), None)).await.unwrap();
         assert!(first.is_created && !first.is_conflict);
         let base = Base::Version(first.version);
@@ -252,8 +245,7 @@ fn bytes_stay_charged_when_their_file_goes() {
     run(async {
         let world = World::new();
         let content = Upcoming::Blob { hash: [1; 32], size: 100_000 };
-        let blob = Upload { content, base: Base::Now, stamp: None, client_ms: None, when: ANYHOW };
-        upload(&world, blob).await.unwrap();
+        upload(&world, Upload::of(content)).await.unwrap();
         world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.unwrap();
         assert!(world.vaults.get(&home()).unwrap().bytes >= 100_000);
         let world = world.restart();
@@ -566,5 +558,34 @@ fn edits_with_others_words_in_their_version_say_so() {
         assert!(merged.is_merged && merged.at.n > written.n);
         assert_eq!(merged.content, world.text("a.md").await);
         assert!(merged.content.unwrap().contains("typed"));
+    });
+}
+
+#[test]
+fn an_edit_of_a_file_that_was_moved_goes_where_it_is_for_who_may_write_there() {
+    run(async {
+        let world = World::new();
+        for (path, is_bytes) in [("a.md", false), ("b.bin", true)] {
+            let put = |line: &'static str, base| match is_bytes {
+                false => of(line, base),
+                true => of_blob(line.len() as u8, base),
+            };
+            let (vaults, to) = (&world.vaults, format!("moved/{path}"));
+            let first = vaults.upload(&home(), path, BY, put("one\n", Base::Now)).await.unwrap();
+            vaults.move_file(&home(), path, &to, BY, ANYHOW).await.unwrap();
+            let stamp = Some(vaults.registry().stamp());
+            let what = Upload { stamp, ..put("one\nmine\n", Base::Version(first.version)) };
+            let place = (&home(), path);
+            let no = vaults.upload_or_follow(place, BY, what.clone(), async |_| false).await;
+            assert_eq!(no, Err(Error::Moved { path: to.as_str().into() }));
+            let done = vaults.upload_or_follow(place, BY, what.clone(), async |_| true).await;
+            let done = done.unwrap();
+            assert_eq!((&*done.path, done.at.doc), (&*to, first.at.doc));
+            assert_eq!(vaults.file(&home(), path), Err(Error::NoFile), "no second file");
+            let again = vaults.upload_or_follow(place, BY, what, async |_| true).await.unwrap();
+            assert_eq!((again.path, again.version), (done.path, done.version));
+            assert!(!again.has_changed);
+        }
+        assert_eq!(world.text("moved/a.md").await.as_deref(), Some("one\nmine\n"));
     });
 }

@@ -192,6 +192,24 @@ async fn every_answer_about_a_file_says_which_version_it_is_of() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_of_a_file_that_was_moved_goes_where_it_is() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    let made = notes.put("a.md", "one\n").await.json();
+    notes.send(notes.file("POST", "a.md?move=d/b.md")).await;
+    let base = made["version"].to_string();
+    let put = notes.file("PUT", "a.md").header("Sheaf-Base", &base).body("one\ntwo\n");
+    let put = notes.send(put).await;
+    assert_eq!((put.status, put.json()["path"].as_str()), (200, Some("d/b.md")));
+    assert_eq!(put.header("location"), "/v1/vaults/notes/files/d/b.md");
+    assert_eq!(
+        (put.json()["id"].clone(), notes.get("a.md").await.status),
+        (made["id"].clone(), 404)
+    );
+    assert_eq!(notes.get("d/b.md").await.text(), "one\ntwo\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn edits_refer_to_one_state_and_go_in_all_or_none() {
     let server = Server::start().await;
     let notes = Client::new(&server);

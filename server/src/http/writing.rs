@@ -173,7 +173,10 @@ pub(super) fn check_is_file(state: &State, place: &Place) -> Result<(), Error> {
 }
 
 /// The stamp of a change.
-fn stamp(ask: &Ask) -> Result<Option<Stamp>, Error> {
+///
+/// # Errors
+/// `Malformed`.
+pub(super) fn stamp(ask: &Ask) -> Result<Option<Stamp>, Error> {
     let stamp = ask.header("sheaf-stamp")?.map(str::parse::<Stamp>).transpose();
     stamp.map_err(|bad| Error::new(Code::Malformed, bad.to_string(), json!({})))
 }

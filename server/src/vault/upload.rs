@@ -142,9 +142,7 @@ impl Vaults {
             if let Some(done) = self.done_before((name, path), stamp, (print, &upload)).await? {
                 return Ok(done);
             }
-            if self.registry().observe(stamp).is_err() {
-                return Err(Error::ClockDrift { now_ms: self.shared().clock.now_ms() });
-            }
+            self.observe(stamp)?;
         }
         let uploaded = match upload.content {
             Upcoming::Text(text) => {
@@ -440,16 +438,23 @@ impl Vaults {
 
 /// What tells one change from another with the same stamp.
 pub(super) fn fingerprint(path: &str, upload: &Upload<'_>) -> u64 {
-    let mut hash = blake3::Hasher::new();
-    hash.update(path.as_bytes()).update(&[0]);
-    hash.update(&match upload.base {
+    let base = match upload.base {
         Base::Now => u64::MAX.to_le_bytes(),
         Base::Version(seq) => seq.to_le_bytes(),
-    });
-    match upload.content {
-        Upcoming::Text(text) => hash.update(&[1]).update(text.as_bytes()),
-        Upcoming::Blob { hash: blob, .. } => hash.update(&[2]).update(&blob),
     };
+    let (kind, content) = match &upload.content {
+        Upcoming::Text(text) => (1, text.as_bytes()),
+        Upcoming::Blob { hash, .. } => (2, &hash[..]),
+    };
+    print(&[path.as_bytes(), &[0], &base, &[kind], content])
+}
+
+/// A short hash of parts, one behind the other.
+pub(super) fn print(parts: &[&[u8]]) -> u64 {
+    let mut hash = blake3::Hasher::new();
+    for part in parts {
+        hash.update(part);
+    }
     let hash = hash.finalize();
     u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use sheaf_protocol::control::{
-    Ack, Content, Delete, Download, FileContent, FileId, Hash, Move, Survivor, Upload,
+    Ack, Content, Delete, Download, FileContent, FileId, Hash, Move, StampText, Survivor, Upload,
 };
 
 use super::desk::Desk;
@@ -14,7 +14,7 @@ use super::problem::{Refused, too_large};
 use super::{difference, listing};
 use crate::vault::audience::From;
 use crate::vault::condition::ANYHOW;
-use crate::vault::tree::{Act, Done, Step};
+use crate::vault::tree::{Act, Asked, Done, Step};
 use crate::vault::upload::{Base, Upcoming, Uploaded};
 use crate::vault::versions::{Held, Read};
 use crate::vault::{self, File};
@@ -105,13 +105,27 @@ fn address(desk: &Desk, hash: Hash) -> String {
 
 /// Deletes a file or a folder, unless it was edited since the version that is meant.
 pub(super) async fn delete(desk: &Desk, asked: &Delete) -> Result<Ack, Refused> {
-    let act = Act::Delete { base: asked.base_version };
-    change(desk, Step { path: &asked.path, act }).await
+    change(desk, deletion(asked)).await
 }
 
 /// Gives a file or a folder another path.
 pub(super) async fn relocate(desk: &Desk, asked: &Move) -> Result<Ack, Refused> {
-    change(desk, Step { path: &asked.path, act: Act::Move { to: &asked.to } }).await
+    change(desk, relocation(asked)).await
+}
+
+/// A deletion as the vault takes it.
+pub(super) fn deletion(Delete { path, base_version, stamp, .. }: &Delete) -> Step<'_> {
+    let act = Act::Delete { base: *base_version, asked: with(*stamp) };
+    Step { path, act }
+}
+
+/// A move as the vault takes it.
+pub(super) fn relocation(Move { path, to, stamp, .. }: &Move) -> Step<'_> {
+    Step { path, act: Act::Move { to, asked: with(*stamp) } }
+}
+
+fn with<'a>(stamp: Option<StampText>) -> Asked<'a> {
+    Asked { stamp: stamp.map(|stamp| stamp.0), ..Asked::default() }
 }
 
 async fn change(desk: &Desk, step: Step<'_>) -> Result<Ack, Refused> {
@@ -126,7 +140,7 @@ async fn change(desk: &Desk, step: Step<'_>) -> Result<Ack, Refused> {
 pub(super) async fn check_step(desk: &Desk, step: &Step<'_>) -> Result<(), Refused> {
     desk.check_write(step.path).await?;
     match step.act {
-        Act::Move { to } => desk.check_write(to).await,
+        Act::Move { to, .. } => desk.check_write(to).await,
         Act::Delete { .. } | Act::Upload(_) => Ok(()),
     }
 }
@@ -148,7 +162,7 @@ pub(super) fn changed(desk: &Desk, step: &Step<'_>, done: Done) -> Result<Ack, R
         return Ok(uploaded_to(uploaded));
     }
     let path = match step.act {
-        Act::Move { to } => to,
+        Act::Move { to, .. } => to,
         Act::Delete { .. } | Act::Upload(_) => step.path,
     };
     let ack = Ack { path: Some(path.to_owned()), version: Some(seq), ..Ack::default() };

@@ -166,10 +166,8 @@ impl Prepared {
             (Prepared::Upload(Upload { path, .. }, _), Some(upload)) => {
                 Step { path, act: Act::Upload(upload) }
             }
-            (Prepared::Move(Move { path, to, .. }), _) => Step { path, act: Act::Move { to } },
-            (Prepared::Delete(Delete { path, base_version, .. }), _) => {
-                Step { path, act: Act::Delete { base: *base_version } }
-            }
+            (Prepared::Move(asked), _) => files::relocation(asked),
+            (Prepared::Delete(asked), _) => files::deletion(asked),
             (Prepared::Upload(..), None) => unreachable!("an upload has something to upload"),
         }
     }

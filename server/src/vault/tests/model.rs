@@ -13,7 +13,7 @@ use sheaf_storage::store::disk::{Disk, DiskFile, Files};
 
 use super::*;
 use crate::vault::condition::ANYHOW;
-use crate::vault::tree::{Act, Step};
+use crate::vault::tree::{Act, Asked, Step};
 use crate::vault::upload::{Base, Upcoming, Upload};
 use crate::vault::versions::Held;
 
@@ -297,7 +297,10 @@ impl History {
 
     /// Moves or deletes the folder `d/`.
     async fn folder(&mut self, to: Option<&'static str>) {
-        let act = to.map_or(Act::Delete { base: None }, |to| Act::Move { to });
+        let act = to.map_or(Act::Delete { base: None, asked: Asked::default() }, |to| Act::Move {
+            to,
+            asked: Asked::default(),
+        });
         let steps = [Step { path: "d/", act }];
         let done = self.world.vaults.change(&home(), &steps, BY).await;
         let all = self.model.under("d/");

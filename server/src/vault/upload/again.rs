@@ -65,17 +65,10 @@ impl Vaults {
         (print, upload): (u64, &Upload<'_>),
     ) -> Result<Option<Uploaded>, Error> {
         let Ok(book) = self.live(name) else { return Ok(None) };
-        let vault = book.account().number();
-        let recent = book.state().stamped(stamp);
-        let stored = || task::block(|| self.registry().store().stamped(vault, stamp));
-        let Some(Stamped { doc, seq, fingerprint, .. }) =
-            recent.map_or_else(stored, |it| Ok(Some(it)))?
-        else {
+        let Some(Stamped { doc, seq, .. }) = self.came_to(&book, (stamp, print)).await? else {
             return Ok(None);
         };
-        if fingerprint != print {
-            return Err(Error::StampReused);
-        }
+        let vault = book.account().number();
         if seq == 0 {
             return self.unsettled((name, path), doc, upload).await.map(Some);
         }
@@ -112,16 +105,49 @@ impl Vaults {
         })
     }
 
+    /// What a stamped change came to, if it is known; durable and shown then.
+    ///
+    /// # Errors
+    /// `StampReused` if it was another one; `Damaged`.
+    pub(in crate::vault) async fn came_to(
+        &self,
+        book: &Book,
+        (stamp, print): (Stamp, u64),
+    ) -> Result<Option<Stamped>, Error> {
+        let Some(came_to) = self.stamped(book, stamp)? else { return Ok(None) };
+        if came_to.fingerprint != print {
+            return Err(Error::StampReused);
+        }
+        // Whoever made it may have gone before it was.
+        let end = book.state().staged_end();
+        self.durable(end).await?;
+        self.publish(book);
+        Ok(Some(came_to))
+    }
+
+    fn stamped(&self, book: &Book, stamp: Stamp) -> Result<Option<Stamped>, Error> {
+        let recent = book.state().stamped(stamp);
+        let stored =
+            || task::block(|| self.registry().store().stamped(book.account().number(), stamp));
+        Ok(recent.map_or_else(stored, |came_to| Ok(Some(came_to)))?)
+    }
+
+    /// Takes note of the time in a stamp.
+    ///
+    /// # Errors
+    /// `ClockDrift`.
+    pub(in crate::vault) fn observe(&self, stamp: Stamp) -> Result<(), Error> {
+        let now_ms = self.shared().clock.now_ms();
+        self.registry().observe(stamp).map_err(|_| Error::ClockDrift { now_ms })
+    }
+
     /// The seq of a change that was stamped; none if it is not known.
     ///
     /// # Errors
     /// `NoVault`; `Damaged`.
     pub fn seq_of(&self, name: &VaultName, stamp: Stamp) -> Result<Option<u64>, Error> {
         let book = self.live(name)?;
-        let recent = book.state().stamped(stamp);
-        let stored =
-            || task::block(|| self.registry().store().stamped(book.account().number(), stamp));
-        let came_to = recent.map_or_else(stored, |came_to| Ok(Some(came_to)))?;
+        let came_to = self.stamped(&book, stamp)?;
         Ok(came_to.map(|came_to| came_to.seq).filter(|seq| *seq != 0))
     }
 
@@ -167,7 +193,7 @@ impl Vaults {
     ) -> Result<u64, Error> {
         let book = self.live(name)?;
         let received_ms = self.shared().clock.now_ms();
-        let came_to = Stamped { doc, seq, fingerprint, received_ms };
+        let came_to = Stamped { doc, seq, fingerprint, received_ms, count: 0 };
         let mut bytes = Vec::new();
         payload::Stamped { stamp, came_to }.encode(&mut bytes);
         let doc = DocKey { vault: book.account().number(), doc };

@@ -24,7 +24,10 @@ use sheaf_ground::task;
 pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refused> {
     desk.check_write(&asked.path).await?;
     let before = existing(desk, &asked.path)?.map_or(0, |file| file.seq);
-    let body = body(desk, &mut asked).await?;
+    let body = match brought(desk, &mut asked).await? {
+        Brought::Now(body) => body,
+        Brought::Before(uploaded) => return Ok(uploaded_to(*uploaded)),
+    };
     let upcoming = upcoming(&asked, &body);
     let (vaults, asked) = (&desk.relay.vaults, (&desk.vault, &*asked.path));
     let may = async move |now: Arc<str>| desk.check_write(&now).await.is_ok();
@@ -53,7 +56,7 @@ pub(super) fn upcoming<'a>(asked: &Upload, body: &'a Body) -> vault::upload::Upl
 }
 
 /// What an upload came to.
-fn uploaded_to(uploaded: Uploaded) -> Ack {
+pub(super) fn uploaded_to(uploaded: Uploaded) -> Ack {
     Ack {
         re: None,
         path: Some(uploaded.path.to_string()),
@@ -190,7 +193,7 @@ pub(super) fn told(desk: &Desk) {
     desk.relay.vaults.audience().changed(&desk.vault, From::Client);
 }
 
-fn existing(desk: &Desk, path: &str) -> Result<Option<File>, Refused> {
+pub(super) fn existing(desk: &Desk, path: &str) -> Result<Option<File>, Refused> {
     match task::block(|| desk.relay.vaults.file(&desk.vault, path)) {
         Ok(file) => Ok(Some(file)),
         Err(vault::Error::NoFile) => Ok(None),
@@ -205,8 +208,15 @@ pub(super) enum Body {
     Blob([u8; 32]),
 }
 
+/// An upload's body, where it is to be looked at.
+pub(super) enum Brought {
+    Now(Body),
+    /// It came before, and what it was the difference to is not there any more.
+    Before(Box<Uploaded>),
+}
+
 /// What is meant. Text is UTF-8 without NUL; everything else is put as bytes.
-pub(super) async fn body(desk: &Desk, asked: &mut Upload) -> Result<Body, Refused> {
+pub(super) async fn brought(desk: &Desk, asked: &mut Upload) -> Result<Brought, Refused> {
     let body = match (asked.content.take(), asked.blob, &asked.diff) {
         (Some(content), None, None) => {
             let bytes = content.into_bytes(asked.encoding);
@@ -221,7 +231,13 @@ pub(super) async fn body(desk: &Desk, asked: &mut Upload) -> Result<Body, Refuse
         (None, None, Some(diff)) => {
             let base = asked.base_version;
             let base = base.ok_or(Refused::field("base_version", "what it is from"))?;
-            let text = base_text(desk, &asked.path, base).await?;
+            let text = match base_text(desk, &asked.path, base).await {
+                Ok(text) => text,
+                Err(refused) => {
+                    let before = before(desk, asked).await?;
+                    return before.map(|done| Brought::Before(Box::new(done))).ok_or(refused);
+                }
+            };
             let whole = difference::applied(&text, diff, asked.unit.unwrap_or_default());
             Body::Text(whole.map_err(|what| Refused::field("diff", what))?)
         }
@@ -230,8 +246,14 @@ pub(super) async fn body(desk: &Desk, asked: &mut Upload) -> Result<Body, Refuse
     let max = desk.relay.channels.text_bytes_max;
     match &body {
         Body::Text(text) if text.len() > max => Err(too_large(max)),
-        _ => Ok(body),
+        _ => Ok(Brought::Now(body)),
     }
+}
+
+/// What an upload came to, if it has a stamp and came before.
+async fn before(desk: &Desk, asked: &Upload) -> Result<Option<Uploaded>, Refused> {
+    let Some(stamp) = asked.stamp else { return Ok(None) };
+    Ok(desk.relay.vaults.uploaded_before((&desk.vault, &asked.path), stamp.0).await?)
 }
 
 fn put(desk: &Desk, bytes: &[u8]) -> Result<Body, Refused> {

@@ -538,7 +538,8 @@ fn what_comes_between_the_first_look_and_the_locks_counts() {
         world.handle("n/1.md").await;
         let book = world.vaults.live(&home()).unwrap();
         let steps = [delete_at("n/", 3)];
-        let (brought, ready) = (Brought::default(), BTreeMap::new());
+        let brought = world.vaults.bring(&book, &steps).await.unwrap();
+        let ready = BTreeMap::new();
         let mut subjects = Subjects::new(world.vaults.registry().hold());
         let draft = world.vaults.draft(&book, &steps, &brought).unwrap();
         world.vaults.gather(&book, (&draft, &ready), &mut subjects).await.unwrap();

@@ -372,6 +372,69 @@ test('an upload that comes again with its stamp changes nothing', async (t) => {
   assert.ok(Math.abs(drift.details.server_time - Date.now()) < 60_000)
 })
 
+test('a push that comes again whole with its stamps is answered as before', async (t) => {
+  const server = await guarded(t)
+  const alice = await Channel.as(t, server, 'alice')
+  const write = async (path) => (await alice.ask({ type: 'upload_file', path, content: `${path}\n` })).version
+  for (const path of ['gone.md', 'old.md', 'dir/1', 'dir/2']) await write(path)
+  const base = await write('kept.md')
+  const stamp = (last) => `01ARZ3NDEKTSV4RRFFQ69G5FA${last}`
+  const items = [
+    { id: 1, type: 'delete_file', path: 'gone.md', base_version: base, stamp: stamp(1) },
+    { id: 2, type: 'move_file', path: 'old.md', to: 'new.md', stamp: stamp(2) },
+    { id: 3, type: 'upload_file', path: 'kept.md', diff: [7, '!'], base_version: base, stamp: stamp(3) },
+    { id: 4, type: 'delete_file', path: 'dir/', stamp: stamp(4) },
+    { id: 5, type: 'upload_file', path: 'gone.md', content: 'another\n', base_version: 0, stamp: stamp(5) }
+  ]
+  const told = ({ success, failures, blocked }) => [failures, blocked, success.map(({ id, data }) =>
+    [id, data.path, data.id, data.version, data.count, data.hash])]
+  const first = await alice.ask({ type: 'push', items, mode: 'atomic' })
+  assert.deepEqual(first.success.map((it) => it.id), [1, 2, 3, 4, 5])
+  await logged(server, `Upload: kept.md (v${base} -> v${first.success[2].data.version})`)
+  await write('old.md')
+  await alice.ask({ type: 'delete_file', path: 'kept.md' })
+  const { version } = await alice.ask({ type: 'get_changes', since: 0 })
+  for (const mode of ['atomic', 'ordered', 'independent']) {
+    const again = await alice.ask({ type: 'push', items, mode })
+    assert.deepEqual(told(again), told(first), mode)
+    assert.equal(again.version, version, 'nothing has changed')
+  }
+  const other = await alice.ask({ ...items[1], to: 'elsewhere.md' })
+  assert.equal(other.code, 'STAMP_REUSED')
+})
+
+test('an editor sees what a push writes into its file, and nothing of one that is refused', async (t) => {
+  const server = await guarded(t)
+  const editor = await Channel.as(t, server, 'alice')
+  const bob = await Channel.as(t, server, 'bob')
+  const { id } = await (await put(server, 'alice', 'a.md', 'one\ntwo\n')).json()
+  const doc = new Y.Doc()
+  const sv = Buffer.from(Y.encodeStateVector(doc)).toString('base64')
+  const { update } = await editor.ask({ type: 'doc_sync', id, sv })
+  Y.applyUpdate(doc, Buffer.from(update, 'base64'))
+  const text = doc.getText('content')
+  const cursor = Y.createRelativePositionFromTypeIndex(text, 'one\ntw'.length)
+  const push = (...items) => bob.ask({ type: 'push', items: items.map((it, id) => ({ id, ...it })), mode: 'atomic' })
+  const mine = { type: 'upload_file', path: 'a.md', content: 'one, and more\ntwo\n' }
+  const refused = await push(mine, { type: 'delete_file', path: 'nowhere.md' })
+  assert.deepEqual([refused.success.length, refused.failures[0].id], [0, 1])
+  const done = await push(mine, { type: 'upload_file', path: 'b.md', content: 'b\n' })
+  assert.equal(done.success.length, 2)
+  const edit = await editor.hear((it) => it.type === 'doc_update')
+  Y.applyUpdate(doc, Buffer.from(edit.update, 'base64'))
+  assert.equal(text.toString(), mine.content)
+  assert.equal(Y.createAbsolutePositionFromRelativePosition(cursor, doc).index, 'one, and more\ntw'.length)
+  const seen = await editor.hear((it) => it.type === 'file_updated' && it.path === 'a.md' && it.size === mine.content.length)
+  assert.equal(seen.version, done.success[0].data.version)
+  // What the editor writes goes on from there.
+  const before = Y.encodeStateVector(doc)
+  text.insert(0, 'zero\n')
+  const written = Buffer.from(Y.encodeStateAsUpdate(doc, before)).toString('base64')
+  assert.equal((await editor.ask({ type: 'doc_update', id, update: written })).changed, true)
+  assert.equal((await bob.ask({ type: 'download_file', path: 'a.md' })).content, 'zero\none, and more\ntwo\n')
+  assert.equal(editor.heard.filter((it) => it.type === 'doc_update').length, 1, 'and of the refused one nothing')
+})
+
 test('a push stops behind a failure, or does not, as it is asked', async (t) => {
   const server = await guarded(t)
   const alice = await Channel.as(t, server, 'alice')

@@ -3,11 +3,9 @@
 //! For backends; `writing` hands over what is about a folder. Never touches what the caller may not
 //! write, and never tells what it may not read.
 
-use hyper::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use sheaf_protocol::error::Refusal;
 use utoipa::ToSchema;
-use warp::Reply;
 use warp::reply::Response;
 
 use super::State;
@@ -15,11 +13,11 @@ use super::ask::{Ask, Place};
 use super::condition::Conditions;
 use super::error::Error;
 use super::files::FileInfo;
-use super::versions::{VersionResult, tell};
-use super::writing::{author, veiled};
+use super::versions::VersionResult;
+use super::writing::{author, stamp, veiled};
 use crate::auth::{Grant, Role};
 use crate::vault::audience::From;
-use crate::vault::tree::{Act, Done, Step};
+use crate::vault::tree::{Act, Asked, Done, Step};
 use sheaf_ground::task;
 
 /// The version that a deletion is made for.
@@ -81,8 +79,8 @@ pub(super) async fn delete(
     ask: &Ask,
     (place, grant): (&Place, &Grant),
 ) -> Result<Response, Error> {
-    let base = ask.number_header(BASE)?;
-    let done = change(state, ask, (place, grant), Act::Delete { base }).await?;
+    let (base, asked) = (ask.number_header(BASE)?, asked(ask)?);
+    let done = change(state, ask, (place, grant), Act::Delete { base, asked }).await?;
     Ok(shown(&place.path, done))
 }
 
@@ -94,29 +92,13 @@ pub(super) async fn relocate(
     to: &str,
 ) -> Result<Response, Error> {
     ask.caller.grant_under(&place.vault, to, Role::Write).await?;
-    let done = change(state, ask, (place, grant), Act::Move { to }).await?;
+    let act = Act::Move { to, asked: asked(ask)? };
+    let done = change(state, ask, (place, grant), act).await?;
     Ok(shown(to, done))
 }
 
-/// Deletes a file, unless it changed since a version.
-pub(super) async fn delete_file(
-    state: &State,
-    ask: &Ask,
-    (place, grant): (&Place, &Grant),
-    base: u64,
-) -> Result<Response, Error> {
-    if Conditions::of(ask)?.is_any() {
-        let what = "give Sheaf-Base or a condition, not both";
-        return Err(Refusal::malformed(0, what).into());
-    }
-    let act = Act::Delete { base: Some(base) };
-    let done = change(state, ask, (place, grant), act).await?;
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    tell(response.headers_mut(), state, &place.vault, done.seq);
-    Ok(response)
-}
-
-async fn change(
+/// Carries one step out.
+pub(super) async fn change(
     state: &State,
     ask: &Ask,
     (Place { vault, path, .. }, grant): (&Place, &Grant),
@@ -129,6 +111,11 @@ async fn change(
         }
         Err(undone) => Err(veiled(ask, vault, undone.error).await),
     }
+}
+
+/// How a folder's change is asked for: nothing of a folder has a state to depend on.
+fn asked<'a>(ask: &Ask) -> Result<Asked<'a>, Error> {
+    Ok(Asked { stamp: stamp(ask)?, ..Asked::default() })
 }
 
 fn shown(path: &str, done: Done) -> Response {

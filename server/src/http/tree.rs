@@ -15,9 +15,11 @@ use super::error::{Error, Problem};
 use super::files::FileInfo;
 use super::folders::{self, FolderResult, Relocated};
 use super::versions;
-use super::writing::{author, veiled};
+use super::writing::{author, stamp, veiled};
 use crate::auth::Role;
+use crate::vault;
 use crate::vault::audience::From;
+use crate::vault::tree::{Act, Asked};
 use sheaf_ground::task;
 
 /// Moves a file to another path, where its document, its id and its history stay; or makes it what
@@ -37,6 +39,8 @@ use sheaf_ground::task;
             description = "The name of the version `at`, or of the present one; empty: none"),
         ("at" = Option<u64>, Query, description = "With `name`: the version"),
         ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
+        ("Sheaf-Stamp" = Option<String>, Header,
+            description = "The change's own stamp: it is made once however often it comes"),
         ("Sheaf-Device" = Option<String>, Header,
             description = "The device it comes from, 16 hex digits"),
     ),
@@ -45,8 +49,8 @@ use sheaf_ground::task;
             headers(("Sheaf-Version" = u64), ("Sheaf-Epoch" = u64))),
         (status = 404, description = "There is no such vault, file, folder or version",
             body = Problem),
-        (status = 409, description = "The new path is taken, or the version held no text",
-            body = Problem),
+        (status = 409, description = "The new path is taken, the version held no text, or the \
+            stamp is another change's or ahead of the clock", body = Problem),
         (status = 412, description = "It is at another state", body = Problem),
         (status = 413, description = "More files than one change may be about", body = Problem),
     )
@@ -82,15 +86,36 @@ pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> 
     ask.caller.grant(&place.vault, Some(to), Role::Write).await?;
     let when = |now| conditions.check_write(now);
     let Place { vault, path, .. } = &place;
-    let seq = match state.vaults.move_file(vault, path, to, by, &when).await {
-        Ok(seq) => seq,
-        Err(error) => return Err(veiled(&ask, vault, error).await),
+    let (seq, file) = match room_without_stamp(&ask, &place)? {
+        true => match state.vaults.move_file(vault, path, to, by, &when).await {
+            Ok(seq) => {
+                state.vaults.audience().changed(vault, From::Elsewhere);
+                (seq, task::block(|| state.vaults.file(vault, to))?)
+            }
+            Err(error) => return Err(veiled(&ask, vault, error).await),
+        },
+        false => {
+            let asked = Asked { stamp: stamp(&ask)?, when: &when };
+            let step = Act::Move { to, asked };
+            let done = folders::change(&state, &ask, (&place, &grant), step).await?;
+            let left = (done.id.ok_or(vault::Error::NoFile)?, done.seq);
+            (done.seq, task::block(|| state.vaults.file_as_of(vault, to, left))?)
+        }
     };
-    state.vaults.audience().changed(vault, From::Elsewhere);
-    let file = task::block(|| state.vaults.file(vault, to))?;
     let mut response = warp::reply::json(&FileInfo::from(file)).into_response();
     versions::tell(response.headers_mut(), &state, vault, seq);
     Ok(response)
+}
+
+/// Whether it is about a room that has the name of a folder. No stamp is kept for what becomes of
+/// one.
+fn room_without_stamp(ask: &Ask, place: &Place) -> Result<bool, Error> {
+    let is_room = place.path.ends_with('/');
+    if is_room && stamp(ask)?.is_some() {
+        let what = "a room whose name ends with a slash is changed without a stamp";
+        return Err(Refusal::malformed(0, what).into());
+    }
+    Ok(is_room)
 }
 
 /// Deletes a file and closes the sessions that have it open; or a folder, whose path ends with a
@@ -106,6 +131,8 @@ pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> 
         ("If-Match" = Option<String>, Header, description = "Only if it is at one of these"),
         ("Sheaf-Base" = Option<u64>, Header,
             description = "Only what did not change since this version"),
+        ("Sheaf-Stamp" = Option<String>, Header,
+            description = "The change's own stamp: it is made once however often it comes"),
         ("Sheaf-Device" = Option<String>, Header,
             description = "The device it comes from, 16 hex digits"),
     ),
@@ -114,7 +141,8 @@ pub(super) async fn relocate(state: State, ask: Ask) -> Result<Response, Error> 
         (status = 204, description = "Deleted, durably",
             headers(("Sheaf-Version" = u64), ("Sheaf-Epoch" = u64))),
         (status = 404, description = "There is no such vault, file or folder", body = Problem),
-        (status = 409, description = "It changed since that version, and lives", body = Problem),
+        (status = 409, description = "It changed since that version, and lives, or the stamp is \
+            another change's or ahead of the clock", body = Problem),
         (status = 412, description = "It is at another state", body = Problem),
         (status = 413, description = "More files than one change may be about", body = Problem),
     )
@@ -127,15 +155,22 @@ pub(super) async fn delete(state: State, ask: Ask) -> Result<Response, Error> {
     }
     let grant = ask.grant(&place, Role::Write).await?;
     ask.query(&[])?;
-    if let Some(base) = ask.number_header(folders::BASE)? {
-        return folders::delete_file(&state, &ask, (&place, &grant), base).await;
-    }
     let conditions = Conditions::of(&ask)?;
     let when = |now| conditions.check_write(now);
-    let by = author(&ask, &grant)?;
     let Place { vault, path, .. } = &place;
-    let seq = state.vaults.delete_file(vault, path, by, &when).await?;
-    state.vaults.audience().changed(vault, From::Elsewhere);
+    let seq = match room_without_stamp(&ask, &place)? {
+        true => {
+            let by = author(&ask, &grant)?;
+            let seq = state.vaults.delete_file(vault, path, by, &when).await?;
+            state.vaults.audience().changed(vault, From::Elsewhere);
+            seq
+        }
+        false => {
+            let asked = Asked { stamp: stamp(&ask)?, when: &when };
+            let step = Act::Delete { base: ask.number_header(folders::BASE)?, asked };
+            folders::change(&state, &ask, (&place, &grant), step).await?.seq
+        }
+    };
     let mut response = StatusCode::NO_CONTENT.into_response();
     versions::tell(response.headers_mut(), &state, vault, seq);
     Ok(response)

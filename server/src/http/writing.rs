@@ -29,6 +29,7 @@ use crate::document::author::Author;
 use crate::document::edit::{Edit, Unit};
 use crate::vault;
 use crate::vault::audience::From;
+use crate::vault::tree::Asked;
 use crate::vault::upload::{Base, Upcoming, Upload, Uploaded};
 use sheaf_ground::task;
 use sheaf_protocol::stamp::Stamp;
@@ -170,7 +171,10 @@ pub(super) fn check_is_file(state: &State, place: &Place) -> Result<(), Error> {
 }
 
 /// The stamp of a change.
-fn stamp(ask: &Ask) -> Result<Option<Stamp>, Error> {
+///
+/// # Errors
+/// `Malformed`.
+pub(super) fn stamp(ask: &Ask) -> Result<Option<Stamp>, Error> {
     let stamp = ask.header("sheaf-stamp")?.map(str::parse::<Stamp>).transpose();
     stamp.map_err(|bad| Error::new(Code::Malformed, bad.to_string(), json!({})))
 }
@@ -185,6 +189,8 @@ fn stamp(ask: &Ask) -> Result<Option<Stamp>, Error> {
         ("vault" = String, Path, description = "The vault's name"),
         ("path" = String, Path, description = "The file's path, with its slashes as they are"),
         ("If-Match" = String, Header, description = "The state that the positions refer to"),
+        ("Sheaf-Stamp" = Option<String>, Header,
+            description = "The change's own stamp: it is made once however often it comes"),
         ("Sheaf-Device" = Option<String>, Header,
             description = "The device it comes from, 16 hex digits"),
     ),
@@ -195,7 +201,8 @@ fn stamp(ask: &Ask) -> Result<Option<Stamp>, Error> {
                 ("Sheaf-Version" = u64), ("Sheaf-Epoch" = u64))),
         (status = 404, description = "There is no such vault or file", body = Problem),
         (status = 408, description = "The body did not come in time", body = Problem),
-        (status = 409, description = "It is no text", body = Problem),
+        (status = 409, description = "It is no text, or its stamp is another change's or ahead of \
+            the clock", body = Problem),
         (status = 412, description = "It is at another state", body = Problem),
         (status = 413, description = "The edits are too large", body = Problem),
         (status = 415, description = "It is not plain JSON", body = Problem),
@@ -215,7 +222,8 @@ pub(super) async fn patch(state: State, ask: Ask) -> Result<Response, Error> {
     let by = author(&ask, &grant)?;
     let when = |now| conditions.check_write(now);
     let at = (&place.vault, &*place.path);
-    let done = state.vaults.edit(at, by, (&edits, unit), &when).await?;
+    let asked = Asked { stamp: stamp(&ask)?, when: &when };
+    let done = state.vaults.edit(at, by, (&edits, unit), asked).await?;
     if done.has_changed {
         state.vaults.audience().changed(&place.vault, From::Elsewhere);
     }

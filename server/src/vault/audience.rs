@@ -46,9 +46,19 @@ impl Audience {
         (before, version): (u64, u64),
         (from, device): (From, u64),
     ) {
+        self.took_in((vault, path), (before, version), device);
+        self.changed(vault, from);
+    }
+
+    /// The same of one that came in with other changes, which are told of once.
+    pub fn took_in(
+        &self,
+        (vault, path): (&VaultName, &str),
+        (before, version): (u64, u64),
+        device: u64,
+    ) {
         let device = (device != 0).then(|| format!("{device:016x}"));
         tracing::info!(%vault, device, "Upload: {path} (v{before} -> v{version})");
-        self.changed(vault, from);
     }
 
     /// Says how many hear of a change, besides the one who made it.

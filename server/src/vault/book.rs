@@ -421,7 +421,8 @@ impl Book {
     }
 }
 
-fn file(id: DocId, path: Arc<str>, item: Option<&Item>) -> File {
+/// A file as its item tells.
+pub(super) fn file(id: DocId, path: Arc<str>, item: Option<&Item>) -> File {
     let created_ms = id.0.ms();
     match item {
         None => File {

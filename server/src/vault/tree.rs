@@ -6,18 +6,22 @@
 
 mod bringing;
 mod commit;
+mod incoming;
 mod plan;
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use sheaf_protocol::ids::{DocId, DocKey, VaultName};
+use sheaf_protocol::stamp::Stamp;
 use sheaf_protocol::vault::check_path;
 
 use self::bringing::{Brought, Ready};
 use self::commit::Shown;
 use self::plan::{Plan, plan};
 use super::book::Book;
+use super::condition::{ANYHOW, When};
 use super::error::Error;
 use super::file::File;
 use super::upload::{Upload, Uploaded};
@@ -53,14 +57,54 @@ pub enum Act<'a> {
     Delete {
         /// Only what was there at this version: a file that changed since lives.
         base: Option<u64>,
+        /// How.
+        asked: Asked<'a>,
     },
     /// It gets another path.
     Move {
         /// Of a folder the path of a folder.
         to: &'a str,
+        /// How.
+        asked: Asked<'a>,
     },
     /// A whole file comes in, as by `Vaults::upload`.
     Upload(&'a Upload<'a>),
+}
+
+/// How a deletion or a move is asked for.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Its own stamp: one that comes again with it changes nothing.
+    pub stamp: Option<Stamp>,
+    /// On what it depends, unless it came before. Of a folder it is not asked.
+    pub when: When<'a>,
+}
+
+impl Default for Asked<'_> {
+    fn default() -> Self {
+        Self { stamp: None, when: ANYHOW }
+    }
+}
+
+impl fmt::Debug for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").field("stamp", &self.stamp).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Step<'a> {
+    /// Whether it is about all files under a path.
+    fn is_folder(&self) -> bool {
+        self.path.ends_with('/')
+    }
+
+    /// How it is asked for.
+    fn asked(&self) -> Asked<'a> {
+        match self.act {
+            Act::Delete { asked, .. } | Act::Move { asked, .. } => asked,
+            Act::Upload(Upload { stamp, when, .. }) => Asked { stamp: *stamp, when: *when },
+        }
+    }
 }
 
 /// What a step came to.
@@ -76,6 +120,13 @@ pub struct Done {
     pub id: Option<DocId>,
     /// What came of an upload.
     pub uploaded: Option<Uploaded>,
+}
+
+impl From<Uploaded> for Done {
+    fn from(uploaded: Uploaded) -> Done {
+        let (seq, id) = (uploaded.version, Some(uploaded.at.doc));
+        Done { seq, id, uploaded: Some(uploaded), ..Done::default() }
+    }
 }
 
 /// Why nothing of a change was done.
@@ -165,9 +216,9 @@ impl Vaults {
     ) -> Result<Vec<Done>, Undone> {
         let book = self.live_or_new(name, steps)?;
         let _turn = book.turn.lock().await;
-        let brought = self.bring(&book, steps).await?;
+        let mut brought = self.bring(&book, steps).await?;
         match self.carry_out(&book, (steps, &brought), by).await {
-            Ok(shown) => self.show(&book, (steps, brought), shown).await,
+            Ok(shown) => self.show(&book, (steps, brought.take_known()), shown).await,
             Err(undone) => Err(self.with_file(&book, undone).await),
         }
     }
@@ -290,10 +341,10 @@ impl Vaults {
     async fn show(
         &self,
         book: &Book,
-        (steps, mut brought): (&[Step<'_>], Brought),
+        (steps, done_again): (&[Step<'_>], Vec<(usize, Done)>),
         (shown, appended): (Shown, Option<Appended>),
     ) -> Result<Vec<Done>, Undone> {
-        let Shown { plan, first, last, uploaded } = shown;
+        let Shown { plan, first, last, uploaded, .. } = shown;
         if let Some(appended) = appended {
             self.durable(appended.end).await?;
             self.publish(book);
@@ -302,14 +353,14 @@ impl Vaults {
         for (part, seq) in plan.parts.iter().zip(first..) {
             let done = &mut done[part.step];
             (done.seq, done.count) = (seq, done.count + 1);
-            done.id = Some(part.doc).filter(|_| !steps[part.step].path.ends_with('/'));
+            done.id = Some(part.doc).filter(|_| !steps[part.step].is_folder());
         }
-        for (at, uploaded) in brought.take_known().into_iter().chain(uploaded) {
-            let (seq, id) = (uploaded.version, Some(uploaded.at.doc));
-            done[at] = Done { seq, id, uploaded: Some(uploaded), ..Done::default() };
+        done_again.into_iter().for_each(|(at, known)| done[at] = known);
+        for (at, uploaded) in uploaded {
+            done[at] = uploaded.into();
         }
         for (at, doc) in &plan.idle {
-            if !steps[*at].path.ends_with('/') {
+            if !steps[*at].is_folder() {
                 done[*at].id = Some(*doc);
                 done[*at].seq = book.state().current(*doc).map_or(last, |item| item.seq);
             }

@@ -17,6 +17,7 @@ use super::Vaults;
 use super::book::Book;
 use super::condition::{ANYHOW, Absent, At, When};
 use super::error::Error;
+use super::tree::Asked;
 use super::versions::{Held, Read};
 use crate::document::author::{Author, OnlyIf, WriteError, Written};
 use crate::document::draft::Manner;
@@ -142,9 +143,7 @@ impl Vaults {
             if let Some(done) = self.done_before((name, path), stamp, (print, &upload)).await? {
                 return Ok(done);
             }
-            if self.registry().observe(stamp).is_err() {
-                return Err(Error::ClockDrift { now_ms: self.shared().clock.now_ms() });
-            }
+            self.observe(stamp)?;
         }
         let uploaded = match upload.content {
             Upcoming::Text(text) => {
@@ -183,25 +182,42 @@ impl Vaults {
         self.upload(name, path, by, Upload { now_at: Some(now), ..upload }).await
     }
 
-    /// Edits part of a text at the one state that `when` names; durable when it returns.
+    /// Edits part of a text at the one state that is asked for; durable when it returns. Edits
+    /// that come again are answered with all of the text that they came to.
     ///
     /// # Errors
-    /// As [`Vaults::upload`]; `NoFile`; `BadEdit`.
+    /// As [`Vaults::upload`]; `NoFile`; `BadEdit`; `NoVersion` of what came before.
     pub async fn edit(
         &self,
         place: (&VaultName, &str),
         by: Author<'_>,
         (edits, unit): (&[Edit], Unit),
-        when: When<'_>,
+        Asked { stamp, when }: Asked<'_>,
     ) -> Result<Uploaded, Error> {
+        let print = fingerprint_of_edits(place.1, edits, unit);
+        let _one = stamp.map(|stamp| self.claim(place.0, stamp)).transpose()?;
+        if let Some(stamp) = stamp {
+            if let Some(done) = self.edited_before(place, (stamp, print)).await? {
+                return Ok(done);
+            }
+            self.observe(stamp)?;
+        }
         let write = |on: &Handle, only_if: Option<OnlyIf>| match only_if {
             Some(OnlyIf::At(n)) => on.patch_text(by, edits, unit, n),
             _ => Err(WriteError::Stale { n: on.n() }),
         };
         let (handle, mut written) = self.write(place, (Absent::Missed, when), &write).await?;
         let doc = handle.key().doc;
+        if let Some(stamp) = stamp {
+            self.note_stamp(place.0, (stamp, print), (doc, 0), by)?;
+        }
         written.has_changed |= self.live(place.0)?.state().set_text(doc);
-        self.uploaded(place, written, None).await
+        let edited = self.uploaded(place, written, None).await?;
+        if let Some(stamp) = stamp {
+            let end = self.note_stamp(place.0, (stamp, print), (doc, edited.version), by)?;
+            self.durable(end).await?;
+        }
+        Ok(edited)
     }
 
     async fn upload_text(
@@ -440,16 +456,29 @@ impl Vaults {
 
 /// What tells one change from another with the same stamp.
 pub(super) fn fingerprint(path: &str, upload: &Upload<'_>) -> u64 {
-    let mut hash = blake3::Hasher::new();
-    hash.update(path.as_bytes()).update(&[0]);
-    hash.update(&match upload.base {
+    let base = match upload.base {
         Base::Now => u64::MAX.to_le_bytes(),
         Base::Version(seq) => seq.to_le_bytes(),
-    });
-    match upload.content {
-        Upcoming::Text(text) => hash.update(&[1]).update(text.as_bytes()),
-        Upcoming::Blob { hash: blob, .. } => hash.update(&[2]).update(&blob),
     };
+    let (kind, content) = match &upload.content {
+        Upcoming::Text(text) => (1, text.as_bytes()),
+        Upcoming::Blob { hash, .. } => (2, &hash[..]),
+    };
+    print(&[path.as_bytes(), &[0], &base, &[kind], content])
+}
+
+/// What tells edits from others with the same stamp.
+fn fingerprint_of_edits(path: &str, edits: &[Edit], unit: Unit) -> u64 {
+    let edits = serde_json::to_vec(&(unit, edits)).expect("edits are JSON");
+    print(&[path.as_bytes(), &[0], &u64::MAX.to_le_bytes(), &[5], &edits])
+}
+
+/// A short hash of parts, one behind the other.
+pub(super) fn print(parts: &[&[u8]]) -> u64 {
+    let mut hash = blake3::Hasher::new();
+    for part in parts {
+        hash.update(part);
+    }
     let hash = hash.finalize();
     u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
 }

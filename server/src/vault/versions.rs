@@ -13,10 +13,10 @@ use sha2::{Digest, Sha256};
 use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName, VaultNo};
 use tokio_util::sync::CancellationToken;
 
-use super::book::Book;
+use super::book::{Book, file};
 use super::condition::{Absent, When};
 use super::error::Error;
-use super::file::Page;
+use super::file::{File, Page};
 use super::{PAGE_MAX, Vaults, address};
 use crate::document::author::Author;
 use crate::document::snapshot::Content;
@@ -360,6 +360,27 @@ impl Vaults {
     /// A document as it was at an entry. Blocks the thread.
     pub(super) fn state_at(&self, doc: DocKey, n: u64) -> Result<State, Error> {
         Ok(history::state_at(self.registry().store(), doc, n)?)
+    }
+
+    /// A file that a change left at a path; where it went on meanwhile, as its version of that seq
+    /// tells.
+    ///
+    /// # Errors
+    /// `NoVault`; `NoFile` if that is not kept; `Damaged`; `Failed`.
+    pub fn file_as_of(
+        &self,
+        name: &VaultName,
+        path: &str,
+        (doc, seq): (DocId, u64),
+    ) -> Result<File, Error> {
+        let book = self.live(name)?;
+        if let Some(found) = book.account().find(path).filter(|(_, live)| *live == doc) {
+            return book.files(vec![found]).pop().ok_or(Error::NoFile);
+        }
+        self.wait_stored()?;
+        let key = DocKey { vault: book.account().number(), doc };
+        let version = self.registry().store().version(key, seq)?.ok_or(Error::NoFile)?;
+        Ok(file(doc, Arc::clone(&version.item.path), Some(&version.item)))
     }
 
     /// Returns when the store has everything that is shown.

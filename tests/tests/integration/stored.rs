@@ -129,7 +129,7 @@ fn with_more(image: &Image) -> Image {
     let seq = store.versions(doc, None, 1).expect("they are read").remove(0).item.seq;
     let (mut named, mut stamped) = (Vec::new(), Vec::new());
     Named { seq, name: Some("first draft".into()) }.encode(&mut named);
-    let came_to = store::Stamped { doc: doc.doc, seq, fingerprint: 5, received_ms: 6 };
+    let came_to = store::Stamped { doc: doc.doc, seq, fingerprint: 5, received_ms: 6, count: 0 };
     Stamped { stamp: STAMP, came_to }.encode(&mut stamped);
     for (kind, payload) in [(Kind::Named, &named), (Kind::Stamped, &stamped)] {
         journal.append(&[Record { kind, payload, author: Some("ann"), ..record }]).expect("again");

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use sheaf_protocol::control::{
-    Ack, Content, Delete, Download, FileContent, FileId, Hash, Move, Survivor, Upload,
+    Ack, Content, Delete, Download, FileContent, FileId, Hash, Move, StampText, Survivor, Upload,
 };
 
 use super::desk::Desk;
@@ -14,7 +14,7 @@ use super::problem::{Refused, too_large};
 use super::{difference, listing};
 use crate::vault::audience::From;
 use crate::vault::condition::ANYHOW;
-use crate::vault::tree::{Act, Done, Step};
+use crate::vault::tree::{Act, Asked, Done, Step};
 use crate::vault::upload::{Base, Upcoming, Uploaded};
 use crate::vault::versions::{Held, Read};
 use crate::vault::{self, File};
@@ -24,7 +24,10 @@ use sheaf_ground::task;
 pub(super) async fn upload(desk: &Desk, mut asked: Upload) -> Result<Ack, Refused> {
     desk.check_write(&asked.path).await?;
     let before = existing(desk, &asked.path)?.map_or(0, |file| file.seq);
-    let body = body(desk, &mut asked).await?;
+    let body = match brought(desk, &mut asked).await? {
+        Brought::Now(body) => body,
+        Brought::Before(uploaded) => return Ok(uploaded_to(*uploaded)),
+    };
     let upcoming = upcoming(&asked, &body);
     let (vaults, asked) = (&desk.relay.vaults, (&desk.vault, &*asked.path));
     let may = async move |now: Arc<str>| desk.check_write(&now).await.is_ok();
@@ -53,7 +56,7 @@ pub(super) fn upcoming<'a>(asked: &Upload, body: &'a Body) -> vault::upload::Upl
 }
 
 /// What an upload came to.
-fn uploaded_to(uploaded: Uploaded) -> Ack {
+pub(super) fn uploaded_to(uploaded: Uploaded) -> Ack {
     Ack {
         re: None,
         path: Some(uploaded.path.to_string()),
@@ -105,13 +108,27 @@ fn address(desk: &Desk, hash: Hash) -> String {
 
 /// Deletes a file or a folder, unless it was edited since the version that is meant.
 pub(super) async fn delete(desk: &Desk, asked: &Delete) -> Result<Ack, Refused> {
-    let act = Act::Delete { base: asked.base_version };
-    change(desk, Step { path: &asked.path, act }).await
+    change(desk, deletion(asked)).await
 }
 
 /// Gives a file or a folder another path.
 pub(super) async fn relocate(desk: &Desk, asked: &Move) -> Result<Ack, Refused> {
-    change(desk, Step { path: &asked.path, act: Act::Move { to: &asked.to } }).await
+    change(desk, relocation(asked)).await
+}
+
+/// A deletion as the vault takes it.
+pub(super) fn deletion(Delete { path, base_version, stamp, .. }: &Delete) -> Step<'_> {
+    let act = Act::Delete { base: *base_version, asked: with(*stamp) };
+    Step { path, act }
+}
+
+/// A move as the vault takes it.
+pub(super) fn relocation(Move { path, to, stamp, .. }: &Move) -> Step<'_> {
+    Step { path, act: Act::Move { to, asked: with(*stamp) } }
+}
+
+fn with<'a>(stamp: Option<StampText>) -> Asked<'a> {
+    Asked { stamp: stamp.map(|stamp| stamp.0), ..Asked::default() }
 }
 
 async fn change(desk: &Desk, step: Step<'_>) -> Result<Ack, Refused> {
@@ -126,7 +143,7 @@ async fn change(desk: &Desk, step: Step<'_>) -> Result<Ack, Refused> {
 pub(super) async fn check_step(desk: &Desk, step: &Step<'_>) -> Result<(), Refused> {
     desk.check_write(step.path).await?;
     match step.act {
-        Act::Move { to } => desk.check_write(to).await,
+        Act::Move { to, .. } => desk.check_write(to).await,
         Act::Delete { .. } | Act::Upload(_) => Ok(()),
     }
 }
@@ -148,7 +165,7 @@ pub(super) fn changed(desk: &Desk, step: &Step<'_>, done: Done) -> Result<Ack, R
         return Ok(uploaded_to(uploaded));
     }
     let path = match step.act {
-        Act::Move { to } => to,
+        Act::Move { to, .. } => to,
         Act::Delete { .. } | Act::Upload(_) => step.path,
     };
     let ack = Ack { path: Some(path.to_owned()), version: Some(seq), ..Ack::default() };
@@ -176,7 +193,7 @@ pub(super) fn told(desk: &Desk) {
     desk.relay.vaults.audience().changed(&desk.vault, From::Client);
 }
 
-fn existing(desk: &Desk, path: &str) -> Result<Option<File>, Refused> {
+pub(super) fn existing(desk: &Desk, path: &str) -> Result<Option<File>, Refused> {
     match task::block(|| desk.relay.vaults.file(&desk.vault, path)) {
         Ok(file) => Ok(Some(file)),
         Err(vault::Error::NoFile) => Ok(None),
@@ -191,8 +208,15 @@ pub(super) enum Body {
     Blob([u8; 32]),
 }
 
+/// An upload's body, where it is to be looked at.
+pub(super) enum Brought {
+    Now(Body),
+    /// It came before, and what it was the difference to is not there any more.
+    Before(Box<Uploaded>),
+}
+
 /// What is meant. Text is UTF-8 without NUL; everything else is put as bytes.
-pub(super) async fn body(desk: &Desk, asked: &mut Upload) -> Result<Body, Refused> {
+pub(super) async fn brought(desk: &Desk, asked: &mut Upload) -> Result<Brought, Refused> {
     let body = match (asked.content.take(), asked.blob, &asked.diff) {
         (Some(content), None, None) => {
             let bytes = content.into_bytes(asked.encoding);
@@ -207,7 +231,13 @@ pub(super) async fn body(desk: &Desk, asked: &mut Upload) -> Result<Body, Refuse
         (None, None, Some(diff)) => {
             let base = asked.base_version;
             let base = base.ok_or(Refused::field("base_version", "what it is from"))?;
-            let text = base_text(desk, &asked.path, base).await?;
+            let text = match base_text(desk, &asked.path, base).await {
+                Ok(text) => text,
+                Err(refused) => {
+                    let before = before(desk, asked).await?;
+                    return before.map(|done| Brought::Before(Box::new(done))).ok_or(refused);
+                }
+            };
             let whole = difference::applied(&text, diff, asked.unit.unwrap_or_default());
             Body::Text(whole.map_err(|what| Refused::field("diff", what))?)
         }
@@ -216,8 +246,14 @@ pub(super) async fn body(desk: &Desk, asked: &mut Upload) -> Result<Body, Refuse
     let max = desk.relay.channels.text_bytes_max;
     match &body {
         Body::Text(text) if text.len() > max => Err(too_large(max)),
-        _ => Ok(body),
+        _ => Ok(Brought::Now(body)),
     }
+}
+
+/// What an upload came to, if it has a stamp and came before.
+async fn before(desk: &Desk, asked: &Upload) -> Result<Option<Uploaded>, Refused> {
+    let Some(stamp) = asked.stamp else { return Ok(None) };
+    Ok(desk.relay.vaults.uploaded_before((&desk.vault, &asked.path), stamp.0).await?)
 }
 
 fn put(desk: &Desk, bytes: &[u8]) -> Result<Body, Refused> {

@@ -14,7 +14,7 @@ use sheaf_protocol::error::Code;
 use sheaf_protocol::limits::BATCH_ITEMS_MAX;
 
 use super::desk::Desk;
-use super::files::{self, Body};
+use super::files::{self, Body, Brought};
 use super::problem::Refused;
 use crate::vault;
 use crate::vault::tree::{Act, Step, Undone};
@@ -101,30 +101,47 @@ async fn atomic(
         }
     }
     let uploads: Vec<_> = operations.iter().map(Prepared::upload).collect();
-    let steps = operations.iter().zip(&uploads).map(|(operation, upload)| operation.step(upload));
-    let steps: Vec<Step<'_>> = steps.collect();
-    let done = desk.relay.vaults.change(&desk.vault, &steps, desk.author()).await;
-    match done {
-        Ok(done) => {
-            files::told(desk);
-            for ((id, step), done) in ids.into_iter().zip(&steps).zip(done) {
-                note(result, id, files::changed(desk, step, done));
-            }
-            Ok(())
-        }
+    let steps = operations.iter().zip(&uploads).enumerate();
+    let steps = steps.filter_map(|(at, (operation, upload))| Some((at, operation.step(upload)?)));
+    let (places, steps): (Vec<usize>, Vec<Step<'_>>) = steps.unzip();
+    let done = match desk.relay.vaults.change(&desk.vault, &steps, desk.author()).await {
+        Ok(done) => done,
         Err(Undone { step: Some(at), error }) => {
-            fail(result, ids, (at, files::refused(&steps[at], error)));
-            Ok(())
+            fail(result, ids, (places[at], files::refused(&steps[at], error)));
+            return Ok(());
         }
-        Err(Undone { step: None, error }) => Err(error.into()),
+        Err(Undone { step: None, error }) => return Err(error.into()),
+    };
+    let mut done = steps.iter().zip(done);
+    for (id, operation) in ids.into_iter().zip(&operations) {
+        let came = match operation {
+            Prepared::Before(ack) => Ok(ack.clone()),
+            _ => match done.next() {
+                Some((step, done)) => {
+                    operation.log(desk, &done);
+                    files::changed(desk, step, done)
+                }
+                None => continue,
+            },
+        };
+        note(result, id, came);
     }
+    files::told(desk);
+    Ok(())
 }
 
 /// An operation that is to be done with others.
 enum Prepared {
     Delete(Delete),
     Move(Move),
-    Upload(Upload, Body),
+    Upload {
+        asked: Upload,
+        body: Body,
+        /// The version that the file has now.
+        before: u64,
+    },
+    /// It came before.
+    Before(Ack),
 }
 
 /// What is uploaded, where it is an upload: steps borrow it.
@@ -135,8 +152,11 @@ async fn prepare(desk: &Desk, item: Operation) -> Result<Prepared, Refused> {
     let prepared = match item.into_request() {
         Some(Request::UploadFile(mut asked)) => {
             desk.check_write(&asked.path).await?;
-            let body = files::body(desk, &mut asked).await?;
-            Prepared::Upload(asked, body)
+            let before = files::existing(desk, &asked.path)?.map_or(0, |file| file.seq);
+            match files::brought(desk, &mut asked).await? {
+                Brought::Now(body) => Prepared::Upload { asked, body, before },
+                Brought::Before(uploaded) => Prepared::Before(files::uploaded_to(*uploaded)),
+            }
         }
         Some(Request::DeleteFile(asked)) => {
             desk.check_write(&asked.path).await?;
@@ -155,22 +175,31 @@ async fn prepare(desk: &Desk, item: Operation) -> Result<Prepared, Refused> {
 impl Prepared {
     fn upload(&self) -> Upcoming<'_> {
         match self {
-            Prepared::Upload(asked, body) => Some(files::upcoming(asked, body)),
-            Prepared::Delete(_) | Prepared::Move(_) => None,
+            Prepared::Upload { asked, body, .. } => Some(files::upcoming(asked, body)),
+            Prepared::Delete(_) | Prepared::Move(_) | Prepared::Before(_) => None,
         }
     }
 
-    /// The step that it is.
-    fn step<'a>(&'a self, upload: &'a Upcoming<'a>) -> Step<'a> {
-        match (self, upload) {
-            (Prepared::Upload(Upload { path, .. }, _), Some(upload)) => {
-                Step { path, act: Act::Upload(upload) }
+    /// The step that it is; none if there is nothing to do.
+    fn step<'a>(&'a self, upload: &'a Upcoming<'a>) -> Option<Step<'a>> {
+        match self {
+            Prepared::Upload { asked: Upload { path, .. }, .. } => {
+                upload.as_ref().map(|upload| Step { path, act: Act::Upload(upload) })
             }
-            (Prepared::Move(Move { path, to, .. }), _) => Step { path, act: Act::Move { to } },
-            (Prepared::Delete(Delete { path, base_version, .. }), _) => {
-                Step { path, act: Act::Delete { base: *base_version } }
-            }
-            (Prepared::Upload(..), None) => unreachable!("an upload has something to upload"),
+            Prepared::Move(asked) => Some(files::relocation(asked)),
+            Prepared::Delete(asked) => Some(files::deletion(asked)),
+            Prepared::Before(_) => None,
+        }
+    }
+
+    /// Says that a file came in.
+    fn log(&self, desk: &Desk, done: &vault::tree::Done) {
+        let Prepared::Upload { before, .. } = self else { return };
+        let changed = done.uploaded.as_ref().filter(|it| it.has_changed || it.is_created);
+        if let Some(uploaded) = changed {
+            let (place, device) = ((&desk.vault, &*uploaded.path), desk.author().device);
+            let versions = (*before, uploaded.version);
+            desk.relay.vaults.audience().took_in(place, versions, device);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::document::state::tests::typed;
 use crate::document::tests::run;
 use crate::vault::condition::ANYHOW;
 use crate::vault::tests::{BY, NOBODY, World, check, home};
-use crate::vault::tree::{Act, Step};
+use crate::vault::tree::{Act, Asked, Step};
 use sheaf_protocol::ids::DocKey;
 use sheaf_storage::journal::Record;
 use sheaf_storage::journal::payload::Retired;
@@ -436,7 +436,7 @@ fn one_that_was_moved_is_known_by_every_name_it_had_but_its_own() {
         for (round, (from, to)) in moves.into_iter().enumerate() {
             let to_file = if to.ends_with('/') { "c/b.md" } else { to };
             if from.ends_with('/') {
-                let step = Step { path: from, act: Act::Move { to } };
+                let step = Step { path: from, act: Act::Move { to, asked: Asked::default() } };
                 world.vaults.change(&home(), &[step], BY).await.unwrap();
             } else {
                 world.vaults.move_file(&home(), from, to_file, BY, ANYHOW).await.unwrap();

@@ -13,7 +13,7 @@ use sheaf_storage::store::disk::{Disk, DiskFile, Files};
 
 use super::*;
 use crate::vault::condition::ANYHOW;
-use crate::vault::tree::{Act, Step};
+use crate::vault::tree::{Act, Asked, Step};
 use crate::vault::upload::{Base, Upcoming, Upload};
 
 /// Calls of one commit that are made to fail, one after the other; no commit makes so many.
@@ -152,14 +152,16 @@ const COMMITS: [Commit; 13] = [
     }),
     ("a folder moves", |world| {
         let moved = async {
-            let steps = [Step { path: "dir/", act: Act::Move { to: "away/" } }];
+            let steps =
+                [Step { path: "dir/", act: Act::Move { to: "away/", asked: Asked::default() } }];
             world.vaults.change(&home(), &steps, BY).await.is_ok()
         };
         moved.boxed()
     }),
     ("a folder goes", |world| {
         let gone = async {
-            let steps = [Step { path: "dir/", act: Act::Delete { base: None } }];
+            let steps =
+                [Step { path: "dir/", act: Act::Delete { base: None, asked: Asked::default() } }];
             world.vaults.change(&home(), &steps, BY).await.is_ok()
         };
         gone.boxed()
@@ -171,9 +173,9 @@ const COMMITS: [Commit; 13] = [
             let bytes = upload(Upcoming::Blob { hash: [9; 32], size: 9 }, Base::Now, None);
             let steps = [
                 Step { path: "a.md", act: Act::Upload(&mine) },
-                Step { path: "b.md", act: Act::Move { to: "c.md" } },
+                Step { path: "b.md", act: Act::Move { to: "c.md", asked: Asked::default() } },
                 Step { path: "b.md", act: Act::Upload(&new) },
-                Step { path: "dir/1.md", act: Act::Delete { base: None } },
+                Step { path: "dir/1.md", act: Act::Delete { base: None, asked: Asked::default() } },
                 Step { path: "dir/2.md", act: Act::Upload(&bytes) },
             ];
             world.vaults.change(&home(), &steps, BY).await.is_ok()

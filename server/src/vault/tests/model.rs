@@ -1,19 +1,22 @@
-//! Random histories of a vault against a plain model: files put, uploaded, deleted, moved and
-//! restored, folders moved and deleted, versions and the feed read, and restarts in between.
+//! Random histories of a vault against a plain model: texts and bytes put and uploaded, files
+//! deleted, moved and restored, folders moved and deleted, many of that in one push, what was
+//! stamped sent again, versions and the feed read, and restarts in between.
 //!
 //! `HISTORIES` says how many on the store in memory, `HISTORY` repeats one run.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 use sheaf_ground::time::Seed;
+use sheaf_protocol::stamp::Stamp;
 use sheaf_storage::journal;
 use sheaf_storage::store::disk::{Disk, DiskFile, Files};
 
 use super::*;
 use crate::vault::condition::ANYHOW;
-use crate::vault::tree::{Act, Step};
+use crate::vault::tree::{Act, Asked, Done, Step, Undone};
 use crate::vault::upload::{Base, Upcoming, Upload};
 use crate::vault::versions::Held;
 
@@ -75,20 +78,61 @@ impl DiskFile for QuickFile {
     }
 }
 
+/// What a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Body {
+    Text(String),
+    Bytes(u8),
+}
+
+impl Body {
+    fn coming(&self) -> Upcoming<'_> {
+        match self {
+            Body::Text(text) => Upcoming::Text(text),
+            Body::Bytes(byte) => Upcoming::Blob { hash: [*byte; 32], size: u64::from(*byte) },
+        }
+    }
+}
+
 /// A file that is or was.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Doc {
     path: String,
-    text: String,
+    body: Body,
     is_deleted: bool,
     seq: u64,
-    /// Seq and text of each version; no text where it is a deletion.
-    versions: Vec<(u64, Option<String>)>,
+    /// Seq and content of each version; none where it is a deletion.
+    versions: Vec<(u64, Option<Body>)>,
     names: usize,
 }
 
+/// One step of a push, as it is sent.
+#[derive(Clone, Debug)]
+struct Sent {
+    path: &'static str,
+    what: What,
+    stamp: Option<Stamp>,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Upload(Body, Base),
+    Delete(Option<u64>),
+    Move(&'static str),
+}
+
+/// What a step is answered with: the version, the files that were moved or deleted, the text that
+/// was merged, and whether it is a conflict.
+type Told = (u64, usize, Option<String>, bool);
+
+fn told(done: &Done) -> Told {
+    let uploaded = done.uploaded.as_ref();
+    let is_conflict = uploaded.is_some_and(|it| it.is_conflict);
+    (done.seq, done.count, uploaded.and_then(|it| it.content.clone()), is_conflict)
+}
+
 /// What a vault should be.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Model {
     seq: u64,
     docs: Vec<Doc>,
@@ -115,23 +159,104 @@ impl Model {
         self.seq += 1;
         let doc = &mut self.docs[at];
         doc.seq = self.seq;
-        doc.versions.push((doc.seq, (!doc.is_deleted).then(|| doc.text.clone())));
+        doc.versions.push((doc.seq, (!doc.is_deleted).then(|| doc.body.clone())));
         doc.seq
     }
 
-    fn put(&mut self, path: &str, text: &str) -> u64 {
-        match self.live(path) {
-            Some(at) if self.docs[at].text == text => self.docs[at].seq,
-            Some(at) => {
-                text.clone_into(&mut self.docs[at].text);
-                self.commit(at)
+    fn put(&mut self, path: &str, body: &Body) -> u64 {
+        let at = self.live(path).unwrap_or_else(|| self.make(path, body));
+        self.set(at, body)
+    }
+
+    /// A file that has no version yet.
+    fn make(&mut self, path: &str, body: &Body) -> usize {
+        let (path, body) = (path.to_owned(), body.clone());
+        let (versions, names) = Default::default();
+        self.docs.push(Doc { path, body, is_deleted: false, seq: 0, versions, names });
+        self.docs.len() - 1
+    }
+
+    fn set(&mut self, at: usize, body: &Body) -> u64 {
+        if self.docs[at].body == *body && self.docs[at].seq > 0 {
+            return self.docs[at].seq;
+        }
+        self.docs[at].body = body.clone();
+        self.commit(at)
+    }
+
+    /// What a push does that is answered so; the step that cannot be done, and why.
+    fn push(&mut self, steps: &[Sent], done: &[Told]) -> Result<Vec<Told>, (usize, &'static str)> {
+        let was = self.clone();
+        let (mut busy, mut due) = (HashMap::new(), vec![(0, 0, None, false); steps.len()]);
+        let mut written = Vec::new();
+        for (step, Sent { path, what, .. }) in steps.iter().enumerate() {
+            let fail = |word| Err((step, word));
+            let is_folder = path.ends_with('/');
+            match what {
+                What::Upload(body, base) => {
+                    let at = match self.live(path) {
+                        Some(at) => at,
+                        None if matches!(base, Base::Version(1..)) => return fail("step"),
+                        None => self.make(path, body),
+                    };
+                    if busy.insert(at, true).is_some() {
+                        return fail("step");
+                    }
+                    written.push((step, at));
+                    continue;
+                }
+                What::Delete(Some(base)) if !is_folder => match self.live(path) {
+                    Some(at) if was.docs.get(at).is_some_and(|doc| doc.seq > *base) => {
+                        return fail("edited");
+                    }
+                    _ => {}
+                },
+                What::Delete(_) | What::Move(_) => {}
             }
-            None => {
-                let doc = Doc { path: path.into(), text: text.into(), ..Doc::default() };
-                self.docs.push(doc);
-                self.commit(self.docs.len() - 1)
+            let all = match is_folder {
+                true => self.under(path),
+                false => self.live(path).into_iter().collect(),
+            };
+            if all.is_empty() {
+                return fail("none");
+            }
+            let mut moved = Vec::new();
+            for at in all {
+                if busy.insert(at, false) == Some(true) {
+                    return fail("step");
+                }
+                match what {
+                    What::Move(to) => {
+                        moved.push((at, self.docs[at].path.replacen(path, to, 1)));
+                        self.docs[at].path = String::new();
+                    }
+                    _ => self.docs[at].is_deleted = true,
+                }
+                if moved.is_empty() {
+                    due[step] = (self.commit(at), due[step].1 + 1, None, false);
+                }
+            }
+            for (at, to) in moved {
+                if self.live(&to).is_some() {
+                    return fail("taken");
+                }
+                self.docs[at].path = to;
+                due[step] = (self.commit(at), due[step].1 + 1, None, false);
             }
         }
+        for (step, at) in written {
+            let What::Upload(body, base) = &steps[step].what else { unreachable!() };
+            let (seq, is_bytes) = (self.docs[at].seq, matches!(body, Body::Bytes(_)));
+            let is_held = seq > 0 && self.docs[at].body == *body;
+            let is_stale = is_bytes && !is_held && matches!(base, Base::Version(it) if *it < seq);
+            // How texts are merged is the business of others: what is told must be there.
+            let content = done.get(step).and_then(|told| told.2.clone());
+            let is_merge = !is_bytes && matches!(base, Base::Version(_)) && seq > 0;
+            let content = content.filter(|_| is_merge);
+            let body = content.clone().map_or_else(|| body.clone(), Body::Text);
+            due[step] = (self.set(at, &body), 0, content, is_stale);
+        }
+        Ok(due)
     }
 
     /// Seq, path and whether it is deleted, as the feed tells it.
@@ -150,6 +275,8 @@ struct History {
     world: World,
     store: Option<Store>,
     model: Model,
+    /// Pushes of stamped steps, with their answers.
+    sent: Vec<(Vec<Sent>, Vec<Told>)>,
     draw: StdRng,
 }
 
@@ -179,20 +306,21 @@ impl History {
             let (ground, vaults) = begin(dir.path(), &store);
             (World { ground, vaults, dir, clients: 0 }, Some(store))
         };
-        Self { world, store, model: Model::default(), draw }
+        Self { world, store, model: Model::default(), sent: Vec::new(), draw }
     }
 
     fn restart(self) -> Self {
-        let Self { world, store, model, draw } = self;
+        let Self { world, store, model, sent, draw } = self;
         let Some(store) = store else {
             let world = if model.seq % 2 == 0 { world.restart() } else { world.crash() };
-            return Self { world, store: None, model, draw };
+            return Self { world, store: None, model, sent, draw };
         };
         world.ground.shared.journal.close().unwrap();
         let World { ground, vaults, dir, clients } = world;
         drop((ground, vaults));
         let (ground, vaults) = begin(dir.path(), &store);
-        Self { world: World { ground, vaults, dir, clients }, store: Some(store), model, draw }
+        let world = World { ground, vaults, dir, clients };
+        Self { world, store: Some(store), model, sent, draw }
     }
 
     fn path(&mut self) -> &'static str {
@@ -205,8 +333,17 @@ impl History {
         lines.map(|(_, line)| *line).collect()
     }
 
+    fn body(&mut self) -> Body {
+        match self.draw.random_ratio(1, 4) {
+            true => Body::Bytes(self.draw.random_range(1..4)),
+            false => Body::Text(self.text()),
+        }
+    }
+
     async fn step(&mut self) {
-        match self.draw.random_range(0..20) {
+        match self.draw.random_range(0..26) {
+            20..=23 => self.push().await,
+            24 | 25 => self.again().await,
             0..=5 => self.put().await,
             6 | 7 => self.delete().await,
             8 | 9 => self.relocate().await,
@@ -230,7 +367,7 @@ impl History {
             None => Base::Now,
         };
         let done = self.world.vaults.upload(&home(), path, BY, upload(&text, base)).await.unwrap();
-        let seq = self.model.put(path, &text);
+        let seq = self.model.put(path, &Body::Text(text.clone()));
         assert_eq!((done.version, done.is_merged), (seq, false), "{path} {text:?} {base:?}");
     }
 
@@ -258,22 +395,141 @@ impl History {
         assert_eq!(done, Ok(self.model.commit(at)));
     }
 
-    /// A version of a live file, of which there is a text.
-    fn version(&mut self) -> Option<(usize, u64, String)> {
+    /// What a file is uploaded with: of the version that it has, of an earlier text, or of none.
+    fn base(&mut self, path: &str, body: &Body) -> Base {
+        let Some(at) = self.model.live(path) else {
+            return [Base::Now, Base::Version(0)][self.draw.random_range(0..2)];
+        };
+        let is_base = |body: &Body| matches!(body, Body::Text(_));
+        let texts = self.model.docs[at].versions.iter();
+        let texts = texts.filter(|(_, of)| of.as_ref().is_some_and(is_base));
+        let texts: Vec<u64> = texts.map(|(seq, _)| *seq).collect();
+        let any = self.model.docs[at].versions.iter().map(|(seq, _)| *seq);
+        let bases = if is_base(body) { texts } else { any.collect() };
+        match self.draw.random_range(0..4) {
+            0 => Base::Now,
+            1 => Base::Version(0),
+            2 if !bases.is_empty() => Base::Version(bases[self.draw.random_range(0..bases.len())]),
+            _ => Base::Version(self.model.docs[at].seq),
+        }
+    }
+
+    fn sent(&mut self, is_stamped: bool) -> Sent {
+        let path = self.path();
+        let folder = self.draw.random_ratio(1, 8);
+        let (path, what) = match self.draw.random_range(0..8) {
+            0 if folder => ("d/", What::Delete(None)),
+            1 if folder => ("d/", What::Move("e/")),
+            0 => {
+                let base = self.draw.random_range(0..=self.model.seq);
+                (path, What::Delete(self.draw.random::<bool>().then_some(base)))
+            }
+            1 | 2 => {
+                let to: Vec<_> = PATHS.into_iter().filter(|to| *to != path).collect();
+                (path, What::Move(to[self.draw.random_range(0..to.len())]))
+            }
+            _ => {
+                let body = self.body();
+                let base = self.base(path, &body);
+                (path, What::Upload(body, base))
+            }
+        };
+        let stamp = is_stamped.then(|| self.world.ground.registry.stamp());
+        Sent { path, what, stamp }
+    }
+
+    async fn change(&self, sent: &[Sent]) -> Result<Vec<Told>, Undone> {
+        let uploads = sent.iter().map(|Sent { what, stamp, .. }| match what {
+            What::Upload(body, base) => {
+                Some(Upload { base: *base, stamp: *stamp, ..Upload::of(body.coming()) })
+            }
+            _ => None,
+        });
+        let uploads: Vec<_> = uploads.collect();
+        let step = |(Sent { path, what, stamp }, upload): (&Sent, _)| {
+            let asked = Asked { stamp: *stamp, ..Asked::default() };
+            let act = match (what, upload) {
+                (What::Delete(base), _) => Act::Delete { base: *base, asked },
+                (What::Move(to), _) => Act::Move { to, asked },
+                (What::Upload(..), upload) => Act::Upload(upload),
+            };
+            Step { path, act }
+        };
+        let nothing = Upload::of(Upcoming::Text(""));
+        let uploads = uploads.iter().map(|upload| upload.as_ref().unwrap_or(&nothing));
+        let steps: Vec<_> = sent.iter().zip(uploads).map(step).collect();
+        let done = self.world.vaults.change(&home(), &steps, BY).await?;
+        Ok(done.iter().map(told).collect())
+    }
+
+    /// Sends one upload by itself, or many steps as one change.
+    async fn push(&mut self) {
+        let is_stamped = self.draw.random();
+        let count = self.draw.random_range(1..5);
+        let sent: Vec<Sent> = (0..count).map(|_| self.sent(is_stamped)).collect();
+        let mut after = self.model.clone();
+        let done = match (&sent[..], self.draw.random()) {
+            ([Sent { path, what: What::Upload(body, base), stamp }], true) => {
+                let upload = Upload { base: *base, stamp: *stamp, ..Upload::of(body.coming()) };
+                let done = self.world.vaults.upload(&home(), path, BY, upload).await.unwrap();
+                Ok(vec![told(&done.into())])
+            }
+            _ => self.change(&sent).await,
+        };
+        let due = after.push(&sent, done.as_deref().unwrap_or_default());
+        let done = done.map_err(|Undone { step, error }| {
+            let word = match error {
+                Error::NoFile => "none",
+                Error::EditWins { .. } => "edited",
+                Error::PathTaken { .. } => "taken",
+                Error::BadStep(_) => "step",
+                error => panic!("{error:?} of {sent:?}"),
+            };
+            (step.unwrap(), word)
+        });
+        assert_eq!(done, due, "{sent:?}");
+        if let Ok(done) = done {
+            self.model = after;
+            if is_stamped {
+                self.sent.push((sent, done));
+            }
+        }
+    }
+
+    /// Sends again what was done: it is answered as before, and nothing changes.
+    async fn again(&mut self) {
+        if self.sent.is_empty() {
+            return;
+        }
+        let at = self.draw.random_range(0..self.sent.len());
+        let (sent, due) = &self.sent[at];
+        assert_eq!(self.change(sent).await.as_ref(), Ok(due), "{sent:?}");
+        for (Sent { path, what, stamp }, due) in sent.iter().zip(due) {
+            if let What::Upload(body, base) = what {
+                let upload = Upload { base: *base, stamp: *stamp, ..Upload::of(body.coming()) };
+                let done = self.world.vaults.upload(&home(), path, BY, upload).await.unwrap();
+                assert_eq!(told(&done.into()), *due, "{path} {what:?}");
+            }
+        }
+        assert_eq!(self.world.vaults.get(&home()).unwrap().seq, self.model.seq, "{sent:?}");
+    }
+
+    /// A version of a live file, of which there is a content.
+    fn version(&mut self) -> Option<(usize, u64, Body)> {
         let path = self.path();
         let at = self.model.live(path)?;
         let versions = &self.model.docs[at].versions;
-        let (seq, text) = &versions[self.draw.random_range(0..versions.len())];
-        Some((at, *seq, text.clone()?))
+        let (seq, body) = &versions[self.draw.random_range(0..versions.len())];
+        Some((at, *seq, body.clone()?))
     }
 
     async fn restore(&mut self) {
-        let Some((at, seq, text)) = self.version() else { return };
+        let Some((at, seq, body)) = self.version() else { return };
         let path = self.model.docs[at].path.clone();
         let done = self.world.vaults.restore(&home(), &path, seq, (BY, ANYHOW)).await;
         assert_eq!(
             done.map(|(_, seq)| seq),
-            Ok(self.model.put(&path, &text)),
+            Ok(self.model.put(&path, &body)),
             "{path} as at {seq}"
         );
     }
@@ -297,7 +553,10 @@ impl History {
 
     /// Moves or deletes the folder `d/`.
     async fn folder(&mut self, to: Option<&'static str>) {
-        let act = to.map_or(Act::Delete { base: None }, |to| Act::Move { to });
+        let act = to.map_or(Act::Delete { base: None, asked: Asked::default() }, |to| Act::Move {
+            to,
+            asked: Asked::default(),
+        });
         let steps = [Step { path: "d/", act }];
         let done = self.world.vaults.change(&home(), &steps, BY).await;
         let all = self.model.under("d/");
@@ -331,10 +590,14 @@ impl History {
         let due = versions.iter().rev().find(|(it, _)| *it <= seq);
         let read = self.world.vaults.read_at(&home(), path, Some(seq)).await;
         match due {
-            Some((due_seq, Some(text))) => {
+            Some((due_seq, Some(body))) => {
                 let read = read.unwrap();
                 assert_eq!(read.dated.version.item.seq, *due_seq);
-                assert_eq!(read.held, Held::Text(text.clone()), "{path} at {seq}");
+                let due = match body.coming() {
+                    Upcoming::Text(text) => Held::Text(text.to_owned()),
+                    Upcoming::Blob { hash, size } => Held::Blob { hash, size },
+                };
+                assert_eq!(read.held, due, "{path} at {seq}");
             }
             // Before it was there another file may have had its path.
             _ => drop(read),
@@ -352,8 +615,18 @@ impl History {
             let due: Vec<u64> = doc.versions.iter().rev().map(|(seq, _)| *seq).collect();
             assert_eq!(seqs, due, "{}", doc.path);
             assert_eq!(self.names(&doc.path), doc.names, "{}", doc.path);
-            let text = self.world.text(&doc.path).await.unwrap_or_default();
-            assert_eq!(text, doc.text, "{}", doc.path);
+            let file = self.world.vaults.file(&home(), &doc.path).unwrap();
+            match doc.body.coming() {
+                Upcoming::Text(due) => {
+                    assert_ne!(file.kind, Kind::Blob, "{}", doc.path);
+                    let text = self.world.text(&doc.path).await.unwrap_or_default();
+                    assert_eq!(text, due, "{}", doc.path);
+                }
+                Upcoming::Blob { hash, size } => {
+                    let due = (Kind::Blob, Some(hash), size);
+                    assert_eq!((file.kind, file.hash, file.size), due, "{}", doc.path);
+                }
+            }
         }
     }
 }

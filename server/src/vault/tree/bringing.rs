@@ -2,7 +2,7 @@
 //!
 //! Called by `tree`. Never writes, and holds no name while it opens a document.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use sheaf_protocol::ids::{DocId, DocKey};
@@ -12,10 +12,10 @@ use super::super::blobs::Coming;
 use super::super::book::Book;
 use super::super::error::Error;
 use super::super::upload::again::Claim;
-use super::super::upload::{Base, Upcoming, Upload, Uploaded, fingerprint};
+use super::super::upload::{self, Base, Upcoming, Upload};
 use super::super::{Vaults, address};
 use super::plan::{Incoming, Plan};
-use super::{Act, Step, Undone};
+use super::{Act, Done, FILES_MAX, Step, Undone, is_file};
 use crate::blob::Hold;
 use crate::document::author::WriteError;
 use crate::document::draft::{Draft, Manner};
@@ -25,9 +25,9 @@ use crate::document::registry::unborn::Unborn;
 use crate::document::snapshot::Content;
 use sheaf_ground::task;
 
-/// The uploads of a change, by step.
+/// What the steps of a change bring, by step.
 #[derive(Default)]
-pub(super) struct Brought(BTreeMap<usize, One>);
+pub(super) struct Brought(Vec<One>);
 
 /// One of them.
 struct One {
@@ -39,11 +39,12 @@ struct One {
     /// Nobody else is about to make the same change.
     _claim: Option<Claim>,
     /// It came before.
-    known: Option<Uploaded>,
+    known: Option<Done>,
     content: What,
 }
 
 enum What {
+    Nothing,
     Text(String),
     /// And what keeps them until a version refers to them.
     Bytes {
@@ -92,35 +93,35 @@ impl Ready {
 }
 
 impl Brought {
-    /// The id that the file of an upload gets if it is made; none: it came before.
+    /// The id that the file of a step gets if it is made; none: the step came before.
     pub(super) fn made(&self, step: usize) -> Option<DocId> {
-        self.0.get(&step).filter(|one| one.known.is_none()).map(|one| one.made)
+        self.0.get(step).filter(|one| one.known.is_none()).map(|one| one.made)
     }
 
-    /// What came of uploads that came before.
-    pub(super) fn take_known(&mut self) -> Vec<(usize, Uploaded)> {
-        let known = self.0.iter_mut().filter_map(|(at, one)| Some((*at, one.known.take()?)));
-        known.collect()
+    /// What came of steps that came before.
+    pub(super) fn take_known(&mut self) -> Vec<(usize, Done)> {
+        let all = self.0.iter_mut().enumerate();
+        all.filter_map(|(at, one)| Some((at, one.known.take()?))).collect()
     }
 
-    /// An upload's stamp and what tells it from others.
+    /// A step's stamp and what tells it from others.
     pub(super) fn stamp(&self, step: usize) -> Option<(Stamp, u64)> {
-        let one = self.0.get(&step)?;
+        let one = self.0.get(step)?;
         one.stamp.map(|stamp| (stamp, one.print))
     }
 
     pub(super) fn print(&self, step: usize) -> u64 {
-        self.0.get(&step).map_or(0, |one| one.print)
+        self.0.get(step).map_or(0, |one| one.print)
     }
 
     /// When an upload was made by the client's own clock.
     pub(super) fn client_ms(&self, step: usize) -> Option<u64> {
-        self.0.get(&step)?.client_ms
+        self.0.get(step)?.client_ms
     }
 
     /// The text of an upload.
     pub(super) fn text(&self, step: usize) -> &str {
-        match self.0.get(&step).map(|one| &one.content) {
+        match self.0.get(step).map(|one| &one.content) {
             Some(What::Text(text)) => text,
             _ => "",
         }
@@ -128,52 +129,89 @@ impl Brought {
 
     /// The bytes of an upload.
     pub(super) fn blob(&self, step: usize) -> Option<Coming> {
-        match &self.0.get(&step)?.content {
+        match &self.0.get(step)?.content {
             What::Bytes { coming, .. } => Some(*coming),
-            What::Text(_) => None,
+            What::Text(_) | What::Nothing => None,
         }
     }
 }
 
 impl Vaults {
-    /// Looks at the uploads of a change: which came before, and whether their bytes are here.
+    /// Looks at the steps of a change: which came before, and whether their bytes are here.
     pub(super) async fn bring(&self, book: &Book, steps: &[Step<'_>]) -> Result<Brought, Undone> {
         let mut brought = Brought::default();
+        let mut stamps = HashSet::new();
         for (at, step) in steps.iter().enumerate() {
-            if let Act::Upload(upload) = step.act {
-                let one = self.bring_one(book, step.path, upload).await;
-                let one = one.map_err(|error| Undone { step: Some(at), error })?;
-                brought.0.insert(at, one);
-            }
+            let is_new = step.asked().stamp.is_none_or(|stamp| stamps.insert(stamp));
+            let one = match is_new {
+                true => self.bring_one(book, step).await,
+                false => Err(Error::StampReused),
+            };
+            brought.0.push(one.map_err(|error| Undone { step: Some(at), error })?);
         }
         Ok(brought)
     }
 
-    async fn bring_one(&self, book: &Book, path: &str, upload: &Upload<'_>) -> Result<One, Error> {
-        let Upload { base, stamp, client_ms, .. } = *upload;
-        let (print, mut known) = (fingerprint(path, upload), None);
-        let name = book.account().name();
+    async fn bring_one(&self, book: &Book, step: &Step<'_>) -> Result<One, Error> {
+        let (name, stamp) = (book.account().name(), step.asked().stamp);
+        let (print, mut known) = (fingerprint(step), None);
         let _claim = stamp.map(|stamp| self.claim(name, stamp)).transpose()?.flatten();
         if let Some(stamp) = stamp {
-            known = self.done_before((name, path), stamp, (print, upload)).await?;
-            if known.is_none() && self.registry().observe(stamp).is_err() {
-                return Err(Error::ClockDrift { now_ms: self.shared().clock.now_ms() });
+            known = self.done_again(book, step, (stamp, print)).await?;
+            if known.is_none() {
+                self.observe(stamp)?;
             }
         }
-        let content = match upload.content {
-            Upcoming::Text(text) => What::Text(text.to_owned()),
-            Upcoming::Blob { hash, size } => {
-                let stamp = stamp.unwrap_or_else(|| self.registry().stamp());
-                let coming = Coming { hash, size, stamp, base, asked: None };
-                let (coming, _stay) = match known {
-                    Some(_) => (coming, None),
-                    None => self.held_back(book.account().number(), coming)?,
-                };
-                What::Bytes { coming, _stay }
-            }
+        let content = match step.act {
+            Act::Delete { .. } | Act::Move { .. } => What::Nothing,
+            Act::Upload(upload) => self.content(book, upload, known.is_some())?,
+        };
+        let client_ms = match step.act {
+            Act::Upload(upload) => upload.client_ms,
+            Act::Delete { .. } | Act::Move { .. } => None,
         };
         let made = DocId(self.registry().stamp());
         Ok(One { made, print, stamp, client_ms, _claim, known, content })
+    }
+
+    fn content(&self, book: &Book, upload: &Upload<'_>, is_known: bool) -> Result<What, Error> {
+        let (hash, size) = match upload.content {
+            Upcoming::Text(text) => return Ok(What::Text(text.to_owned())),
+            Upcoming::Blob { hash, size } => (hash, size),
+        };
+        let stamp = upload.stamp.unwrap_or_else(|| self.registry().stamp());
+        let coming = Coming { hash, size, stamp, base: upload.base, asked: None };
+        let (coming, _stay) = match is_known {
+            true => (coming, None),
+            false => self.held_back(book.account().number(), coming)?,
+        };
+        Ok(What::Bytes { coming, _stay })
+    }
+
+    /// What a step came to that came before.
+    async fn done_again(
+        &self,
+        book: &Book,
+        step: &Step<'_>,
+        (stamp, print): (Stamp, u64),
+    ) -> Result<Option<Done>, Error> {
+        let name = book.account().name();
+        if let Act::Upload(upload) = step.act {
+            let done = self.done_before((name, step.path), stamp, (print, upload)).await?;
+            return Ok(done.map(Done::from));
+        }
+        let Some(came_to) = self.came_to(book, (stamp, print)).await? else { return Ok(None) };
+        let id = Some(came_to.doc).filter(|_| !step.is_folder());
+        let kept = match step.act {
+            // What lives there is what was kept, as far as anybody can tell by now.
+            Act::Delete { base: Some(_), .. } if step.is_folder() => {
+                let names = book.account().page(step.path, None, FILES_MAX);
+                book.files(names.into_iter().filter(|(path, _)| is_file(path)).collect())
+            }
+            _ => Vec::new(),
+        };
+        let (seq, count) = (came_to.seq, came_to.count as usize);
+        Ok(Some(Done { seq, count, kept, id, uploaded: None }))
     }
 
     /// Prepares what comes in, each against its document as it is now. `None`: files came or went.
@@ -263,5 +301,19 @@ impl Vaults {
             Content::Other { root } => return Err(Error::NotText { root }),
         };
         Ok(Some(Draft { n: snapshot.n, update: None, text, is_empty }))
+    }
+}
+
+/// What tells one step from another with the same stamp.
+fn fingerprint(step: &Step<'_>) -> u64 {
+    let path = step.path.as_bytes();
+    match step.act {
+        Act::Upload(upload) => upload::fingerprint(step.path, upload),
+        Act::Delete { base, .. } => {
+            upload::print(&[path, &[0], &base.unwrap_or(u64::MAX).to_le_bytes(), &[3]])
+        }
+        Act::Move { to, .. } => {
+            upload::print(&[path, &[0], &u64::MAX.to_le_bytes(), &[4], to.as_bytes()])
+        }
     }
 }

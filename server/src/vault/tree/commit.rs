@@ -6,12 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use sheaf_protocol::error::Code;
 use sheaf_protocol::ids::{DocId, DocKey};
 use sheaf_protocol::stamp::Stamp;
 
-use super::super::blobs::{self, Taken};
 use super::super::book::{Book, Entry, State};
 use super::super::condition::At;
 use super::super::error::Error;
@@ -19,8 +17,9 @@ use super::super::settle::tombstone;
 use super::super::upload::Uploaded;
 use super::super::{Vaults, address, made_by};
 use super::bringing::{Brought, Ready};
+use super::incoming::Writer;
 use super::plan::{Incoming, Part, Plan, plan};
-use super::{Act, FILES_MAX, Step, Stop, Subjects, Undone};
+use super::{FILES_MAX, Step, Stop, Subjects, Undone};
 use crate::document::author::{Author, WriteError};
 use crate::document::draft::Merged;
 use crate::document::ending::{Ending, WouldWait};
@@ -29,15 +28,15 @@ use crate::document::registry::OpenError;
 use crate::document::submission::Failure;
 use sheaf_storage::journal::record::PAYLOAD_BYTES_MAX;
 use sheaf_storage::journal::{Appended, Kind, Record, payload};
-use sheaf_storage::store::{Body, Item, Made, Stamped};
+use sheaf_storage::store::{Body, Item, Stamped};
 
 /// What the records of a file that comes in have beside its update and its path.
 const RECORDS_BYTES: usize = 1_024;
 
 /// What a document's log is like.
 pub(super) struct Facts {
-    n: u64,
-    bytes: Option<u64>,
+    pub(super) n: u64,
+    pub(super) bytes: Option<u64>,
     epoch: u64,
     clients: Option<Vec<u64>>,
 }
@@ -51,25 +50,12 @@ pub(super) struct Shown {
     pub(super) last: u64,
     /// What came of the uploads, by step.
     pub(super) uploaded: Vec<(usize, Uploaded)>,
+    /// What its stamped steps came to.
+    stamped: Vec<(Stamp, Stamped)>,
 }
 
 /// A change, where it is written, and what documents took in for it.
 type Written<'r> = (Shown, Option<Appended>, Vec<(DocId, Merged<'r>)>);
-
-/// What a change is written from.
-struct Writer<'r> {
-    book: &'r Book,
-    brought: &'r Brought,
-    ready: &'r BTreeMap<usize, Ready>,
-    facts: &'r HashMap<DocId, Facts>,
-    by: Author<'r>,
-}
-
-/// What an upload makes of a file.
-struct Outcome {
-    versions: Vec<(Item, Made)>,
-    uploaded: Uploaded,
-}
 
 impl Vaults {
     /// Writes the change under all locks: of the documents, of the book and of the names.
@@ -184,9 +170,7 @@ impl Vaults {
             }
         }
         let first = state.last() + 1;
-        let received_ms = self.shared().clock.now_ms();
         let mut uploaded = Vec::with_capacity(plan.written.len());
-        let mut stamped = Vec::new();
         for one in &plan.written {
             let last = records.iter().rfind(|record| record.doc.doc == one.doc);
             let written = last.map(|record| record.stamp);
@@ -196,30 +180,48 @@ impl Vaults {
                 let (kind, doc, by) = (Kind::Settled, one.doc, by.principal.name());
                 Entry { kind, doc, item, made, renamed: None, retired: None, by }
             }));
-            if let Some((stamp, fingerprint)) = brought.stamp(one.step) {
-                let came_to =
-                    Stamped { doc: one.doc, seq: made.uploaded.version, fingerprint, received_ms };
-                let mut payload = Vec::new();
-                payload::Stamped { stamp, came_to }.encode(&mut payload);
-                stamped.push((one.doc, payload));
-            }
             uploaded.push((one.step, made.uploaded));
         }
-        let vault = book.account().number();
-        records.extend(stamped.iter().map(|(doc, payload)| {
-            let (doc, stamp) = (DocKey { vault, doc: *doc }, self.registry().stamp());
-            Record { doc, n: 0, kind: Kind::Stamped, stamp, author: by.principal.name(), payload }
+        let stamped = self.stamped_steps(brought, (&plan, first), &uploaded);
+        let payloads: Vec<_> = stamped.iter().map(stamp_payload).collect();
+        records.extend(stamped.iter().zip(&payloads).map(|((_, came_to), payload)| {
+            let doc = DocKey { vault: book.account().number(), doc: came_to.doc };
+            let (stamp, author) = (self.registry().stamp(), by.principal.name());
+            Record { doc, n: 0, kind: Kind::Stamped, stamp, author, payload }
         }));
         if entries.is_empty() && records.is_empty() {
             let last = state.visible();
-            return Ok((Shown { plan, first, last, uploaded }, None, Vec::new()));
+            let shown = Shown { plan, first, last, uploaded, stamped };
+            return Ok((shown, None, Vec::new()));
         }
         let written = book.commit_together(state, self.registry(), entries, &records)?;
         let Some(appended) = written else { return Err(too_large(&plan).into()) };
         book.account().raise_fence(appended.end);
         drop(records);
         let last = state.last();
-        Ok((Shown { plan, first, last, uploaded }, Some(appended), merged))
+        Ok((Shown { plan, first, last, uploaded, stamped }, Some(appended), merged))
+    }
+
+    /// What the stamped steps of a change came to whose first part has the seq `first`. One that
+    /// changes nothing is not remembered: it may come again.
+    fn stamped_steps(
+        &self,
+        brought: &Brought,
+        (plan, first): (&Plan, u64),
+        uploaded: &[(usize, Uploaded)],
+    ) -> Vec<(Stamp, Stamped)> {
+        let mut steps: BTreeMap<usize, (DocId, u64, u32)> = BTreeMap::new();
+        for (part, seq) in plan.parts.iter().zip(first..) {
+            let count = steps.get(&part.step).map_or(0, |(.., count)| *count);
+            steps.insert(part.step, (part.doc, seq, count + 1));
+        }
+        steps.extend(uploaded.iter().map(|(step, it)| (*step, (it.at.doc, it.version, 0))));
+        let received_ms = self.shared().clock.now_ms();
+        let came_to = |(step, (doc, seq, count))| {
+            let (stamp, fingerprint) = brought.stamp(step)?;
+            Some((stamp, Stamped { doc, seq, fingerprint, received_ms, count }))
+        };
+        steps.into_iter().filter_map(came_to).collect()
     }
 
     /// Whether the vault and one record have room for what comes in.
@@ -255,14 +257,12 @@ impl Vaults {
     fn wrote(&self, book: &Book, (shown, brought): (&Shown, &Brought), appended: Appended) {
         let mut state = book.state();
         let folded = self.shared().journal.folded();
-        let received_ms = self.shared().clock.now_ms();
+        for (stamp, came_to) in &shown.stamped {
+            state.set_stamped(*stamp, *came_to, (appended.end, folded));
+        }
         let mut charged = Vec::new();
         for (step, uploaded) in &shown.uploaded {
-            let Uploaded { at: At { doc, .. }, version: seq, has_changed, .. } = *uploaded;
-            if let Some((stamp, fingerprint)) = brought.stamp(*step) {
-                let came_to = Stamped { doc, seq, fingerprint, received_ms };
-                state.set_stamped(stamp, came_to, (appended.end, folded));
-            }
+            let Uploaded { at: At { doc, .. }, has_changed, .. } = *uploaded;
             if has_changed && brought.blob(*step).is_none() {
                 state.set_uploaded(doc, brought.print(*step));
             }
@@ -314,92 +314,6 @@ impl Vaults {
     }
 }
 
-impl Writer<'_> {
-    /// What an upload comes to whose first version has the seq `next`. `written`: when its records
-    /// were, if it has any.
-    fn incoming(
-        &self,
-        vaults: &Vaults,
-        state: &State,
-        (one, written): (&Incoming, Option<Stamp>),
-        next: u64,
-    ) -> Outcome {
-        let current = state.current(one.doc).filter(|item| !item.is_deleted);
-        let Some(text) = self.ready.get(&one.step).and_then(Ready::draft) else {
-            return self.bytes(current, one, next);
-        };
-        let brought = self.brought.text(one.step);
-        let hash: [u8; 32] = Sha256::digest(text.text.as_bytes()).into();
-        let (size, update) = (text.text.len() as u64, text.update.as_ref());
-        let (n, is_merged) = (text.n + u64::from(update.is_some()), text.text != brought);
-        let bytes = self.facts.get(&one.doc).and_then(|facts| facts.bytes).unwrap_or(0);
-        let item = Item {
-            seq: 0,
-            n,
-            body: if text.is_empty { Body::Empty } else { Body::Text },
-            is_deleted: false,
-            size,
-            bytes: bytes + update.map_or(0, Vec::len) as u64,
-            hash: Some(hash).filter(|_| !text.is_empty),
-            updated: written.unwrap_or_else(|| vaults.registry().stamp()),
-            author: self.by.principal.name().map(Arc::from),
-            device: self.by.device,
-            path: Arc::clone(&one.path),
-            from: None,
-        };
-        // A text over bytes is the file again, though the document may have had it before them.
-        let was_bytes = current.is_some_and(|item| item.body == Body::Blob);
-        let has_changed = one.is_new || update.is_some() || was_bytes;
-        let version = if has_changed { next } else { current.map_or(0, |item| item.seq) };
-        let uploaded = Uploaded {
-            path: Arc::clone(&one.path),
-            at: At { doc: one.doc, n, bytes: None },
-            version,
-            size,
-            hash,
-            is_merged,
-            is_conflict: false,
-            has_changed,
-            is_created: one.is_new,
-            content: is_merged.then(|| text.text.clone()),
-        };
-        let versions = has_changed.then(|| (item, self.made(one.step))).into_iter().collect();
-        Outcome { versions, uploaded }
-    }
-
-    /// How a version comes about that an upload makes.
-    fn made(&self, step: usize) -> Made {
-        Made { client_ms: self.brought.client_ms(step), ..made_by(self.by.principal) }
-    }
-
-    fn bytes(&self, current: Option<&Item>, one: &Incoming, next: u64) -> Outcome {
-        let Some(coming) = self.brought.blob(one.step) else {
-            unreachable!("what is no text is bytes")
-        };
-        let path = Arc::clone(&one.path);
-        let made = self.made(one.step);
-        let (versions, how) = blobs::versions(current, (path, self.by), coming, &made);
-        let last = versions.last().map(|(item, _)| item).or(current);
-        let version = match versions.len() as u64 {
-            0 => current.map_or(0, |item| item.seq),
-            count => next + count - 1,
-        };
-        let uploaded = Uploaded {
-            path: Arc::clone(&one.path),
-            at: At::of(one.doc, last.map_or(0, |item| item.n), last),
-            version,
-            size: last.map_or(0, |item| item.size),
-            hash: last.and_then(|item| item.hash).unwrap_or_default(),
-            is_merged: false,
-            is_conflict: matches!(how, Taken::Won | Taken::Lost),
-            has_changed: how != Taken::Held,
-            is_created: one.is_new,
-            content: None,
-        };
-        Outcome { versions, uploaded }
-    }
-}
-
 /// Whether what was prepared is still what the plan is about.
 fn check_ready(
     plan: &Plan,
@@ -418,19 +332,30 @@ fn check_ready(
     if plan.written.iter().all(is_ready) { Ok(()) } else { Err(Stop::Again) }
 }
 
-/// Whether what uploads depend on is as they want it. Nobody else writes until they are written.
+/// Whether what steps depend on is as they want it. Nobody else writes until they are written.
 fn check_conditions(
     plan: &Plan,
     steps: &[Step<'_>],
     (facts, state): (&HashMap<DocId, Facts>, &State),
 ) -> Result<(), Undone> {
-    for one in &plan.written {
-        let Act::Upload(upload) = steps[one.step].act else { continue };
-        let n = facts.get(&one.doc).map_or(0, |facts| facts.n);
-        let at = (!one.is_new).then(|| At::of(one.doc, n, state.current(one.doc)));
-        (upload.when)(at).map_err(|error| Undone { step: Some(one.step), error })?;
+    let written = plan.written.iter().map(|one| (one.step, one.doc, one.is_new));
+    let parts = plan.parts.iter().map(|part| (part.step, part.doc, false));
+    let idle = plan.idle.iter().map(|(step, doc)| (*step, *doc, false));
+    for (step, doc, is_new) in parts.chain(idle).chain(written) {
+        if steps[step].is_folder() {
+            continue;
+        }
+        let n = facts.get(&doc).map_or(0, |facts| facts.n);
+        let at = (!is_new).then(|| At::of(doc, n, state.current(doc)));
+        (steps[step].asked().when)(at).map_err(|error| Undone { step: Some(step), error })?;
     }
     Ok(())
+}
+
+fn stamp_payload((stamp, came_to): &(Stamp, Stamped)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    payload::Stamped { stamp: *stamp, came_to: *came_to }.encode(&mut bytes);
+    bytes
 }
 
 /// Where documents are from now on.

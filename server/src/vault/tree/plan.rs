@@ -58,7 +58,7 @@ impl Plan {
 }
 
 /// Carries steps out on the names. `is_edited`: whether a document changed since a version.
-/// `bring`: the id that the file of an upload gets if it is made; none: it came before.
+/// `bring`: the id that the file of a step gets if it is made; none: the step came before.
 pub(super) fn plan(
     steps: &[Step<'_>],
     names: &mut Arrangement<'_>,
@@ -88,19 +88,19 @@ struct Planner<'a, 'n> {
 
 impl Planner<'_, '_> {
     fn step(&mut self, at: usize, step: &Step<'_>) -> Result<(), Error> {
-        let is_folder = step.path.ends_with('/');
+        let Some(made) = (self.bring)(at) else { return Ok(()) };
+        let is_folder = step.is_folder();
         match step.act {
-            Act::Delete { base } if is_folder => self.delete_folder(at, step.path, base),
-            Act::Delete { base } => self.delete(at, step.path, base),
-            Act::Move { to } if is_folder => self.move_folder(at, step.path, to),
-            Act::Move { to } => self.relocate(at, step.path, to),
+            Act::Delete { base, .. } if is_folder => self.delete_folder(at, step.path, base),
+            Act::Delete { base, .. } => self.delete(at, step.path, base),
+            Act::Move { to, .. } if is_folder => self.move_folder(at, step.path, to),
+            Act::Move { to, .. } => self.relocate(at, step.path, to),
             Act::Upload(_) if is_folder => Ok(check_path(step.path)?),
-            Act::Upload(upload) => self.bring(at, step.path, upload.base),
+            Act::Upload(upload) => self.bring((at, made), step.path, upload.base),
         }
     }
 
-    fn bring(&mut self, at: usize, path: &str, base: Base) -> Result<(), Error> {
-        let Some(made) = (self.bring)(at) else { return Ok(()) };
+    fn bring(&mut self, (at, made): (usize, DocId), path: &str, base: Base) -> Result<(), Error> {
         if let Some((path, doc)) = self.names.find(path) {
             if self.busy.insert(doc, true).is_some() {
                 return Err(Error::BadStep("an earlier step of this change moves or writes it"));

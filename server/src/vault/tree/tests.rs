@@ -18,15 +18,15 @@ use crate::vault::upload::{Upcoming, Upload};
 use crate::vault::{Cursor, Kind};
 
 fn delete(path: &str) -> Step<'_> {
-    Step { path, act: Act::Delete { base: None } }
+    Step { path, act: Act::Delete { base: None, asked: Asked::default() } }
 }
 
 fn delete_at(path: &str, base: u64) -> Step<'_> {
-    Step { path, act: Act::Delete { base: Some(base) } }
+    Step { path, act: Act::Delete { base: Some(base), asked: Asked::default() } }
 }
 
 fn relocate<'a>(path: &'a str, to: &'a str) -> Step<'a> {
-    Step { path, act: Act::Move { to } }
+    Step { path, act: Act::Move { to, asked: Asked::default() } }
 }
 
 async fn change(world: &World, steps: &[Step<'_>]) -> Result<Vec<Done>, Undone> {
@@ -338,7 +338,7 @@ fn expect(model: &mut Model, step: &Step<'_>) -> Result<usize, &'static str> {
         true => under,
         false => model.contains_key(step.path).then(|| step.path.to_owned()).into_iter().collect(),
     };
-    if let Act::Move { to } = step.act
+    if let Act::Move { to, .. } = step.act
         && is_folder
         && to != step.path
         && to.starts_with(step.path)
@@ -351,7 +351,7 @@ fn expect(model: &mut Model, step: &Step<'_>) -> Result<usize, &'static str> {
     let count = files.len();
     let taken: Vec<(String, DocId)> =
         files.iter().map(|path| (path.clone(), model.remove(path).unwrap())).collect();
-    if let Act::Move { to } = step.act {
+    if let Act::Move { to, .. } = step.act {
         for (path, id) in taken {
             let target = format!("{to}{}", &path[step.path.len()..]);
             let is_in_the_way = |other: &String| {
@@ -538,7 +538,8 @@ fn what_comes_between_the_first_look_and_the_locks_counts() {
         world.handle("n/1.md").await;
         let book = world.vaults.live(&home()).unwrap();
         let steps = [delete_at("n/", 3)];
-        let (brought, ready) = (Brought::default(), BTreeMap::new());
+        let brought = world.vaults.bring(&book, &steps).await.unwrap();
+        let ready = BTreeMap::new();
         let mut subjects = Subjects::new(world.vaults.registry().hold());
         let draft = world.vaults.draft(&book, &steps, &brought).unwrap();
         world.vaults.gather(&book, (&draft, &ready), &mut subjects).await.unwrap();

@@ -65,39 +65,77 @@ impl Vaults {
         (print, upload): (u64, &Upload<'_>),
     ) -> Result<Option<Uploaded>, Error> {
         let Ok(book) = self.live(name) else { return Ok(None) };
-        let vault = book.account().number();
-        let recent = book.state().stamped(stamp);
-        let stored = || task::block(|| self.registry().store().stamped(vault, stamp));
-        let Some(Stamped { doc, seq, fingerprint, .. }) =
-            recent.map_or_else(stored, |it| Ok(Some(it)))?
-        else {
+        let Some(Stamped { doc, seq, .. }) = self.came_to(&book, (stamp, print)).await? else {
             return Ok(None);
         };
-        if fingerprint != print {
+        self.outcome((&book, path), (doc, seq), Some(upload)).await.map(Some)
+    }
+
+    /// What a stamped upload came to, whatever it brought: with the text that the version has.
+    ///
+    /// # Errors
+    /// `StampReused` if it was no upload; `NoVersion`; `Damaged`; `Open`; `Failed`.
+    pub async fn uploaded_before(
+        &self,
+        (name, path): (&VaultName, &str),
+        stamp: Stamp,
+    ) -> Result<Option<Uploaded>, Error> {
+        let Ok(book) = self.live(name) else { return Ok(None) };
+        let _one = self.claim(name, stamp)?;
+        let Some(Stamped { doc, seq, fingerprint, count, .. }) = self.stamped(&book, stamp)? else {
+            return Ok(None);
+        };
+        if count > 0 {
             return Err(Error::StampReused);
         }
+        self.came_to(&book, (stamp, fingerprint)).await?;
+        self.outcome((&book, path), (doc, seq), None).await.map(Some)
+    }
+
+    /// What edits came to that came before.
+    pub(super) async fn edited_before(
+        &self,
+        (name, path): (&VaultName, &str),
+        stamped: (Stamp, u64),
+    ) -> Result<Option<Uploaded>, Error> {
+        let Ok(book) = self.live(name) else { return Ok(None) };
+        let Some(Stamped { doc, seq, .. }) = self.came_to(&book, stamped).await? else {
+            return Ok(None);
+        };
+        self.outcome((&book, path), (doc, seq), None).await.map(Some)
+    }
+
+    /// What an upload came to that came before; without it: with the text of the version.
+    async fn outcome(
+        &self,
+        (book, path): (&Book, &str),
+        (doc, seq): (DocId, u64),
+        upload: Option<&Upload<'_>>,
+    ) -> Result<Uploaded, Error> {
         if seq == 0 {
-            return self.unsettled((name, path), doc, upload).await.map(Some);
+            return self.unsettled((book, path), doc, upload).await;
         }
+        let vault = book.account().number();
         let _work = self.shared().work.begin().await;
         task::block(|| {
             self.wait_stored()?;
-            let dated = match self.version_of(&book, DocKey { vault, doc }, seq) {
+            let dated = match (self.version_of(book, DocKey { vault, doc }, seq), upload) {
                 // What it came to is not kept any more; that it was made is known.
-                Err(Error::NoVersion { .. }) => {
+                (Err(Error::NoVersion { .. }), Some(upload)) => {
                     let path = book.account().path_of(doc).unwrap_or_else(|| path.into());
-                    return Ok(Some(Uploaded::before(path, (doc, seq), upload)));
+                    return Ok(Uploaded::before(path, (doc, seq), upload));
                 }
-                dated => dated?,
+                (dated, _) => dated?,
             };
-            let held = self.held(&book, &dated)?;
+            let held = self.held(book, &dated)?;
             let item = dated.version.item;
-            let is_text = |text: &String| upload.content != Upcoming::Text(text);
+            let is_news =
+                |text: &String| upload.is_none_or(|it| it.content != Upcoming::Text(text));
             let content = match held {
-                Held::Text(text) => Some(text).filter(is_text),
+                Held::Text(text) => Some(text).filter(is_news),
                 Held::Roots(_) | Held::Blob { .. } => None,
             };
-            Ok(Some(Uploaded {
+            Ok(Uploaded {
                 path: book.account().path_of(doc).unwrap_or(Arc::clone(&item.path)),
                 at: At::of(doc, item.n, Some(&item)),
                 version: item.seq,
@@ -108,8 +146,44 @@ impl Vaults {
                 has_changed: false,
                 is_created: false,
                 content,
-            }))
+            })
         })
+    }
+
+    /// What a stamped change came to, if it is known; durable and shown then.
+    ///
+    /// # Errors
+    /// `StampReused` if it was another one; `Damaged`.
+    pub(in crate::vault) async fn came_to(
+        &self,
+        book: &Book,
+        (stamp, print): (Stamp, u64),
+    ) -> Result<Option<Stamped>, Error> {
+        let Some(came_to) = self.stamped(book, stamp)? else { return Ok(None) };
+        if came_to.fingerprint != print {
+            return Err(Error::StampReused);
+        }
+        // Whoever made it may have gone before it was.
+        let end = book.state().staged_end();
+        self.durable(end).await?;
+        self.publish(book);
+        Ok(Some(came_to))
+    }
+
+    fn stamped(&self, book: &Book, stamp: Stamp) -> Result<Option<Stamped>, Error> {
+        let recent = book.state().stamped(stamp);
+        let stored =
+            || task::block(|| self.registry().store().stamped(book.account().number(), stamp));
+        Ok(recent.map_or_else(stored, |came_to| Ok(Some(came_to)))?)
+    }
+
+    /// Takes note of the time in a stamp.
+    ///
+    /// # Errors
+    /// `ClockDrift`.
+    pub(in crate::vault) fn observe(&self, stamp: Stamp) -> Result<(), Error> {
+        let now_ms = self.shared().clock.now_ms();
+        self.registry().observe(stamp).map_err(|_| Error::ClockDrift { now_ms })
     }
 
     /// The seq of a change that was stamped; none if it is not known.
@@ -118,29 +192,31 @@ impl Vaults {
     /// `NoVault`; `Damaged`.
     pub fn seq_of(&self, name: &VaultName, stamp: Stamp) -> Result<Option<u64>, Error> {
         let book = self.live(name)?;
-        let recent = book.state().stamped(stamp);
-        let stored =
-            || task::block(|| self.registry().store().stamped(book.account().number(), stamp));
-        let came_to = recent.map_or_else(stored, |came_to| Ok(Some(came_to)))?;
+        let came_to = self.stamped(&book, stamp)?;
         Ok(came_to.map(|came_to| came_to.seq).filter(|seq| *seq != 0))
     }
 
     /// What a stamped change came to that was written, and whose answer nobody heard.
     async fn unsettled(
         &self,
-        (name, path): (&VaultName, &str),
+        (book, path): (&Book, &str),
         doc: DocId,
-        upload: &Upload<'_>,
+        upload: Option<&Upload<'_>>,
     ) -> Result<Uploaded, Error> {
-        let book = self.live(name)?;
-        match (upload.content, book.account().path_of(doc)) {
-            (Upcoming::Text(text), Some(path)) => {
-                self.uploaded((name, &path), Written::default(), Some(text)).await
+        let now = book.account().path_of(doc);
+        let text = match upload.map(|upload| upload.content) {
+            Some(Upcoming::Text(text)) => Some(text),
+            Some(Upcoming::Blob { .. }) | None => None,
+        };
+        match (now, upload) {
+            (Some(now), _) if text.is_some() || upload.is_none() => {
+                self.uploaded((book.account().name(), &now), Written::default(), text).await
             }
-            (_, now) => {
+            (now, Some(upload)) => {
                 let (path, seq) = (now.unwrap_or_else(|| path.into()), book.state().visible());
                 Ok(Uploaded::before(path, (doc, seq), upload))
             }
+            (_, None) => Err(Error::NoFile),
         }
     }
 
@@ -167,7 +243,7 @@ impl Vaults {
     ) -> Result<u64, Error> {
         let book = self.live(name)?;
         let received_ms = self.shared().clock.now_ms();
-        let came_to = Stamped { doc, seq, fingerprint, received_ms };
+        let came_to = Stamped { doc, seq, fingerprint, received_ms, count: 0 };
         let mut bytes = Vec::new();
         payload::Stamped { stamp, came_to }.encode(&mut bytes);
         let doc = DocKey { vault: book.account().number(), doc };

@@ -545,10 +545,11 @@ fn edits_with_others_words_in_their_version_say_so() {
         let edits = [Edit::Insert { at: 0, text: "# ".to_owned() }];
         let when = exactly(made.at);
         let place = (&home(), "a.md");
-        let edited = world.vaults.edit(place, BY, (&edits, Unit::Utf16), &when).await.unwrap();
+        let asked = Asked { stamp: None, when: &when };
+        let edited = world.vaults.edit(place, BY, (&edits, Unit::Utf16), asked).await.unwrap();
         assert_eq!((edited.is_merged, edited.content.as_deref()), (false, None));
         assert_eq!(edited.hash, <[u8; 32]>::from(Sha256::digest("# text\n")));
-        let late = world.vaults.edit(place, BY, (&edits, Unit::Utf16), &when).await;
+        let late = world.vaults.edit(place, BY, (&edits, Unit::Utf16), asked).await;
         assert_eq!(late, Err(Error::Stale { now: Some(edited.at) }));
         // Somebody types between the edit and the version that holds it.
         let handle = world.handle("a.md").await;

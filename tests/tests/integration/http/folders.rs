@@ -1,5 +1,6 @@
 //! Folders, deletions that an edit wins over, and the feeds of many vaults.
 
+use serde_json::json;
 use sheaf_server::auth::role::Role;
 use sheaf_server::auth::users::UserConfig;
 use sheaf_server::config::Config;
@@ -152,11 +153,67 @@ async fn an_edit_wins_over_a_deletion_that_did_not_know_it() {
     assert_eq!((&folder["count"], &folder["kept"][0]["path"]), (&1.into(), &"n/a.md".into()));
     assert_eq!(folder["kept"][0]["version"], live["version"]);
     assert_eq!(notes.listed().await, ["n/a.md"]);
-    let both = notes.file("DELETE", "n/a.md").header("If-Match", "*").header("Sheaf-Base", "3");
-    assert_eq!(notes.send(both).await.status, 400);
     let known = live["version"].as_u64().expect("a version");
+    let known_text = known.to_string();
+    let both = notes.file("DELETE", "n/a.md").header("Sheaf-Base", &known_text);
+    assert_eq!(notes.send(both.header("If-Match", "\"another\"")).await.status, 412);
+    assert_eq!(notes.listed().await, ["n/a.md"]);
     assert_eq!(notes.delete_at("n/a.md", known).await.status, 204);
     assert_eq!(notes.listed().await, Vec::<String>::new());
+}
+
+/// A client that heard no answer sends the same again: it is done once, and answered as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stamped_change_that_comes_again_is_answered_as_before() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    let stamped = |method, path: &str, last: u8| {
+        notes
+            .file(method, path)
+            .header("Sheaf-Stamp", &format!("01ARZ3NDEKTSV4RRFFQ69G5F{last:02}"))
+    };
+    for path in ["a.md", "b.md", "c.md", "dir/1.md", "dir/2.md"] {
+        notes.written(path, "first").await;
+    }
+    let tag = notes.get("c.md").await.header("etag").to_owned();
+    let edits = json!({ "unit": "utf16", "edits": [{ "op": "insert", "at": 5, "text": "!" }] });
+    let requests = || {
+        [
+            stamped("DELETE", "a.md", 1),
+            stamped("POST", "b.md?move=moved.md", 2),
+            stamped("PATCH", "c.md", 3).header("If-Match", &tag).json(&edits),
+            stamped("DELETE", "dir/", 4),
+        ]
+    };
+    let mut first = Vec::new();
+    for request in requests() {
+        let done = notes.send(request).await;
+        assert!(done.status < 300, "{}", done.text());
+        first.push(done);
+    }
+    assert_eq!(notes.get("c.md").await.text(), "first!");
+    // Their paths have other files by now, and what was moved or edited is gone.
+    for path in ["a.md", "b.md", "dir/1.md"] {
+        notes.written(path, "another").await;
+    }
+    for path in ["moved.md", "c.md"] {
+        assert_eq!(notes.send(notes.file("DELETE", path)).await.status, 204);
+    }
+    let listed = notes.listed().await;
+    for (request, first) in requests().into_iter().zip(&first) {
+        let again = notes.send(request).await;
+        let told = |answer: &Answer| (answer.status, answer.header("sheaf-version").to_owned());
+        assert_eq!(told(&again), told(first), "{}", again.text());
+        for fact in ["path", "id", "version", "count"] {
+            let of =
+                |answer: &Answer| (!answer.body.is_empty()).then(|| answer.json()[fact].clone());
+            assert_eq!(of(&again), of(first), "{fact}");
+        }
+    }
+    assert_eq!(notes.listed().await, listed);
+    let other = notes.send(stamped("DELETE", "b.md", 1)).await;
+    assert_eq!((other.status, other.code().as_str()), (409, "stamp_reused"));
+    assert_eq!(notes.listed().await, listed);
 }
 
 const SOME: &str = "the-token-of-somebody-111";

@@ -180,6 +180,118 @@ fn an_upload_that_comes_again_with_its_stamp_changes_nothing() {
 }
 
 #[test]
+fn a_push_that_comes_again_whole_is_answered_as_before_whatever_came_since() {
+    run(async {
+        let mut world = world(&["a.md", "b.md", "c.md", "dir/1.md", "dir/2.md", "old/1.md"]).await;
+        world.settled("dir/2.md", " edited").await;
+        let put = Upload { stamp: Some(world.ground.registry.stamp()), ..text("put", Base::Now) };
+        let asked = Asked { stamp: Some(world.ground.registry.stamp()), ..Asked::default() };
+        let again = |stamp| Asked { stamp: Some(stamp), ..asked };
+        let stamps = [0; 3].map(|_| world.ground.registry.stamp());
+        let delete = |path, base, asked| Step { path, act: Act::Delete { base, asked } };
+        let relocate = |path, to, asked| Step { path, act: Act::Move { to, asked } };
+        let steps = [
+            bring("a.md", &put),
+            delete("b.md", Some(2), asked),
+            relocate("c.md", "d.md", again(stamps[0])),
+            delete("dir/", Some(4), again(stamps[1])),
+            relocate("old/", "new/", again(stamps[2])),
+        ];
+        let done = change(&world, &steps).await.unwrap();
+        let told = |done: &[Done]| -> Vec<_> {
+            let kept = |done: &Done| done.kept.iter().map(|file| file.path.to_string()).collect();
+            let told = |done: &Done| (done.seq, done.count, done.id, kept(done));
+            done.iter().map(told).collect::<Vec<(_, _, _, Vec<String>)>>()
+        };
+        assert_eq!(told(&done)[3].1, 1);
+        assert_eq!(told(&done)[3].3, ["dir/2.md"]);
+        // What came since has the paths of what went.
+        world.settled("b.md", "another").await;
+        world.settled("c.md", "another").await;
+        world.vaults.delete_file(&home(), "d.md", BY, ANYHOW).await.unwrap();
+        let before = seen(&world).await;
+        assert_eq!(told(&change(&world, &steps).await.unwrap()), told(&done));
+        assert_eq!(seen(&world).await, before);
+        let world = world.crash();
+        assert_eq!(told(&change(&world, &steps).await.unwrap()), told(&done));
+        for (step, due) in steps.iter().zip(told(&done)) {
+            assert_eq!(told(&change(&world, &[*step]).await.unwrap()), [due], "alone");
+        }
+        assert_eq!(seen(&world).await, before);
+        let others = [
+            delete("b.md", None, asked),
+            delete("c.md", Some(2), asked),
+            relocate("c.md", "e.md", again(stamps[0])),
+            relocate("b.md", "c.md", asked),
+        ];
+        for step in others {
+            let undone = change(&world, &[step]).await.unwrap_err();
+            assert_eq!((undone.step, undone.error.code()), (Some(0), Code::StampReused));
+        }
+        let twice = [relocate("b.md", "f.md", asked), delete("c.md", None, asked)];
+        let new = again(world.ground.registry.stamp());
+        let twice = twice.map(|Step { path, act }| match act {
+            Act::Delete { base, .. } => delete(path, base, new),
+            Act::Move { to, .. } => relocate(path, to, new),
+            Act::Upload(_) => unreachable!(),
+        });
+        let undone = change(&world, &twice).await.unwrap_err();
+        assert_eq!((undone.step, undone.error.code()), (Some(1), Code::StampReused));
+        assert_eq!(seen(&world).await, before);
+        check(world.close().path());
+    });
+}
+
+#[test]
+fn a_stamped_change_that_was_not_made_is_made_when_it_comes_again() {
+    run(async {
+        let mut world = world(&["a.md", "b.md"]).await;
+        let stamp = Some(world.ground.registry.stamp());
+        let asked = Asked { stamp, ..Asked::default() };
+        let step = Step { path: "a.md", act: Act::Move { to: "b.md", asked } };
+        assert!(matches!(one(&world, step).await, Err(Error::PathTaken { .. })));
+        one(&world, delete("b.md")).await.unwrap();
+        let done = one(&world, step).await.unwrap();
+        assert_eq!(one(&world, step).await.unwrap(), done);
+        // One that comes while it is under way is not made twice either.
+        world.settled("c.md", "c").await;
+        let asked = Asked { stamp: Some(world.ground.registry.stamp()), ..Asked::default() };
+        let step = Step { path: "c.md", act: Act::Delete { base: None, asked } };
+        let many = futures::future::join_all((0..8).map(|_| one(&world, step))).await;
+        let made: Vec<_> = many.iter().flatten().collect();
+        assert!(!made.is_empty());
+        assert!(made.iter().all(|done| **done == *made[0]));
+        let busy = Error::Failed(Failure::Busy);
+        assert!(many.iter().filter_map(|done| done.as_ref().err()).all(|it| *it == busy));
+    });
+}
+
+#[test]
+fn what_a_step_depends_on_is_looked_at_before_anything_is_done() {
+    run(async {
+        let world = world(&["a.md", "b.md"]).await;
+        let before = seen(&world).await;
+        let never = |now: Option<At>| Err(Error::Stale { now });
+        let asked = Asked { stamp: Some(world.ground.registry.stamp()), when: &never };
+        let put = Upload { when: &never, ..text("put", Base::Now) };
+        let refused = [
+            Step { path: "b.md", act: Act::Delete { base: None, asked } },
+            Step { path: "b.md", act: Act::Move { to: "c.md", asked } },
+            Step { path: "b.md", act: Act::Move { to: "b.md", asked } },
+            bring("b.md", &put),
+            bring("new.md", &put),
+        ];
+        for step in refused {
+            let undone = change(&world, &[delete("a.md"), step]).await.unwrap_err();
+            let now = world.vaults.file(&home(), step.path).ok().map(|file| file.at());
+            let due = Undone { step: Some(1), error: Error::Stale { now } };
+            assert_eq!(undone, due, "{step:?}");
+            assert_eq!(seen(&world).await, before, "{step:?}");
+        }
+    });
+}
+
+#[test]
 fn a_first_push_makes_the_vault() {
     run(async {
         let world = World::new();

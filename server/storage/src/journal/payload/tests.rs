@@ -63,12 +63,12 @@ fn a_name_and_a_stamp_are_the_golden_bytes() {
     assert_eq!(Named::decode(&bytes), Some(unnamed));
 
     let doc = DocId(Stamp::new(1, 2, 3));
-    let came_to = stamps::Stamped { doc, seq: 4, fingerprint: 5, received_ms: 6 };
+    let came_to = stamps::Stamped { doc, seq: 4, fingerprint: 5, received_ms: 6, count: 7 };
     let stamped = Stamped { stamp: Stamp::new(6, 7, 8), came_to };
     let (text, bytes) = hex(|out| stamped.encode(out));
     let due = "00000000000600070000000000000008".to_owned()
         + "00000000000100020000000000000003"
-        + "040000000000000005000000000000000600000000000000";
+        + "04000000000000000500000000000000060000000000000007000000";
     assert_eq!(text, due);
     assert_eq!(Stamped::decode(&bytes), Some(stamped));
     for len in 0..bytes.len() {

@@ -19,6 +19,8 @@ pub struct Stamped {
     pub fingerprint: u64,
     /// When it came, in Unix milliseconds: a client that was away stamps long before.
     pub received_ms: u64,
+    /// Files that it deleted or moved; 0 of one that came in.
+    pub count: u32,
 }
 
 /// The key of a stamp. The keys of a vault are in the order of their stamps.
@@ -36,13 +38,14 @@ pub fn stamp(key: &[u8]) -> Option<Stamp> {
 }
 
 impl Stamped {
-    /// document id 16 bytes, seq u64, fingerprint u64, milliseconds u64 (little-endian).
+    /// document id 16 bytes, seq u64, fingerprint u64, milliseconds u64, count u32 (little-endian).
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = self.doc.0.to_bytes().to_vec();
         out.extend_from_slice(&self.seq.to_le_bytes());
         out.extend_from_slice(&self.fingerprint.to_le_bytes());
         out.extend_from_slice(&self.received_ms.to_le_bytes());
+        out.extend_from_slice(&self.count.to_le_bytes());
         out
     }
 
@@ -52,6 +55,7 @@ impl Stamped {
         let mut reader = Reader::new(bytes);
         let doc = DocId(Stamp::from_bytes(reader.array()?));
         let (seq, fingerprint, received_ms) = (reader.u64()?, reader.u64()?, reader.u64()?);
-        reader.is_empty().then_some(Self { doc, seq, fingerprint, received_ms })
+        let count = u32::from_le_bytes(reader.array()?);
+        reader.is_empty().then_some(Self { doc, seq, fingerprint, received_ms, count })
     }
 }

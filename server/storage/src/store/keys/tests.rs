@@ -325,8 +325,9 @@ fn a_version_its_name_and_a_stamp_are_the_golden_bytes() {
     assert_eq!(hex(&label.encode()), format!("{STAMP}010300616e6e02007631"));
     assert_eq!(Label::decode(&label.encode()), Some(label));
 
-    let stamped = Stamped { doc: DocId(stamp()), seq: 0x102, fingerprint: 3, received_ms: 4 };
-    let golden = format!("{STAMP}020100000000000003000000000000000400000000000000");
+    let (doc, seq) = (DocId(stamp()), 0x102);
+    let stamped = Stamped { doc, seq, fingerprint: 3, received_ms: 4, count: 5 };
+    let golden = format!("{STAMP}02010000000000000300000000000000040000000000000005000000");
     assert_eq!(hex(&stamped.encode()), golden);
     assert_eq!(Stamped::decode(&stamped.encode()), Some(stamped));
 }

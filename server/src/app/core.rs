@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
+use sheaf_protocol::control;
 use sheaf_protocol::error::{Code, Refusal};
 use tokio::sync::broadcast;
 use tracing::field::Empty;
@@ -260,11 +261,20 @@ fn documents(config: &Config, seed: &Seed) -> registry::Config {
 
 /// What vault channels share.
 fn channels(config: &Config) -> Channels {
-    Channels {
-        auto_create: config.vaults.auto_create,
-        text_bytes_max: config.limits.text_bytes_max,
-        file_bytes_max: config.limits.file_bytes_max,
-        clock_drift_ms: config.limits.clock_drift_ms,
+    Channels { auto_create: config.vaults.auto_create, limits: announced(config) }
+}
+
+/// The bounds that clients are told.
+pub(super) fn announced(config: &Config) -> control::Limits {
+    let limits = &config.limits;
+    control::Limits {
+        frame_bytes: limits.message_bytes_max as u64,
+        document_bytes: limits.text_bytes_max as u64,
+        file_bytes: limits.file_bytes_max,
+        page_items: limits.page_items_max,
+        wait_s: limits.wait_s_max,
+        clock_drift_ms: limits.clock_drift_ms,
+        ..Channels::default().limits
     }
 }
 

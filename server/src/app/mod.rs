@@ -148,8 +148,7 @@ impl App {
             tasks: edges.clone(),
             is_admin_elsewhere: config.admin_elsewhere().is_some(),
             memory: core.memory(),
-            text_bytes_max: config.limits.text_bytes_max,
-            message_bytes_max: config.limits.message_bytes_max,
+            limits: core::announced(&config),
             public_url: config.public_url.clone(),
         };
         let routes = front::Routes::new(&state, config.admin_listen.is_some());

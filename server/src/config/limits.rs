@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use sheaf_protocol::limits::{MESSAGE_BYTES_MAX, TEXT_BYTES_MAX};
 
 use super::Error;
+use crate::vault::PAGE_MAX;
+
+/// Within it, proxies and load balancers take nobody for dead.
+const WAIT_S_MAX: u64 = 55;
 
 /// Bounds that depend on the machine and its users.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +44,10 @@ pub struct Limits {
     pub file_bytes_max: u64,
     /// A text file that is uploaded. At most the bound of the wire, 10 MiB.
     pub text_bytes_max: usize,
+    /// Files or changes on one page. At most 1,000.
+    pub page_items_max: u64,
+    /// How long a request for changes may wait for one. At most 55 seconds.
+    pub wait_s_max: u64,
     /// Bytes of messages read and not yet applied, and of large bodies over HTTP, all together.
     pub pending_bytes_max: usize,
     /// Time for a request's head to arrive.
@@ -77,6 +85,8 @@ impl Default for Limits {
             message_bytes_max: MESSAGE_BYTES_MAX,
             file_bytes_max: 512 << 20,
             text_bytes_max: TEXT_BYTES_MAX,
+            page_items_max: PAGE_MAX as u64,
+            wait_s_max: WAIT_S_MAX,
             pending_bytes_max: 256 << 20,
             header_timeout_s: 5,
             auth_timeout_s: 10,
@@ -121,6 +131,9 @@ impl Limits {
         let text = self.text_bytes_max;
         let fits = (1024..=TEXT_BYTES_MAX).contains(&text);
         check("text_bytes_max", text as u64, fits, "from 1024 to 10485760")?;
+        let page = self.page_items_max;
+        check("page_items_max", page, (1..=PAGE_MAX as u64).contains(&page), "from 1 to 1000")?;
+        check("wait_s_max", self.wait_s_max, self.wait_s_max <= WAIT_S_MAX, "at most 55")?;
         let pending = self.pending_bytes_max;
         let holds_one = pending >= message;
         check("pending_bytes_max", pending as u64, holds_one, "at least message_bytes_max")?;

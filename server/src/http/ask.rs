@@ -45,6 +45,9 @@ pub struct Ask {
     permit: Mutex<Option<Permit>>,
 }
 
+/// Entries on a page unless the request says otherwise.
+const PAGE: u64 = 100;
+
 /// The place of a file, as the path of a request gives it.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -251,12 +254,15 @@ impl Ask {
         number.map(Some).ok_or_else(|| malformed(name, "it is a version's number"))
     }
 
-    /// The device that the caller says it is; 0 where it says nothing.
+    /// The device that the caller says it is, in a header or, of who can set none, in the query; 0
+    /// where it says nothing.
     ///
     /// # Errors
     /// `Malformed` if it is not 16 hex digits.
     pub fn device(&self) -> Result<u64, Error> {
-        let Some(text) = self.header("sheaf-device")? else { return Ok(0) };
+        let mut pairs = self.query.split('&');
+        let parameter = pairs.find_map(|pair| pair.strip_prefix("device="));
+        let Some(text) = self.header("sheaf-device")?.or(parameter) else { return Ok(0) };
         let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let device = u64::from_str_radix(text, 16).ok().filter(|_| is_hex);
         device.ok_or_else(|| malformed("sheaf-device", "a device has 16 hex digits"))
@@ -337,6 +343,15 @@ impl Query {
             let message = format!("{name} is from {} to {}", range.start(), range.end());
             Error::new(Code::Malformed, message, json!({ "parameter": name }))
         })
+    }
+
+    /// How many entries a page is to have.
+    ///
+    /// # Errors
+    /// As [`Query::number`].
+    pub fn page(&self, state: &State) -> Result<usize, Error> {
+        let max = state.limits.page_items;
+        Ok(self.number("limit", 1..=max)?.unwrap_or(PAGE.min(max)) as usize)
     }
 
     /// Whether a parameter is switched on: `?name`, `?name=1` or `?name=true`.

@@ -22,12 +22,6 @@ use crate::auth::{Grant, Role};
 use crate::vault::{Change, Cursor};
 use sheaf_ground::task;
 
-/// Changes on a page unless the request says otherwise.
-pub(super) const PAGE: u64 = 100;
-/// Changes on a page at most.
-pub(super) const PAGE_MAX: u64 = 1000;
-/// Seconds that a request may wait for a change. Proxies cut silent requests after a minute.
-pub(super) const WAIT_S_MAX: u64 = 55;
 /// The header by which a browser's `EventSource` goes on where it was.
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -100,6 +94,8 @@ pub(super) struct Reading {
             description = "Changes on the page; 100 unless given"),
         ("wait" = Option<u64>, Query, minimum = 0, maximum = 55,
             description = "Seconds to wait for a change if there is none"),
+        ("device" = Option<String>, Query,
+            description = "As Sheaf-Device, for who can set no headers, as EventSource"),
         ("Sheaf-Device" = Option<String>, Header, description = "The device that asks, in 16 hex \
             digits: it holds all up to since"),
         ("Last-Event-ID" = Option<String>, Header, description = "As since, and before it"),
@@ -120,14 +116,14 @@ pub(super) struct Reading {
 async fn changes(state: State, ask: Ask) -> Result<Response, Error> {
     let vault = ask.vault()?;
     let grant = ask.caller.grant(&vault, None, Role::Read).await?;
-    let query = ask.query(&["since", "limit", "wait"])?;
+    let query = ask.query(&["since", "limit", "wait", "device"])?;
     let last_seen = ask.headers.get(LAST_EVENT_ID).map(|it| it.to_str().unwrap_or("?"));
     let since = last_seen.filter(|id| !id.is_empty()).or(query.text("since")).unwrap_or("0");
     let since: Cursor = since.parse().map_err(|_| {
         Error::from(Refusal::malformed(0, "this is no cursor: give one as an answer gave it, or 0"))
     })?;
-    let limit = query.number("limit", 1..=PAGE_MAX)?.unwrap_or(PAGE) as usize;
-    let wait = query.number("wait", 0..=WAIT_S_MAX)?.unwrap_or(0);
+    let limit = query.page(&state)?;
+    let wait = query.number("wait", 0..=state.limits.wait_s)?.unwrap_or(0);
     let device = ask.device()?;
     let reading = Reading { vault, since, limit, device };
     acknowledge(&state, &reading, &grant)?;

@@ -38,7 +38,7 @@ pub(super) async fn read(state: &State, ask: &Ask, vault: &VaultName) -> Result<
         ask.bytes(state, 0).await?;
         return Ok(Content::Blob(hash));
     }
-    let bytes_max = state.text_bytes_max;
+    let bytes_max = state.limits.document_bytes as usize;
     let kind = ask.headers.get(header::CONTENT_TYPE).map(|it| it.as_bytes());
     if kind.is_some_and(|it| it.to_ascii_lowercase().starts_with(b"text/")) {
         return Ok(Content::Text(ask.text(state, bytes_max).await?));
@@ -116,9 +116,10 @@ impl Coming<'_> {
             bytes += chunk.len();
             let has_zero = chunk.contains(&0);
             self.all.extend_from_slice(&chunk);
-            if self.gathering.is_none() && (has_zero || bytes > self.state.text_bytes_max) {
+            let text_max = self.state.limits.document_bytes as usize;
+            if self.gathering.is_none() && (has_zero || bytes > text_max) {
                 if !has_zero && may_be_text(&self.all) {
-                    return Err(body::too_large(self.state.text_bytes_max));
+                    return Err(body::too_large(text_max));
                 }
                 self.gathering = Some(task::block(|| self.state.vaults.gather_bytes(self.vault))?);
             }

@@ -18,7 +18,7 @@ use warp::Reply;
 
 use super::State;
 use super::ask::Ask;
-use super::changes::{self, ChangeInfo, ChangePage, PAGE, PAGE_MAX, Reading, WAIT_S_MAX};
+use super::changes::{self, ChangeInfo, ChangePage, Reading};
 use super::devices;
 use super::error::{Error, Problem};
 use super::route::Route;
@@ -80,6 +80,8 @@ type Places = BTreeMap<VaultName, Cursor>;
             description = "Changes in the answer; 100 unless given"),
         ("wait" = Option<u64>, Query, minimum = 0, maximum = 55,
             description = "Seconds to wait for a change if there is none"),
+        ("device" = Option<String>, Query,
+            description = "As Sheaf-Device, for who can set no headers, as EventSource"),
         ("Sheaf-Device" = Option<String>, Header, description = "The device that asks, in 16 hex \
             digits: it holds all up to its cursors"),
     ),
@@ -89,9 +91,9 @@ type Places = BTreeMap<VaultName, Cursor>;
     )
 )]
 pub(super) async fn feeds(state: State, ask: Ask) -> Result<impl Reply, Error> {
-    let query = ask.query(&["since", "limit", "wait"])?;
-    let limit = query.number("limit", 1..=PAGE_MAX)?.unwrap_or(PAGE) as usize;
-    let wait = query.number("wait", 0..=WAIT_S_MAX)?.unwrap_or(0);
+    let query = ask.query(&["since", "limit", "wait", "device"])?;
+    let limit = query.page(&state)?;
+    let wait = query.number("wait", 0..=state.limits.wait_s)?.unwrap_or(0);
     let places = match query.text("since").filter(|since| !since.is_empty()) {
         Some(since) => places(since, most(&ask))?,
         None => {

@@ -35,11 +35,6 @@ use crate::vault::upload::Settled;
 use crate::vault::{self, File, Kind};
 use sheaf_ground::task;
 
-/// Files on a page unless the request says otherwise.
-const PAGE: u64 = 100;
-/// Files on a page at most.
-const PAGE_MAX: u64 = 1000;
-
 /// What a file's document holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -168,7 +163,7 @@ async fn list(state: State, ask: Ask) -> Result<impl Reply, Error> {
     let query = ask.query(&["prefix", "after", "limit"])?;
     let prefix = query.text("prefix").unwrap_or_default();
     let is_whole = check_listing(&ask, &vault, prefix).await?;
-    let limit = query.number("limit", 1..=PAGE_MAX)?.unwrap_or(PAGE) as usize;
+    let limit = query.page(&state)?;
     let page = task::block(|| state.vaults.files(&vault, prefix, query.text("after"), limit))?;
     // A folder's grant covers no names that somebody could read as leading out of it.
     let is_shown = |file: &File| is_whole || check_path(&file.path).is_ok();
@@ -229,7 +224,7 @@ pub(super) async fn read(state: State, ask: Ask) -> Result<Response, Error> {
     ask.grant(&place, Role::Read).await?;
     let query =
         ask.query(&["roots", "meta", "versions", "before", "limit", "at", "diff", "blame"])?;
-    let page = versions::page(&query)?;
+    let page = versions::page(&state, &query)?;
     if query.is_on("versions")? {
         return versions::list(&state, &place, page).await;
     }

@@ -38,6 +38,7 @@ use std::sync::Arc;
 
 use hyper::http::{HeaderValue, header};
 use serde::Serialize;
+use sheaf_protocol::control::Limits;
 use sheaf_protocol::error::Refusal;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
@@ -85,10 +86,8 @@ pub struct State {
     pub is_admin_elsewhere: bool,
     /// Memory for large bodies, shared with the sessions.
     pub memory: Budget,
-    /// Bytes of a file that is a text.
-    pub text_bytes_max: usize,
-    /// Bytes of one update.
-    pub message_bytes_max: usize,
+    /// The bounds that clients are told.
+    pub limits: Limits,
     /// What links back to this server begin with; absent: as their reader has addressed it.
     pub public_url: Option<Base>,
 }

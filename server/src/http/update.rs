@@ -177,7 +177,7 @@ pub(super) async fn taken(
     conditions: &Conditions,
     absent: Absent,
 ) -> Result<(At, Written), Error> {
-    let update = ask.bytes(state, state.message_bytes_max).await?;
+    let update = ask.bytes(state, state.limits.frame_bytes as usize).await?;
     // The body may have outlived the grant.
     let grant = ask.grant(place, Role::Write).await?;
     let by = writing::author(ask, &grant)?;

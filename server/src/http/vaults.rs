@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use hyper::http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sheaf_protocol::control::Limits;
 use sheaf_protocol::error::Code;
 use sheaf_protocol::ids::VaultName;
 use utoipa::ToSchema;
@@ -45,6 +46,42 @@ pub struct VaultInfo {
     pub seq: u64,
     /// The place of its latest change, to read the changes after it.
     pub cursor: String,
+    /// The server's bounds, where one vault is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsInfo>,
+}
+
+/// What is refused beyond.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LimitsInfo {
+    /// Bytes of a message, and of an update.
+    pub frame_bytes: u64,
+    /// Bytes of a text file.
+    pub document_bytes: u64,
+    /// Bytes of a file.
+    pub file_bytes: u64,
+    /// Files or changes on a page.
+    pub page_items: u64,
+    /// Operations of a push.
+    pub batch_items: u64,
+    /// Seconds that a request for changes may wait.
+    pub wait_s: u64,
+    /// Milliseconds that a stamp may be ahead of the server's time.
+    pub clock_drift_ms: u64,
+}
+
+impl From<Limits> for LimitsInfo {
+    fn from(limits: Limits) -> LimitsInfo {
+        LimitsInfo {
+            frame_bytes: limits.frame_bytes,
+            document_bytes: limits.document_bytes,
+            file_bytes: limits.file_bytes,
+            page_items: limits.page_items,
+            batch_items: limits.batch_items,
+            wait_s: limits.wait_s,
+            clock_drift_ms: limits.clock_drift_ms,
+        }
+    }
 }
 
 /// Vaults.
@@ -59,7 +96,7 @@ impl From<Vault> for VaultInfo {
         let Vault { name, epoch, created_ms, files, bytes, seq, horizon: _ } = vault;
         let cursor = Cursor::at(epoch, seq).to_string();
         let (name, epoch) = (String::from(name), epoch.to_string());
-        VaultInfo { name, epoch, created_ms, files, bytes, seq, cursor }
+        VaultInfo { name, epoch, created_ms, files, bytes, seq, cursor, limits: None }
     }
 }
 
@@ -141,7 +178,8 @@ async fn info(state: State, ask: Ask) -> Result<impl Reply, Error> {
     ask.caller.grant(&vault, None, Role::Read).await?;
     ask.query(&[])?;
     let vault = state.vaults.get(&vault).ok_or_else(Error::no_vault)?;
-    Ok(super::unstored(&VaultInfo::from(vault)))
+    let limits = Some(LimitsInfo::from(state.limits));
+    Ok(super::unstored(&VaultInfo { limits, ..VaultInfo::from(vault) }))
 }
 
 /// Makes a vault; one that exists already stays as it is.

@@ -26,11 +26,6 @@ use sheaf_ground::task;
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::VaultName;
 
-/// Versions on a page unless the request says otherwise.
-const PAGE: u64 = 100;
-/// Versions on a page at most.
-const PAGE_MAX: u64 = 1000;
-
 /// A version of a file.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct VersionInfo {
@@ -205,7 +200,7 @@ async fn activity(state: State, ask: Ask) -> Result<impl Reply, Error> {
     let vault = ask.vault()?;
     let query = ask.query(&["before", "limit"])?;
     ask.caller.grant(&vault, None, Role::Read).await?;
-    let (before, limit) = page(&query)?;
+    let (before, limit) = page(&state, &query)?;
     let found = task::block(|| state.vaults.activity(&vault, before, limit))?;
     let versions = found.items.into_iter().map(VersionInfo::from).collect();
     Ok(super::unstored(&VersionList { versions, next: found.next }))
@@ -215,9 +210,9 @@ async fn activity(state: State, ask: Ask) -> Result<impl Reply, Error> {
 ///
 /// # Errors
 /// `Malformed`.
-pub(super) fn page(query: &Query) -> Result<(Option<u64>, usize), Error> {
+pub(super) fn page(state: &State, query: &Query) -> Result<(Option<u64>, usize), Error> {
     let before = seq(query, "before")?;
-    Ok((before, query.number("limit", 1..=PAGE_MAX)?.unwrap_or(PAGE) as usize))
+    Ok((before, query.page(state)?))
 }
 
 /// A version in the query. Described as what JSON's readers hold in 64 bits with a sign.

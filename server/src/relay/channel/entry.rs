@@ -6,12 +6,11 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sheaf_protocol::control::{Auth, AuthOk, Device, Limits, Problem, Re, Reply};
+use sheaf_protocol::control::{Auth, AuthOk, Device, Problem, Re, Reply};
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::VaultName;
-use sheaf_protocol::limits::BATCH_ITEMS_MAX;
 
-use super::documents::{DOCUMENTS_MAX, Documents};
+use super::documents::Documents;
 use super::feed::Feed;
 use super::presence::Presence;
 use super::problem::Refused;
@@ -21,9 +20,6 @@ use crate::relay::dialect::family::Family;
 use crate::relay::session::Relay;
 use crate::vault::audience::Place;
 use crate::vault::{self, Cursor, Vault};
-
-/// Seconds that a request for changes over HTTP may wait.
-const WAIT_S: u64 = 55;
 
 /// Somebody who was let in.
 pub(super) struct Member {
@@ -77,7 +73,7 @@ pub(super) async fn let_in(
         version: shown.seq,
         horizon: shown.horizon,
         server_time: relay.clock.now_ms(),
-        limits: limits(&relay),
+        limits: relay.channels.limits,
     };
     let mut frames = voice.frame(&Reply::AuthOk(ok));
     let now = Cursor::at(shown.epoch, shown.seq);
@@ -149,17 +145,4 @@ fn epoch_changed(epoch: u64, seq: u64, re: Option<Re>) -> Problem {
     let refused = Refused::new(Code::EpochChanged, what);
     let refused = refused.with("epoch", epoch.to_string()).with("version", seq);
     Problem { re, ..refused.into_problem() }
-}
-
-fn limits(relay: &Relay) -> Limits {
-    Limits {
-        frame_bytes: relay.limits.message_bytes_max as u64,
-        document_bytes: relay.channels.text_bytes_max as u64,
-        file_bytes: relay.channels.file_bytes_max,
-        page_items: BATCH_ITEMS_MAX as u64,
-        batch_items: BATCH_ITEMS_MAX as u64,
-        documents: DOCUMENTS_MAX as u64,
-        wait_s: WAIT_S,
-        clock_drift_ms: relay.channels.clock_drift_ms,
-    }
 }

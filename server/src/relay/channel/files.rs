@@ -243,7 +243,7 @@ pub(super) async fn brought(desk: &Desk, asked: &mut Upload) -> Result<Brought, 
         }
         _ => return Err(Refused::field("content", "one of content, blob and diff")),
     };
-    let max = desk.relay.channels.text_bytes_max;
+    let max = desk.relay.channels.limits.document_bytes as usize;
     match &body {
         Body::Text(text) if text.len() > max => Err(too_large(max)),
         _ => Ok(Brought::Now(body)),

@@ -8,7 +8,6 @@ use sheaf_protocol::control::{
     ListFiles, Reply, StampText, Updated,
 };
 use sheaf_protocol::error::Code;
-use sheaf_protocol::limits::BATCH_ITEMS_MAX;
 
 use super::desk::{Desk, Said, Then};
 use super::problem::Refused;
@@ -46,10 +45,11 @@ pub(super) fn changes(desk: &Desk, asked: &GetChanges) -> Result<Reply, Refused>
 }
 
 fn page(desk: &Desk, since: u64, limit: Option<u64>) -> Result<vault::Changes, Refused> {
-    let limit = limit.unwrap_or(BATCH_ITEMS_MAX as u64);
-    if !(1..=BATCH_ITEMS_MAX as u64).contains(&limit) {
-        let refused = Refused::field("limit", format!("a limit is from 1 to {BATCH_ITEMS_MAX}"));
-        return Err(refused.with("max", BATCH_ITEMS_MAX));
+    let max = desk.relay.channels.limits.page_items;
+    let limit = limit.unwrap_or(max);
+    if !(1..=max).contains(&limit) {
+        let refused = Refused::field("limit", format!("a limit is from 1 to {max}"));
+        return Err(refused.with("max", max));
     }
     // A number says nothing of a listing: the next page of one is known by it.
     let paged = desk.paged.lock().filter(|paged| paged.seq == since);

@@ -1,5 +1,6 @@
 //! What the interface says to names, bodies and headers that nobody should send.
 
+use serde_json::{Value, json};
 use sheaf_tests::http::Request;
 use sheaf_tests::server::Server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -191,6 +192,60 @@ async fn a_method_that_a_path_does_not_have_is_told_which_it_has() {
         let answer = Request::new("GET", target).send(to).await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{target}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_and_waits_have_the_bounds_that_are_told() {
+    let server = Server::start_with(|config| {
+        config.limits.page_items_max = 3;
+        config.limits.wait_s_max = 1;
+        config.limits.text_bytes_max = 2048;
+    })
+    .await;
+    let notes = Client::new(&server);
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(notes.put(name, "text").await.status, 201);
+    }
+    let limits = notes.ask("GET", "").await.json()["limits"].clone();
+    let told = ["page_items", "wait_s", "document_bytes", "file_bytes", "frame_bytes"]
+        .map(|bound| limits[bound].as_u64().expect("a bound"));
+    assert_eq!(told, [3, 1, 2048, 512 << 20, 16 << 20]);
+    let listed = |answer: &Value, what: &str| answer[what].as_array().expect("a list").len();
+    for (target, what) in [
+        ("/files", "files"),
+        ("/changes", "changes"),
+        ("/files/a?versions=1", "versions"),
+        ("/activity", "versions"),
+    ] {
+        let with = |limit: &str| {
+            format!("{target}{}{limit}", if target.contains('?') { '&' } else { '?' })
+        };
+        let all = notes.ask("GET", target).await.json();
+        assert!(listed(&all, what) <= 3, "{target}: {all}");
+        assert_eq!(notes.ask("GET", &with("limit=3")).await.status, 200, "{target}");
+        let over = notes.ask("GET", &with("limit=4")).await;
+        assert_eq!((over.status, over.code().as_str()), (400, "malformed"), "{target}");
+        assert_eq!(over.json()["details"]["parameter"], "limit");
+    }
+    let over = notes.ask("GET", "/changes?wait=2").await;
+    assert_eq!((over.status, &over.json()["details"]["parameter"]), (400, &json!("wait")));
+    // A wait ends at its time, with nothing to tell and the place that it began at.
+    let end = notes.ask("GET", "").await.json()["cursor"].clone();
+    let end = end.as_str().expect("a cursor");
+    let begun = std::time::SystemTime::now();
+    let none = notes.ask("GET", &format!("/changes?since={end}&wait=1")).await.json();
+    assert!(begun.elapsed().expect("time goes on").as_millis() >= 1000, "{none}");
+    assert_eq!(none, json!({ "changes": [], "cursor": end, "more": false }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_time_is_told_to_anybody() {
+    let server = Server::start_with(super::with_root).await;
+    let time = Request::new("GET", "/v1/time").send(server.address()).await;
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_millis();
+    let told = time.json()["server_time_ms"].as_u64().expect("a time");
+    assert!(time.status == 200 && told.abs_diff(since as u64) < 60_000, "{}", time.text());
+    assert_eq!(time.json()["clock_drift_ms"], 100);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -276,10 +276,38 @@ test('each bound has its code, and the channel stays open', async (t) => {
   assert.deepEqual((await alice.ask({ type: 'download_file', path: 7 })).details, { field: 'path' })
   assert.deepEqual((await alice.ask({ type: 'upload_file', path: '../a', content: '' })).details, { field: 'path' })
   assert.equal((await alice.ask({ type: 'upload_file', path: 'a' })).code, 'INVALID_MESSAGE')
-  alice.socket.send(encode({ z: zeros((16 << 20) + 1) }))
-  assert.equal((await alice.hear((it) => it.type === 'error')).code, 'TOO_LARGE')
-  assert.equal((await alice.ask({ type: 'ping' })).type, 'pong')
-  alice.socket.send(new Uint8Array((16 << 20) + 1))
+  const MAX = 16 << 20
+  const refused = () => alice.heard.filter((it) => it.type === 'error' && it.code === 'TOO_LARGE')
+  const fragments = (...sizes) => sizes.forEach((size, at) => {
+    alice.socket.send(new Uint8Array(size), { binary: true, fin: at === sizes.length - 1 })
+  })
+  const overlong = [
+    () => alice.socket.send(encode({ z: zeros(MAX + 1) })),
+    () => alice.socket.send(new Uint8Array(MAX + 1)),
+    () => alice.socket.send(' '.repeat(MAX + 1)),
+    () => fragments(MAX / 2, MAX / 2, 1),
+    () => fragments(1, MAX + 1, MAX + 1, 1),
+    () => fragments(MAX + 1, 0, MAX),
+    () => alice.socket.send(new Uint8Array(4 * MAX))
+  ]
+  const before = refused().length
+  for (const [at, send] of overlong.entries()) {
+    send()
+    assert.equal((await alice.ask({ type: 'ping' })).type, 'pong', `${at}`)
+    assert.equal(refused().length, before + at + 1, `${at}: told once`)
+  }
+  assert.deepEqual(refused().at(-1).details, { max: MAX })
+  assert.equal((await alice.ask({ type: 'upload_file', path: 'big.md', content: 'small' })).size, 5)
+})
+
+test('who has not said who it is may send nothing over the bound, and nobody for ever', async (t) => {
+  const server = await guarded(t)
+  const nobody = await Channel.open(t, server)
+  nobody.socket.send(' '.repeat((16 << 20) + 1))
+  assert.equal(await nobody.end(), 4413)
+  const alice = await Channel.as(t, server, 'alice')
+  // The header of a frame of a pebibyte, masked with zeros, under the library.
+  alice.socket._socket.write(Uint8Array.of(0x82, 0xff, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
   assert.equal(await alice.end(), 4413)
 })
 

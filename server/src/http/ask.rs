@@ -45,17 +45,6 @@ pub struct Ask {
     permit: Mutex<Option<Permit>>,
 }
 
-/// The body of a request that writes a file.
-#[derive(Debug)]
-pub enum Sent {
-    /// A text.
-    Text(String),
-    /// Bytes that are none.
-    Bytes(Bytes),
-    /// Nothing: the bytes of this hash were sent before.
-    Blob(Hash),
-}
-
 /// The place of a file, as the path of a request gives it.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -162,7 +151,7 @@ impl Ask {
         if let Some(coding) = coding {
             read = task::block(|| coding::decoded(coding, &read, bytes_max, memory))?;
         }
-        *self.permit.lock() = read.permit;
+        self.keep(read.permit);
         Ok(read.bytes)
     }
 
@@ -182,32 +171,18 @@ impl Ask {
         self.body.lock().take().expect("a handler reads its body once")
     }
 
-    /// The body as a file: text if it says so or can be one, else bytes, or what a header says of
-    /// them.
+    /// Bytes that were put before, by their hash, in a header.
     ///
     /// # Errors
-    /// As [`Ask::bytes`] and, of what says that it is text, [`Ask::text`]; `Malformed` if there is
-    /// no body at all: a forgotten one must not empty a file.
-    pub async fn body(&self, state: &State, bytes_max: usize) -> Result<Sent, Error> {
-        if let Some(hash) = self.header("sheaf-blob")? {
-            let hash = hash.parse::<Hash>();
-            let hash = hash.map_err(|bad| malformed("sheaf-blob", &bad.to_string()))?;
-            self.bytes(state, 0).await?;
-            return Ok(Sent::Blob(hash));
-        }
-        let kind = self.headers.get(header::CONTENT_TYPE).map(|it| it.as_bytes());
-        if kind.is_some_and(|it| it.to_ascii_lowercase().starts_with(b"text/")) {
-            return Ok(Sent::Text(self.text(state, bytes_max).await?));
-        }
-        self.check_has_body()?;
-        let bytes = self.bytes(state, bytes_max).await?;
-        if bytes.contains(&0) {
-            return Ok(Sent::Bytes(bytes));
-        }
-        match String::from_utf8(bytes.into()) {
-            Ok(text) => Ok(Sent::Text(text)),
-            Err(error) => Ok(Sent::Bytes(error.into_bytes().into())),
-        }
+    /// `Malformed` if it is none.
+    pub fn blob_header(&self) -> Result<Option<Hash>, Error> {
+        let hash = self.header("sheaf-blob")?.map(str::parse::<Hash>).transpose();
+        hash.map_err(|bad| malformed("sheaf-blob", &bad.to_string()))
+    }
+
+    /// Keeps a permit for what was read of the body.
+    pub fn keep(&self, permit: Option<Permit>) {
+        *self.permit.lock() = permit;
     }
 
     /// The body as text.
@@ -287,7 +262,11 @@ impl Ask {
         device.ok_or_else(|| malformed("sheaf-device", "a device has 16 hex digits"))
     }
 
-    fn check_has_body(&self) -> Result<(), Error> {
+    /// Whether there is a body, if only an empty one.
+    ///
+    /// # Errors
+    /// `Malformed`.
+    pub fn check_has_body(&self) -> Result<(), Error> {
         let has_body = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
         if has_body.iter().any(|name| self.headers.contains_key(name)) {
             return Ok(());

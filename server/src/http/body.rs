@@ -25,6 +25,9 @@ const BYTES_PER_SECOND: u64 = 64 * 1024;
 /// Bytes that a body has without a permit: most are smaller.
 pub const PERMIT_FREE_BYTES: usize = 64 << 10;
 
+/// What is collected before it is given to the disk: frames of the network are smaller.
+pub const FRAME_BYTES: usize = 128 << 10;
+
 /// What is taken of a body that was refused: twice the largest file, unless that is configured.
 /// Whoever sends more does not listen.
 const DRAINED_BYTES_MAX: u64 = 1 << 30;

@@ -10,6 +10,7 @@ pub mod body;
 pub mod changes;
 pub mod coding;
 mod condition;
+mod content;
 pub mod demo;
 pub mod devices;
 pub mod error;

@@ -18,8 +18,9 @@ use warp::Reply;
 use warp::reply::Response;
 
 use super::State;
-use super::ask::{Ask, Place, Sent};
+use super::ask::{Ask, Place};
 use super::condition::{Conditions, tag};
+use super::content::{self, Content};
 use super::error::{Error, Problem};
 use super::versions::tell;
 use crate::auth::{Grant, Role};
@@ -128,17 +129,13 @@ pub(super) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
     ask.grant(&place, Role::Write).await?;
     ask.query(&[])?;
     let conditions = Conditions::of(&ask)?;
-    let body = ask.body(&state, state.text_bytes_max).await.map_err(Error::of_file)?;
+    let content = content::read(&state, &ask, &place.vault).await.map_err(Error::of_file)?;
     // The body may have outlived the grant.
     let grant = ask.grant(&place, Role::Write).await?;
     let by = author(&ask, &grant)?;
-    let content = match &body {
-        Sent::Text(text) => Upcoming::Text(text),
-        Sent::Bytes(bytes) => {
-            let (hash, size) = task::block(|| state.vaults.put_bytes(&place.vault, bytes))?;
-            Upcoming::Blob { hash, size }
-        }
-        Sent::Blob(hash) => Upcoming::Blob { hash: hash.0, size: 0 },
+    let content = match &content {
+        Content::Text(text) => Upcoming::Text(text),
+        Content::Blob(hash) => Upcoming::Blob { hash: hash.0, size: 0 },
     };
     let when = |now| conditions.check_write(now);
     let base = ask.number_header("sheaf-base")?.map_or(Base::Now, Base::Version);

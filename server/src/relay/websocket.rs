@@ -114,6 +114,27 @@ pub fn needed(buf: &[u8], message_bytes_max: usize) -> Result<usize, Refusal> {
     })
 }
 
+/// A frame of a message that is over the bound, to be passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlong {
+    /// The last one of its message.
+    pub fin: bool,
+    /// Text, binary or a continuation.
+    pub opcode: Opcode,
+    /// Bytes from the beginning of its header to the end of its payload.
+    pub bytes: usize,
+}
+
+/// The frame at the front of `buf`, if it is over the bound; none also for what is no frame.
+#[must_use]
+pub fn overlong(buf: &[u8], message_bytes_max: usize) -> Option<Overlong> {
+    let Ok(Ok(Header { fin, opcode, bytes, length })) = header(buf, usize::MAX) else {
+        return None;
+    };
+    let is_over = length > message_bytes_max;
+    is_over.then(|| Overlong { fin, opcode, bytes: bytes.saturating_add(length) })
+}
+
 /// Reads the frame at the front of `buf` and unmasks its payload in place.
 ///
 /// `message_bytes_max` bounds the payload before any of it has arrived, so an oversized frame is
@@ -224,6 +245,8 @@ pub enum Received<'a> {
     Text(Cow<'a, [u8]>),
     /// A fragment was kept; the message goes on.
     Fragment,
+    /// A message over the bound has begun, and is passed over.
+    TooLarge,
     /// Answer with [`write_pong`] and the same payload.
     Ping(&'a [u8]),
     /// The peer is alive.
@@ -240,6 +263,10 @@ pub struct Assembler {
     /// The open message is text.
     is_text: bool,
     takes_text: bool,
+    /// What is over the bound is passed over.
+    passes_over: bool,
+    /// The open message is over the bound.
+    is_over: bool,
     message_bytes_max: usize,
 }
 
@@ -247,7 +274,48 @@ impl Assembler {
     /// For messages of at most `message_bytes_max` bytes, fragments together.
     #[must_use]
     pub fn new(message_bytes_max: usize) -> Self {
-        Self { fragments: None, is_text: false, takes_text: false, message_bytes_max }
+        Self {
+            fragments: None,
+            is_text: false,
+            takes_text: false,
+            passes_over: false,
+            is_over: false,
+            message_bytes_max,
+        }
+    }
+
+    /// A message over the bound is no error: it is passed over.
+    pub fn pass_over(&mut self) {
+        self.passes_over = true;
+    }
+
+    /// Whether it is.
+    #[must_use]
+    pub fn passes_over(&self) -> bool {
+        self.passes_over
+    }
+
+    /// Takes a frame over the bound, whose payload is to be passed over.
+    ///
+    /// # Errors
+    /// `Malformed` for a continuation of nothing and a new message inside an open one.
+    pub fn push_overlong(&mut self, frame: Overlong) -> Result<Received<'static>, Refusal> {
+        let Overlong { fin, opcode, .. } = frame;
+        let is_open = self.is_over || self.fragments.is_some();
+        match (opcode, is_open) {
+            (Opcode::Continuation, false) => Err(malformed(0, "a continuation of nothing")),
+            (Opcode::Text | Opcode::Binary, true) => {
+                Err(malformed(0, "a new message inside an open one"))
+            }
+            _ => Ok(self.go_on_over(fin)),
+        }
+    }
+
+    /// Lets go of what is kept of a message over the bound; it is told once.
+    fn go_on_over(&mut self, fin: bool) -> Received<'static> {
+        let is_told = self.is_over;
+        (self.fragments, self.is_over) = (None, !fin);
+        if is_told { Received::Fragment } else { Received::TooLarge }
     }
 
     /// The dialect has text messages too.
@@ -259,7 +327,8 @@ impl Assembler {
     ///
     /// # Errors
     /// `Malformed` for a text frame, a continuation of nothing, a new message inside an open one
-    /// and a bad close frame; `TooLarge` when the fragments together pass the bound.
+    /// and a bad close frame; `TooLarge` when the fragments together pass the bound, unless such a
+    /// message is passed over.
     pub fn push<'a>(&mut self, frame: Frame<'a>) -> Result<Received<'a>, Refusal> {
         let Frame { fin, opcode, payload, .. } = frame;
         let payload: &'a [u8] = payload;
@@ -270,20 +339,25 @@ impl Assembler {
             (Opcode::Text, _) if !self.takes_text => {
                 Err(malformed(0, "a text frame; this dialect is binary"))
             }
-            (Opcode::Text | Opcode::Binary, Some(_)) => {
+            (Opcode::Text | Opcode::Binary, open) if self.is_over || open.is_some() => {
                 Err(malformed(0, "a new message inside an open one"))
             }
+            (Opcode::Continuation, None) if self.is_over => Ok(self.go_on_over(fin)),
             (Opcode::Continuation, None) => Err(malformed(0, "a continuation of nothing")),
-            (Opcode::Text, None) if fin => Ok(Received::Text(Cow::Borrowed(payload))),
-            (Opcode::Binary, None) if fin => Ok(Received::Message(Cow::Borrowed(payload))),
-            (Opcode::Text | Opcode::Binary, open @ None) => {
+            (Opcode::Text, _) if fin => Ok(Received::Text(Cow::Borrowed(payload))),
+            (Opcode::Binary, _) if fin => Ok(Received::Message(Cow::Borrowed(payload))),
+            (Opcode::Text | Opcode::Binary, open) => {
                 *open = Some(payload.to_vec());
                 self.is_text = opcode == Opcode::Text;
                 Ok(Received::Fragment)
             }
             (Opcode::Continuation, Some(bytes)) => {
                 if payload.len() > self.message_bytes_max.saturating_sub(bytes.len()) {
-                    return Err(too_large());
+                    return if self.passes_over {
+                        Ok(self.go_on_over(fin))
+                    } else {
+                        Err(too_large())
+                    };
                 }
                 bytes.extend_from_slice(payload);
                 if !fin {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::{DocId, VaultName, VaultNo};
 use sheaf_protocol::stamp::Stamp;
 
@@ -13,7 +14,7 @@ use super::condition::{At, When};
 use super::error::Error;
 use super::upload::{Base, Upload, Uploaded};
 use super::{OPEN_ATTEMPTS, Vaults, address, made_by};
-use crate::blob::{Hash, Hold, InUse};
+use crate::blob::{Gathering, Hash, Hold, InUse};
 use crate::document::author::{Author, WriteError};
 use crate::document::submission::Failure;
 use sheaf_ground::task;
@@ -145,6 +146,18 @@ impl Vaults {
         let size = bytes.len() as u64;
         let Some(blobs) = &self.inner.blobs else { return Ok((Hash::of(bytes).0, size)) };
         Ok((blobs.put(account.number(), bytes)?.hold.hash().0, size))
+    }
+
+    /// As [`Vaults::put_bytes`], of bytes that come one after the other.
+    ///
+    /// # Errors
+    /// `Full`; `Unavailable` where no bytes are kept; those of the blobs.
+    pub fn gather_bytes(&self, name: &VaultName) -> Result<Gathering, Error> {
+        let account = self.registry().place(name).ok_or(Error::Full)?;
+        let what = "no bytes are kept here";
+        let none = Refusal { code: Code::Unavailable, at: 0, what };
+        let blobs = self.inner.blobs.as_ref().ok_or(none)?;
+        Ok(blobs.gather(account.number())?)
     }
 
     /// The item from now on, where the journal has it, and whether the bytes became it.

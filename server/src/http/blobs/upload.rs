@@ -17,13 +17,10 @@ use crate::blob::cut::CHUNK_BYTES_MAX;
 use crate::blob::{self, Hash, Incoming};
 use crate::http::State;
 use crate::http::ask::Ask;
-use crate::http::body::{self, Chunks};
+use crate::http::body::{self, Chunks, FRAME_BYTES};
 use crate::http::error::{Error, Problem};
 use crate::http::range::{self, Sent};
 use sheaf_ground::task;
-
-/// What is collected before it is given to the disk: frames of the network are smaller.
-const FRAME_BYTES: usize = 128 << 10;
 
 /// Takes a blob in, or with `Content-Range` the next part of it.
 #[utoipa::path(

@@ -353,6 +353,14 @@ impl Talks for Channel {
         Ok(())
     }
 
+    fn hear_too_large(&mut self, socket: &mut Socket) -> Result<(), Ending> {
+        let max = socket.relay.limits.message_bytes_max;
+        let message = format!("a frame has at most {max} bytes");
+        let refused = Refused::new(Code::TooLarge, message).with("max", max);
+        self.refuse(socket, refused, None, self.member.is_none());
+        Ok(())
+    }
+
     fn submit(&mut self, _: &mut Socket, _: &mut Batch<'_>) -> Result<(), Ending> {
         Ok(())
     }

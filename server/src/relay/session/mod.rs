@@ -74,6 +74,10 @@ pub(super) trait Talks {
     fn hear_text(&mut self, _: &mut Socket, _: &[u8]) -> Result<(), Ending> {
         Err(Ending::Told(Code::Malformed, "a text frame; this dialect is binary"))
     }
+    /// Learns that a message over the bound is passed over, where the socket does so.
+    fn hear_too_large(&mut self, _: &mut Socket) -> Result<(), Ending> {
+        Err(Ending::Told(Code::TooLarge, "a message over the size limit"))
+    }
     /// Submits the updates that wait, in order.
     fn submit(&mut self, socket: &mut Socket, batch: &mut Batch<'_>) -> Result<(), Ending>;
     /// A submission waits for somebody else: nothing more is taken in.

@@ -142,7 +142,7 @@ pub fn accept(relay: Arc<Relay>, opened: Opened, tasks: &Group, span: Span) {
         }
         About::Channel { vault, caller } => {
             let talks = Channel::new(&relay, vault, caller);
-            let socket = Socket::new(relay, out, start).taking_text();
+            let socket = Socket::new(relay, out, start).taking_text().passing_over();
             tasks.spawn("session", Session { socket, talks }.instrument(span));
         }
         About::Document { family, name, leash } => match family {

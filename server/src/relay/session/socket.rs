@@ -19,7 +19,7 @@ use crate::metrics::Direction;
 use crate::relay::caps;
 use crate::relay::outbound::{Filling, Outbound};
 use crate::relay::websocket::{
-    Assembler, Parsed, Received, needed, parse, write_close, write_pong,
+    Assembler, Parsed, Received, needed, overlong, parse, write_close, write_pong,
 };
 use sheaf_ground::task;
 
@@ -34,6 +34,9 @@ const PERMIT_FREE_BYTES: usize = 16 * 1024;
 
 /// What a session keeps for its next replies; more is given back when they are out.
 const REPLY_BYTES_KEPT: usize = 1024;
+
+/// What is passed over of one frame that is over the bound; whoever sends more is cut off.
+const PASSED_OVER_BYTES_MAX: u32 = 1 << 30;
 
 /// Own replies that wait for the socket, before the session stops reading: a client that asks and
 /// does not read costs no more.
@@ -51,6 +54,8 @@ pub(in crate::relay) struct Socket {
     inbox: Vec<u8>,
     permit: Option<Permit>,
     assembler: Assembler,
+    /// Bytes still to come of a frame that is passed over.
+    passing: u32,
     /// Frames for this client alone, not yet on their way.
     pub(in crate::relay) replies: Vec<u8>,
     pub(super) timing: Timing,
@@ -86,6 +91,7 @@ impl Socket {
             relay,
             out,
             permit: None,
+            passing: 0,
             // Who was greeted before may have asked already.
             is_new: greeting.is_empty(),
             replies: greeting,
@@ -99,6 +105,13 @@ impl Socket {
     /// Text messages are taken too: the talk hears them by [`Talks::hear_text`].
     pub(super) fn taking_text(mut self) -> Self {
         self.assembler.take_text();
+        self
+    }
+
+    /// A message over the bound costs its sender no more than the message: see
+    /// [`Talks::hear_too_large`].
+    pub(super) fn passing_over(mut self) -> Self {
+        self.assembler.pass_over();
         self
     }
 
@@ -165,9 +178,11 @@ impl Socket {
     }
 
     fn kept_bytes(&self) -> Result<usize, Ending> {
+        let max = self.relay.limits.message_bytes_max;
         let frame = match self.inbox.is_empty() {
             true => 0,
-            false => needed(&self.inbox, self.relay.limits.message_bytes_max)?,
+            false if self.assembler.passes_over() && overlong(&self.inbox, max).is_some() => 0,
+            false => needed(&self.inbox, max)?,
         };
         let kept = frame.max(self.inbox.len()) + self.assembler.held_bytes();
         // Nobody says how long a message in fragments will be: it is promised the most at once, so
@@ -224,6 +239,23 @@ impl Socket {
         let max = self.relay.limits.message_bytes_max;
         let mut used = 0;
         while !talks.is_held() {
+            if self.passing > 0 {
+                let passed = bytes.len().min(self.passing as usize);
+                (bytes, used) = (&mut bytes[passed..], used + passed);
+                self.passing -= passed as u32;
+                if self.passing > 0 {
+                    break;
+                }
+            }
+            if self.assembler.passes_over()
+                && let Some(frame) = overlong(bytes, max)
+                && let Ok(passing @ ..=PASSED_OVER_BYTES_MAX) = u32::try_from(frame.bytes)
+            {
+                self.passing = passing;
+                let received = self.assembler.push_overlong(frame)?;
+                self.frame(talks, received, batch)?;
+                continue;
+            }
             match parse(bytes, max)? {
                 Parsed::Incomplete { .. } => break,
                 Parsed::Frame(frame, rest) => {
@@ -266,6 +298,10 @@ impl Socket {
                 task::block(|| talks.hear_text(self, &payload))
             }
             Received::Fragment => Ok(()),
+            Received::TooLarge => {
+                self.timing.arrived();
+                talks.hear_too_large(self)
+            }
             Received::Ping(payload) => {
                 write_pong(payload, &mut self.replies);
                 Ok(())

@@ -76,6 +76,7 @@ fn told(mut bytes: Vec<u8>, assembler: &mut Assembler) -> Vec<(&'static str, Vec
             Received::Message(payload) => told.push(("message", payload.into_owned())),
             Received::Text(payload) => told.push(("text", payload.into_owned())),
             Received::Fragment => {}
+            Received::TooLarge => told.push(("too large", Vec::new())),
             Received::Ping(payload) => told.push(("ping", payload.to_vec())),
             Received::Pong(payload) => told.push(("pong", payload.to_vec())),
             Received::Close(close) => {
@@ -167,6 +168,40 @@ fn fragments_together_may_not_pass_the_limit() {
     assert_eq!(feed(0x02, &[1; 5]), Ok(true));
     assert_eq!(feed(0x00, &[2; 3]), Ok(true));
     assert_eq!(feed(0x80, &[3]).expect_err("nine bytes").code, Code::TooLarge);
+}
+
+#[test]
+fn a_message_over_the_limit_is_passed_over_where_that_is_wanted_and_told_once() {
+    let mut assembler = Assembler::new(8);
+    assembler.pass_over();
+    let mut feed = |first: u8, length: usize| {
+        let mut bytes = masked(first, &vec![1; length]);
+        if let Some(frame) = overlong(&bytes, 8) {
+            assert_eq!((frame.bytes, frame.fin), (bytes.len(), first & FIN != 0));
+            return assembler.push_overlong(frame).map(|it| it == Received::TooLarge);
+        }
+        let Ok(Parsed::Frame(frame, _)) = parse(&mut bytes, 8) else { panic!("not a frame") };
+        assembler.push(frame).map(|it| match it {
+            Received::TooLarge => true,
+            Received::Fragment | Received::Ping(_) => false,
+            Received::Message(payload) => panic!("{payload:?}"),
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(feed(0x82, 9), Ok(true));
+    for (frames, told) in [
+        (&[(0x02, 5), (0x00, 3), (0x80, 1)][..], &[false, false, true][..]),
+        (&[(0x02, 5), (0x00, 9), (0x89, 2), (0x80, 1)], &[false, true, false, false]),
+        (&[(0x02, 9), (0x00, 0), (0x80, 9)], &[true, false, false]),
+    ] {
+        for ((first, length), is_told) in frames.iter().zip(told) {
+            assert_eq!(feed(*first, *length), Ok(*is_told), "{frames:?}");
+        }
+    }
+    assert_eq!(feed(0x80, 9).expect_err("of nothing").code, Code::Malformed);
+    assert_eq!(feed(0x02, 9), Ok(true));
+    assert_eq!(feed(0x82, 1).expect_err("inside another").code, Code::Malformed);
+    assert_eq!(feed(0x82, 9).expect_err("inside another").code, Code::Malformed);
 }
 
 #[test]

@@ -271,6 +271,50 @@ async fn a_text_that_is_too_large_is_refused_and_the_connection_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_of_any_size_are_put_at_a_path_and_a_large_text_does_not_become_bytes() {
+    let bounds = |config: &mut Config| {
+        config.limits.text_bytes_max = MIB;
+        config.limits.file_bytes_max = 4 * MIB as u64;
+    };
+    let (server, _) = arranged(bounds).await;
+    let mut kept = connect(&server).await;
+    let file = |method| Request::new(method, "/v1/vaults/notes/files/a.bin");
+    let late = |before: usize, what: &[u8]| [&vec![b'x'; before], what].concat();
+    let bodies = [
+        (late(3 * MIB, b"\0"), 413, "no sign of bytes where a text ends"),
+        (late(MIB, b"\xc3"), 413, "the first half of a letter"),
+        (late(MIB - 1, b"\xff\xff"), 201, "no text"),
+        (late(MIB - 1, b"\0x"), 200, "a zero byte"),
+        (bytes(4 * MIB + 1), 413, "more than a file has"),
+        (bytes(4 * MIB), 200, "a file"),
+    ];
+    for is_announced in [true, false] {
+        for (at, (body, due, why)) in bodies.iter().enumerate() {
+            let (status, answer) = if is_announced {
+                kept.send(file("PUT").body(body.clone())).await
+            } else {
+                kept.begin(file("PUT").header("Transfer-Encoding", "chunked")).await;
+                for frame in body.chunks(100_000) {
+                    let head = format!("{:x}\r\n", frame.len());
+                    kept.write(&[head.as_bytes(), frame, b"\r\n"].concat()).await;
+                }
+                kept.write(b"0\r\n\r\n").await;
+                kept.answer().await.expect("an answer")
+            };
+            let due = if is_announced || *due == 413 { *due } else { 200 };
+            assert_eq!(status, due, "{at}, {why}: {}", String::from_utf8_lossy(&answer));
+            let told: Value = serde_json::from_slice(&answer).expect("JSON");
+            match status {
+                413 => assert_eq!(told["code"], "file_too_large", "{why}"),
+                _ => assert_eq!(told["hash"], Hash::of(body).to_string(), "{why}"),
+            }
+        }
+        let (status, body) = kept.send(file("GET")).await;
+        assert!(status == 200 && body == bytes(4 * MIB));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_too_large_is_refused_and_the_connection_stays() {
     let (server, _) = arranged(small_files).await;
     let mut kept = connect(&server).await;

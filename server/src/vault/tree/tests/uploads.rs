@@ -6,6 +6,7 @@ use sheaf_protocol::stamp::Stamp;
 use super::*;
 use crate::document::ledger::Quota;
 use crate::vault::condition::At;
+use crate::vault::tests::exactly;
 use crate::vault::upload::{Base, Upcoming};
 
 fn text(text: &str, base: Base) -> Upload<'_> {
@@ -390,5 +391,27 @@ fn edits_of_others_meanwhile_stay_and_the_version_is_what_it_says() {
         assert!(done > 0);
         world.catch_up().await;
         check(world.close().path());
+    });
+}
+
+#[test]
+fn a_file_at_another_state_than_its_upload_is_made_for_leaves_all_as_it_was() {
+    run(async {
+        let world = world(&["a.md", "b.md", "gone.md"]).await;
+        let now = world.vaults.state(&home(), "b.md").await.unwrap();
+        let first = text("first", Base::Now);
+        for (at, is_met) in [(At { n: 7, ..now }, false), (now, true), (now, false)] {
+            let (before, when) = (seen(&world).await, exactly(at));
+            let second = Upload { when: &when, ..text("second", Base::Now) };
+            let steps = [bring("a.md", &first), bring("b.md", &second)];
+            match change(&world, &steps).await {
+                Ok(_) => assert!(is_met),
+                Err(Undone { step, error: Error::Stale { now: Some(is) } }) => {
+                    assert_eq!((step, is.doc, is_met), (Some(1), now.doc, false));
+                    assert_eq!(seen(&world).await, before);
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+        }
     });
 }

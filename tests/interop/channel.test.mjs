@@ -403,6 +403,25 @@ test('a push that comes again whole with its stamps is answered as before', asyn
   assert.equal(other.code, 'STAMP_REUSED')
 })
 
+test('a difference that comes again with its stamp needs no base', async (t) => {
+  const server = await guarded(t)
+  const alice = await Channel.as(t, server, 'alice')
+  const { version } = await alice.ask({ type: 'upload_file', path: 'a.md', content: 'one\n' })
+  const stamp = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
+  const edit = { type: 'upload_file', path: 'a.md', diff: [3, '!'], base_version: version, stamp }
+  const first = await alice.ask(edit)
+  assert.equal((await alice.ask(edit)).version, first.version)
+  await alice.ask({ type: 'move_file', path: 'a.md', to: 'b.md' })
+  const again = await alice.ask(edit)
+  assert.deepEqual([again.version, again.path, again.content, again.changed], [first.version, 'b.md', 'one!\n', false])
+  const items = [{ id: 1, ...edit }, { id: 2, type: 'upload_file', path: 'c.md', content: 'c\n' }]
+  const { success } = await alice.ask({ type: 'push', items, mode: 'atomic' })
+  assert.deepEqual(success.map((it) => [it.id, it.data.path]), [[1, 'b.md'], [2, 'c.md']])
+  assert.equal(success[0].data.version, first.version)
+  const { code } = await alice.ask({ ...edit, stamp: '01ARZ3NDEKTSV4RRFFQ69G5FAW' })
+  assert.notEqual(code, undefined, 'another one has nothing to be a difference to')
+})
+
 test('an editor sees what a push writes into its file, and nothing of one that is refused', async (t) => {
   const server = await guarded(t)
   const editor = await Channel.as(t, server, 'alice')

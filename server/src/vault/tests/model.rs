@@ -244,6 +244,17 @@ impl Model {
                 due[step] = (self.commit(at), due[step].1 + 1, None, false);
             }
         }
+        self.take_in(steps, (written, done), &mut due);
+        Ok(due)
+    }
+
+    /// What comes in takes its seqs behind the rest.
+    fn take_in(
+        &mut self,
+        steps: &[Sent],
+        (written, done): (Vec<(usize, usize)>, &[Told]),
+        due: &mut [Told],
+    ) {
         for (step, at) in written {
             let What::Upload(body, base) = &steps[step].what else { unreachable!() };
             let (seq, is_bytes) = (self.docs[at].seq, matches!(body, Body::Bytes(_)));
@@ -256,7 +267,6 @@ impl Model {
             let body = content.clone().map_or_else(|| body.clone(), Body::Text);
             due[step] = (self.set(at, &body), 0, content, is_stale);
         }
-        Ok(due)
     }
 
     /// Seq, path and whether it is deleted, as the feed tells it.

@@ -19,7 +19,7 @@ use crate::vault::error::Error;
 use crate::vault::versions::Held;
 use sheaf_ground::task;
 use sheaf_storage::journal::{Kind, Record, payload};
-use sheaf_storage::store::Stamped;
+use sheaf_storage::store::{Stamped, Version};
 
 /// A stamped change that is under way; dropped, it is not.
 pub(in crate::vault) struct Claim {
@@ -68,7 +68,7 @@ impl Vaults {
         let Some(Stamped { doc, seq, .. }) = self.came_to(&book, (stamp, print)).await? else {
             return Ok(None);
         };
-        self.outcome((&book, path), (doc, seq), Some(upload)).await.map(Some)
+        self.outcome((&book, path), (doc, seq, stamp), Some(upload)).await.map(Some)
     }
 
     /// What a stamped upload came to, whatever it brought: with the text that the version has.
@@ -89,7 +89,7 @@ impl Vaults {
             return Err(Error::StampReused);
         }
         self.came_to(&book, (stamp, fingerprint)).await?;
-        self.outcome((&book, path), (doc, seq), None).await.map(Some)
+        self.outcome((&book, path), (doc, seq, stamp), None).await.map(Some)
     }
 
     /// What edits came to that came before.
@@ -102,14 +102,14 @@ impl Vaults {
         let Some(Stamped { doc, seq, .. }) = self.came_to(&book, stamped).await? else {
             return Ok(None);
         };
-        self.outcome((&book, path), (doc, seq), None).await.map(Some)
+        self.outcome((&book, path), (doc, seq, stamped.0), None).await.map(Some)
     }
 
     /// What an upload came to that came before; without it: with the text of the version.
     async fn outcome(
         &self,
         (book, path): (&Book, &str),
-        (doc, seq): (DocId, u64),
+        (doc, seq, stamp): (DocId, u64, Stamp),
         upload: Option<&Upload<'_>>,
     ) -> Result<Uploaded, Error> {
         if seq == 0 {
@@ -128,7 +128,9 @@ impl Vaults {
                 (dated, _) => dated?,
             };
             let held = self.held(book, &dated)?;
-            let item = dated.version.item;
+            let Version { item, made, .. } = dated.version;
+            // Bytes that were there already are no part of how they came there.
+            let is_its = item.updated == stamp || made.restored > 0;
             let is_news =
                 |text: &String| upload.is_none_or(|it| it.content != Upcoming::Text(text));
             let content = match held {
@@ -142,7 +144,7 @@ impl Vaults {
                 size: item.size,
                 hash: item.hash.unwrap_or_default(),
                 is_merged: content.is_some(),
-                is_conflict: dated.version.made.is_conflict,
+                is_conflict: made.is_conflict && is_its,
                 has_changed: false,
                 is_created: false,
                 content,

@@ -243,6 +243,25 @@ fn a_push_that_comes_again_whole_is_answered_as_before_whatever_came_since() {
 }
 
 #[test]
+fn what_takes_out_only_what_is_gone_already_changes_nothing() {
+    run(async {
+        let mut world = world(&["b.md"]).await;
+        let first = world.settled("a.md", "one\ntwo\n").await;
+        let shorter = |base| text("two\n", base);
+        let now = shorter(Base::Now);
+        let taken_out = world.vaults.upload(&home(), "a.md", BY, now).await.unwrap();
+        let stamp = Some(world.ground.registry.stamp());
+        let late = Upload { stamp, ..shorter(Base::Version(first)) };
+        let put = text("put", Base::Now);
+        let done = change(&world, &[bring("a.md", &late), bring("b.md", &put)]).await.unwrap();
+        let uploaded = done[0].uploaded.as_ref().unwrap();
+        assert_eq!((uploaded.version, uploaded.has_changed), (taken_out.version, false));
+        assert_eq!(done[1].seq, taken_out.version + 1);
+        assert_eq!(world.text("a.md").await.unwrap(), "two\n");
+    });
+}
+
+#[test]
 fn a_stamped_change_that_was_not_made_is_made_when_it_comes_again() {
     run(async {
         let mut world = world(&["a.md", "b.md"]).await;

@@ -246,18 +246,18 @@ fn a_push_that_comes_again_whole_is_answered_as_before_whatever_came_since() {
 fn what_takes_out_only_what_is_gone_already_changes_nothing() {
     run(async {
         let mut world = world(&["b.md"]).await;
-        let first = world.settled("a.md", "one\ntwo\n").await;
-        let shorter = |base| text("two\n", base);
-        let now = shorter(Base::Now);
+        let first = world.settled("a.md", "one\ntwo\nthree\n").await;
+        let now = text("three\n", Base::Now);
         let taken_out = world.vaults.upload(&home(), "a.md", BY, now).await.unwrap();
-        let stamp = Some(world.ground.registry.stamp());
-        let late = Upload { stamp, ..shorter(Base::Version(first)) };
+        // It lacks a part of what is gone.
+        let late = text("one\nthree\n", Base::Version(first));
         let put = text("put", Base::Now);
         let done = change(&world, &[bring("a.md", &late), bring("b.md", &put)]).await.unwrap();
         let uploaded = done[0].uploaded.as_ref().unwrap();
         assert_eq!((uploaded.version, uploaded.has_changed), (taken_out.version, false));
+        assert_eq!(uploaded.content.as_deref(), Some("three\n"));
         assert_eq!(done[1].seq, taken_out.version + 1);
-        assert_eq!(world.text("a.md").await.unwrap(), "two\n");
+        assert_eq!(world.text("a.md").await.unwrap(), "three\n");
     });
 }
 

@@ -87,29 +87,32 @@ for (const { Client, family, version, label } of CLIENTS) {
   })
 }
 
-test('a y-websocket client that may not read where a file was moved is told, and writes nowhere', async (t) => {
-  const { server, configure } = await guarded(t)
-  const secret = 'a-token-that-is-for-one-folder'
-  await configure(
-    `[[users]]\nname = "administrator"\ntoken = "${TOKENS.admin}"\nrole = "admin"\n` +
-      `[[users]]\nname = "guest"\ntoken = "${secret}"\n` +
-      `paths = ["open/"]\nrole = "write"\n`
-  )
-  const headers = { authorization: `Bearer ${TOKENS.admin}` }
-  const guest = { headers: { authorization: `Bearer ${secret}` } }
-  const isKnown = async () => (await fetch(fileAt(server, 'open/a.md'), guest)).status === 404
-  await until(isKnown, 'the guest is known')
-  const editor = await ywebsocket.Client.for(t, server.ws, 'open/a.md', {
-    params: { token: secret }
+for (const [family, { Client }, credential, isTold] of [
+  ['y-websocket', ywebsocket, (token) => ({ params: { token } }), (editor) => editor.closes.includes(CODE)],
+  ['hocuspocus', hocuspocus, (token) => ({ token }), (editor) => editor.denials.length > 0]
+]) {
+  test(`a ${family} client that may not read where a file was moved is told, and writes nowhere`, async (t) => {
+    const { server, configure } = await guarded(t)
+    const secret = 'a-token-that-is-for-one-folder'
+    await configure(
+      `[[users]]\nname = "administrator"\ntoken = "${TOKENS.admin}"\nrole = "admin"\n` +
+        `[[users]]\nname = "guest"\ntoken = "${secret}"\n` +
+        `paths = ["open/"]\nrole = "write"\n`
+    )
+    const headers = { authorization: `Bearer ${TOKENS.admin}` }
+    const guest = { headers: { authorization: `Bearer ${secret}` } }
+    const isKnown = async () => (await fetch(fileAt(server, 'open/a.md'), guest)).status === 404
+    await until(isKnown, 'the guest is known')
+    const editor = await Client.for(t, server.ws, 'open/a.md', credential(secret))
+    editor.append('one')
+    await has(server, 'open/a.md', 'one', headers)
+    assert.equal((await move(server, 'open/a.md', 'closed/a.md', headers)).status, 200)
+    editor.append(' two')
+    await until(
+      () => isTold(editor),
+      () => `it is told; it was closed with ${editor.closes}`
+    )
+    assert.equal(await read(server, 'closed/a.md', headers), 'one')
+    assert.equal(await read(server, 'open/a.md', headers), null)
   })
-  editor.append('one')
-  await has(server, 'open/a.md', 'one', headers)
-  assert.equal((await move(server, 'open/a.md', 'closed/a.md', headers)).status, 200)
-  editor.append(' two')
-  await until(
-    () => editor.closes.includes(CODE),
-    () => `it is told; it was closed with ${editor.closes}`
-  )
-  assert.equal(await read(server, 'closed/a.md', headers), 'one')
-  assert.equal(await read(server, 'open/a.md', headers), null)
-})
+}

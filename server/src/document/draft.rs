@@ -13,7 +13,6 @@ use sheaf_protocol::scan;
 
 use super::author::{Author, DIFF_TIME_MAX, WriteError, check_size};
 use super::diff::{self, Until};
-use super::edit::Step;
 use super::ending::Ending;
 use super::handle::Handle;
 use super::merge::{Core, Notes, Taken};
@@ -85,12 +84,12 @@ impl Handle {
             let (root, old) = text_of(&before, root)?;
             let change = change(now, (root, old), (manner, text, client), until)?;
             let after = match &change {
-                Some((update, _)) => Fork::with(&state, update)?.content(root),
+                Some(update) => Fork::with(&state, update)?.content(root),
                 None => before.clone(),
             };
-            // What is taken out may be gone since the version that it is taken out of.
-            let changes = |(_, brings): &(Vec<u8>, bool)| *brings || after != before;
-            let update = change.filter(changes).map(|(update, _)| update);
+            // What is taken out may be gone since the version that it is taken out of, and what is
+            // put in there too.
+            let update = change.filter(|_| after != before);
             let is_empty = after == Content::Empty;
             Ok::<_, WriteError>((update, text_of(&after, root)?.1.to_owned(), is_empty))
         }));
@@ -100,13 +99,13 @@ impl Handle {
     }
 }
 
-/// The change that makes the text, and whether it brings something in; none if there is none.
+/// The change that makes the text; none if there is none.
 fn change(
     now: Fork,
     (root, old): (&str, &str),
     (manner, text, client): (&Manner, &str, u32),
     until: Until<'_>,
-) -> Result<Option<(Vec<u8>, bool)>, WriteError> {
+) -> Result<Option<Vec<u8>>, WriteError> {
     let (fork, root, steps) = match manner {
         Manner::Put => (now, root, diff::steps(old, text, until)),
         Manner::Add => (now, root, diff::union(old, text, until)),
@@ -116,8 +115,7 @@ fn change(
             (Fork::of(state, client)?, root, reconcile(was, &theirs, &mine))
         }
     };
-    let brings = steps.iter().any(|step| matches!(step, Step::Insert(_)));
-    Ok((!steps.is_empty()).then(|| (fork.edit(root, &steps), brings)))
+    Ok((!steps.is_empty()).then(|| fork.edit(root, &steps)))
 }
 
 fn text_of<'c>(content: &'c Content, text_root: &'c str) -> Result<(&'c str, &'c str), WriteError> {

@@ -10,9 +10,6 @@ use sheaf_protocol::ids::VaultName;
 use super::super::server::{Ask, Body, Client, Error};
 use super::documents::{Condition, Entry, Failure, Read, Written};
 
-/// Documents on a page: as many as the server gives at once.
-const PAGE: &str = "1000";
-
 /// One vault of a running server.
 pub(super) struct Remote {
     client: Client,
@@ -64,7 +61,8 @@ impl Remote {
         let mut entries = Vec::new();
         let mut after = None;
         loop {
-            let mut query = vec![("limit", PAGE.to_owned())];
+            // As many on a page as the server thinks right: how many it gives at most is its own.
+            let mut query = Vec::new();
             if !prefix.is_empty() {
                 query.push(("prefix", prefix.to_owned()));
             }

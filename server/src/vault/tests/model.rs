@@ -686,6 +686,14 @@ fn random_histories_are_what_a_plain_model_says() {
     println!("{count} histories from {first} on: {:.1?}", begun.elapsed());
 }
 
+/// A push that was prepared anew for ever; an upload that came to the text that was there.
+#[test]
+fn histories_that_went_wrong_once_go_right() {
+    for number in [411_846_629, 411_846_662, 3_464_796_274] {
+        live_all(number, 1, false);
+    }
+}
+
 #[test]
 fn random_histories_are_what_a_plain_model_says_on_sled_too() {
     let first = asked("HISTORY").unwrap_or_else(|| u64::from(rand::random::<u32>()));

@@ -262,10 +262,15 @@ impl Ask {
     pub fn device(&self) -> Result<u64, Error> {
         let mut pairs = self.query.split('&');
         let parameter = pairs.find_map(|pair| pair.strip_prefix("device="));
-        let Some(text) = self.header("sheaf-device")?.or(parameter) else { return Ok(0) };
-        let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let device = u64::from_str_radix(text, 16).ok().filter(|_| is_hex);
-        device.ok_or_else(|| malformed("sheaf-device", "a device has 16 hex digits"))
+        let mut device = 0;
+        for text in [self.header("sheaf-device")?, parameter].into_iter().flatten() {
+            let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let told = u64::from_str_radix(text, 16).ok().filter(|_| is_hex);
+            let told = told.filter(|told| device == 0 || device == *told);
+            device =
+                told.ok_or_else(|| malformed("sheaf-device", "one device, of 16 hex digits"))?;
+        }
+        Ok(device)
     }
 
     /// Whether there is a body, if only an empty one.

@@ -240,3 +240,23 @@ async fn a_channel_tells_of_devices_acknowledges_and_ends_with_a_revocation() {
     assert_eq!(first.news().await, (3, DeviceState::Left));
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_says_which_it_is_in_the_query_too_and_is_one() {
+    let server = Still::start().await;
+    let cursor = server.deleted("a.md").await;
+    let changes = |device: &str| format!("/changes?since={cursor}&device={device}");
+    for bad in ["", "2", "00000000000000%302", "000000000000000g"] {
+        let answer = server.ask("GET", &changes(bad), TWO).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"), "{bad}");
+    }
+    assert_eq!(server.ask("GET", &changes(LOST), TWO).await.status, 400, "two devices");
+    for header in ["", TWO] {
+        assert_eq!(server.ask("GET", &changes(TWO), header).await.status, 200);
+    }
+    let told = server.ask("GET", "/devices", "").await.json();
+    let known: Vec<_> = told["devices"].as_array().expect("devices").iter().collect();
+    assert_eq!(known.len(), 1, "{told}");
+    let seq: u64 = cursor.rsplit('.').next().and_then(|seq| seq.parse().ok()).expect("a seq");
+    assert_eq!((&known[0]["id"], &known[0]["acked"]), (&TWO.into(), &seq.into()), "{told}");
+}

@@ -197,6 +197,21 @@ impl Caller {
         }
     }
 
+    /// Whether the caller may write at a path now; of a folder, at every one under it.
+    ///
+    /// # Errors
+    /// As [`Caller::may`].
+    pub async fn may_write(&self, vault: &VaultName, path: &str) -> Result<bool, Refusal> {
+        if !path.ends_with('/') {
+            return self.may(vault, Some(path), Role::Write).await;
+        }
+        match self.grant_under(vault, path, Role::Write).await {
+            Ok(_) => Ok(true),
+            Err(Refusal { code: Code::Forbidden | Code::ReadOnly, .. }) => Ok(false),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
     /// Whether somebody else must be asked about every single vault.
     #[must_use]
     pub fn is_asked_about(&self) -> bool {

@@ -12,6 +12,7 @@ pub mod config;
 pub mod devices;
 mod error;
 mod file;
+pub mod operation;
 mod past;
 mod prune;
 mod settle;

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use sheaf_protocol::control::{
     Ack, Acknowledge, Device, FileId, Pong, Problem, Re, Reply, Request,
@@ -13,15 +15,16 @@ use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::VaultName;
 
 use super::documents::{self, Joined};
-use super::problem::Refused;
+use super::listing;
 use super::voice::Voice;
-use super::{files, listing, push};
-use crate::auth::{Caller, Grant, Role};
+use crate::auth::{Caller, Grant};
 use crate::document::author::Author;
 use crate::relay::outbound::Outbound;
 use crate::relay::session::Relay;
 use crate::relay::session::socket::INLINE_BYTES_MAX;
 use crate::vault::Cursor;
+use crate::vault::audience::From;
+use crate::vault::operation::{Operator, Permit, Refused};
 use sheaf_ground::task;
 
 /// What a request needs. Cheap to clone.
@@ -93,19 +96,21 @@ impl Desk {
             Request::ListFiles(asked) => listing::files(self, &asked),
             Request::GetChanges(asked) => listing::changes(self, &asked).map(plain),
             Request::UploadFile(asked) => {
-                files::upload(self, asked).await.map(Reply::Ack).map(plain)
+                self.operator().upload(asked).await.map(Reply::Ack).map(plain)
             }
             Request::DownloadFile(asked) => {
-                let content = files::download(self, &asked).await?;
+                let content = listing::download(self, &asked).await?;
                 Ok(plain(Reply::FileContent(content)))
             }
             Request::DeleteFile(asked) => {
-                files::delete(self, &asked).await.map(Reply::Ack).map(plain)
+                self.operator().delete(&asked).await.map(Reply::Ack).map(plain)
             }
             Request::MoveFile(asked) => {
-                files::relocate(self, &asked).await.map(Reply::Ack).map(plain)
+                self.operator().relocate(&asked).await.map(Reply::Ack).map(plain)
             }
-            Request::Push(asked) => push::push(self, asked).await.map(Reply::PushResult).map(plain),
+            Request::Push(asked) => {
+                self.operator().push(asked).await.map(Reply::PushResult).map(plain)
+            }
             Request::Ack(asked) => self.acknowledge(&asked).map(plain),
             Request::DocSync(asked) => documents::join(self, asked, out).await,
             Request::DocUpdate(asked) => documents::edit(self, asked).await,
@@ -154,20 +159,22 @@ impl Desk {
         Author { principal, may_relay, device: self.device.map_or(0, |device| device.0) }
     }
 
-    /// Whether the caller may write at a path now; of a folder, at every one under it.
-    pub(super) async fn check_write(&self, path: &str) -> Result<(), Refused> {
-        let may = match path.ends_with('/') {
-            true => match self.caller.grant_under(&self.vault, path, Role::Write).await {
-                Ok(_) => true,
-                Err(Refusal { code: Code::Forbidden, .. }) => false,
-                Err(refusal) => return Err(refusal.into()),
-            },
-            false => self.caller.may(&self.vault, Some(path), Role::Write).await?,
-        };
-        match may {
-            true => Ok(()),
-            false => Err(Refused::new(Code::ReadOnly, "this is for reading only")),
+    /// Who carries out what the client wants done to files.
+    pub(super) fn operator(&self) -> Operator<'_> {
+        Operator {
+            vaults: &self.relay.vaults,
+            vault: &self.vault,
+            by: self.author(),
+            from: From::Client,
+            text_bytes_max: self.relay.channels.limits.document_bytes,
+            permit: self,
         }
+    }
+}
+
+impl Permit for Desk {
+    fn may_write<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<bool, Refusal>> {
+        self.caller.may_write(&self.vault, path).boxed()
     }
 }
 

@@ -16,7 +16,6 @@ use sheaf_protocol::ids::DocId;
 use sheaf_protocol::scan;
 
 use super::desk::{Desk, Said, Then};
-use super::problem::Refused;
 use super::voice::{Edits, Voice};
 use crate::document::author::WriteError;
 use crate::document::fanout::{Outlet, Piece};
@@ -25,6 +24,7 @@ use crate::document::readers::{Gathered, ReaderId};
 use crate::document::submission::Failure;
 use crate::relay::outbound::Outbound;
 use crate::vault;
+use crate::vault::operation::Refused;
 use sheaf_ground::task;
 
 /// Documents that one client has joined: each is a reader, and keeps its document in memory.
@@ -165,7 +165,7 @@ pub(super) async fn join(desk: &Desk, asked: DocSync, out: Arc<Outbound>) -> Sai
 /// Takes an edit: the whole of it, or nothing.
 pub(super) async fn edit(desk: &Desk, asked: DocUpdate) -> Said {
     let path = path_of(desk, asked.id)?;
-    desk.check_write(&path).await?;
+    desk.operator().check_write(&path).await?;
     for _ in 0..TRIES {
         let handle = open(desk, asked.id).await?;
         let written = {

@@ -13,12 +13,12 @@ use sheaf_protocol::ids::VaultName;
 use super::documents::Documents;
 use super::feed::Feed;
 use super::presence::Presence;
-use super::problem::Refused;
 use super::voice::Voice;
 use crate::auth::{Caller, Grant, Leash, Role};
 use crate::relay::dialect::family::Family;
 use crate::relay::session::Relay;
 use crate::vault::audience::Place;
+use crate::vault::operation::Refused;
 use crate::vault::{self, Cursor, Vault};
 
 /// Somebody who was let in.

@@ -12,8 +12,8 @@ use sheaf_protocol::ids::VaultName;
 use tokio::sync::watch;
 
 use super::listing;
-use super::problem::Refused;
 use super::voice::Voice;
+use crate::vault::operation::Refused;
 use crate::vault::{self, Cursor, Vaults};
 
 /// Changes at a time: about 64 KiB on the wire.

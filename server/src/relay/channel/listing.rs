@@ -1,16 +1,17 @@
 //! Files and changes as the channel shows them, and pages of both.
 //!
-//! Job: render the vault's feed. Called by `desk` for pages that are asked for, and by `feed` for
-//! those that are not. Never shows anything but what the vault gives: durable, in order.
+//! Job: render what the vault has and its feed. Called by `desk` for what is asked for, and by
+//! `feed` for what is not. Never shows anything but what the vault gives: durable, in order.
 
 use sheaf_protocol::control::{
-    Changes, Deleted, Device, Entry, FileId, FileKind, FileList, GetChanges, Hash, Item, ItemOp,
-    ListFiles, Reply, StampText, Updated,
+    Changes, Content, Deleted, Device, Download, Entry, FileContent, FileId, FileKind, FileList,
+    GetChanges, Hash, Item, ItemOp, ListFiles, Reply, StampText, Updated,
 };
 use sheaf_protocol::error::Code;
 
 use super::desk::{Desk, Said, Then};
-use super::problem::Refused;
+use crate::vault::operation::Refused;
+use crate::vault::versions::{Held, Read};
 use crate::vault::{self, Change, Cursor, File, Kind};
 use sheaf_ground::task;
 
@@ -61,7 +62,39 @@ fn page(desk: &Desk, since: u64, limit: Option<u64>) -> Result<vault::Changes, R
     Ok(page)
 }
 
-pub(super) fn kind(kind: Kind) -> FileKind {
+/// Reads a file, now or as it was at a version.
+pub(super) async fn download(desk: &Desk, asked: &Download) -> Result<FileContent, Refused> {
+    let (path, version) = (&asked.path, asked.version);
+    let Read { dated, held } = desk.relay.vaults.read_at(&desk.vault, path, version).await?;
+    let item = dated.version.item;
+    let (content, blob) = match held {
+        Held::Text(text) => (Some(Content::Text(text)), None),
+        Held::Blob { hash, .. } => (None, Some(address(desk, Hash(hash)))),
+        Held::Roots(roots) => {
+            let root = roots.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(vault::Error::NotText { root }.into());
+        }
+    };
+    Ok(FileContent {
+        re: None,
+        path: item.path.to_string(),
+        id: FileId(dated.doc),
+        version: item.seq,
+        size: item.size,
+        hash: item.hash.map(Hash),
+        kind: kind(item.body),
+        content,
+        encoding: None,
+        blob,
+    })
+}
+
+/// Where the bytes of a file are over HTTP.
+fn address(desk: &Desk, hash: Hash) -> String {
+    format!("/v1/vaults/{}/blobs/{hash}", desk.vault)
+}
+
+fn kind(kind: Kind) -> FileKind {
     match kind {
         Kind::Text => FileKind::Text,
         Kind::Other => FileKind::Other,

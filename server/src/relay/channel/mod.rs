@@ -5,15 +5,11 @@
 //! feed for a client, and never hears anything from one who has not said who it is.
 
 mod desk;
-mod difference;
 mod documents;
 mod entry;
 mod feed;
-mod files;
 mod listing;
 mod presence;
-mod problem;
-mod push;
 mod voice;
 
 use std::collections::VecDeque;
@@ -34,7 +30,6 @@ use sheaf_protocol::limits::{BATCH_ITEMS_MAX, MESSAGE_BYTES_MAX, TEXT_BYTES_MAX}
 use self::desk::{Answer, Desk, Then};
 use self::documents::DOCUMENTS_MAX;
 use self::entry::{LetIn, Member, let_in};
-use self::problem::Refused;
 use self::voice::Voice;
 use super::outbound::Filling;
 use super::session::socket::{INLINE_BYTES_MAX, Socket};
@@ -43,6 +38,7 @@ use super::session::{Batch, Ending, Relay, Talks};
 use crate::auth::Caller;
 use crate::metrics::Direction;
 use crate::vault;
+use crate::vault::operation::Refused;
 use sheaf_ground::task;
 
 /// Edits that wait for the disk, before nothing more is read.

@@ -1,9 +1,9 @@
 //! What a client is told when it cannot have something.
 //!
-//! Job: the one shape of refusals in the channel, in the words of the one table. Called by whatever
+//! Job: the one shape of refusals in messages, in the words of the one table. Called by whatever
 //! refuses. Never decides whether it is worth another try: the table does.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sheaf_protocol::control::{Hash, Misread, Problem};
 use sheaf_protocol::error::{Code, Refusal};
 
@@ -16,30 +16,32 @@ const WHAT_CHARS_MAX: usize = 200;
 
 /// A refusal on its way to the client.
 #[derive(Clone, Debug)]
-pub(super) struct Refused {
-    pub(super) code: Code,
+pub struct Refused {
+    /// Which row of the table.
+    pub code: Code,
     message: String,
     details: Map<String, Value>,
 }
 
 impl Refused {
-    pub(super) fn new(code: Code, message: impl Into<String>) -> Refused {
+    /// A refusal without details.
+    pub fn new(code: Code, message: impl Into<String>) -> Refused {
         Refused { code, message: message.into(), details: Map::new() }
     }
 
     /// A field that is not as it should be.
-    pub(super) fn field(field: &str, message: impl Into<String>) -> Refused {
+    pub fn field(field: &str, message: impl Into<String>) -> Refused {
         Refused::new(Code::InvalidMessage, message).with("field", field)
     }
 
     /// Something for programs.
-    pub(super) fn with(mut self, key: &str, value: impl Into<Value>) -> Refused {
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Refused {
         self.details.insert(key.to_owned(), value.into());
         self
     }
 
     /// The message that says so.
-    pub(super) fn into_problem(self) -> Problem {
+    pub fn into_problem(self) -> Problem {
         let Refused { code, message, details } = self;
         let (word, retryable) = (code.name().to_ascii_uppercase(), code.is_retryable());
         Problem { re: None, code: word, message, retryable, details }
@@ -139,7 +141,7 @@ impl From<vault::Error> for Refused {
 }
 
 /// More than there may be.
-pub(super) fn too_large(max: usize) -> Refused {
+pub(super) fn too_large(max: u64) -> Refused {
     let message = format!("a file of this kind has at most {max} bytes");
-    Refused::new(Code::FileTooLarge, message).with("max", json!(max))
+    Refused::new(Code::FileTooLarge, message).with("max", max)
 }

@@ -10,10 +10,12 @@ mod pack;
 mod reply;
 mod request;
 mod scalar;
+#[cfg(feature = "openapi")]
+mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use form::{Form, Misread, inflated_bytes, read_reply, read_request, write};
+pub use form::{Form, Misread, inflated_bytes, read_push, read_reply, read_request, write};
 pub use pack::{PACK_BYTES_MIN, pack};
 pub use reply::{
     Ack, AuthOk, Changes, Deleted, DeviceNews, DeviceState, Done, Entry, Failed, FileContent,

@@ -103,6 +103,20 @@ pub const RE_BYTES_MAX: usize = 128;
 /// under way.
 pub const BATCH_ITEMS_MAX: usize = 1_000;
 
+/// Documents that one client of a vault channel has joined: each is a reader, and keeps its
+/// document in memory.
+pub const JOINED_DOCUMENTS_MAX: usize = 256;
+
+/// A file that is no text, unless the configuration says otherwise: what people attach to notes.
+pub const FILE_BYTES_MAX: u64 = 512 << 20;
+
+/// How long a request for changes may wait over HTTP, in seconds: many proxies give up after 60.
+pub const WAIT_S_MAX: u64 = 55;
+
+/// How far a client's clock may be ahead, in milliseconds, unless the configuration says otherwise:
+/// machines that set theirs by the network are within a few.
+pub const CLOCK_DRIFT_MS: u64 = 100;
+
 /// Steps of a diff in an upload: each is a few bytes of wire and 32 of memory.
 pub const DIFF_STEPS_MAX: usize = 65_536;
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::reply::Reply;
-use super::request::{KINDS, Request};
+use super::request::{KINDS, Push, Request};
 use super::scalar::Re;
 use super::{guard, pack};
 use crate::error::Code;
@@ -74,6 +74,15 @@ pub fn read_request(frame: &[u8], form: Form, bytes_max: usize) -> Result<Reques
         }
         None => request(frame, form),
     }
+}
+
+/// Reads a push that stands alone, as JSON.
+///
+/// # Errors
+/// As [`read_request`].
+pub fn read_push(message: &[u8]) -> Result<Push, Misread> {
+    check(message, Form::Json)?;
+    parse(message, Form::Json)
 }
 
 /// Reads a message of the server.

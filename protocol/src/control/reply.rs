@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::request::DocUpdate;
 use super::scalar::{Content, Device, Encoding, Epoch, FileId, Hash, Re, StampText};
+use crate::limits;
 
 /// One message of the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,6 +115,22 @@ pub struct Limits {
     pub wait_s: u64,
     /// Milliseconds that a stamp may be ahead of the server's time.
     pub clock_drift_ms: u64,
+}
+
+impl Default for Limits {
+    /// Those that hold unless the configuration says otherwise.
+    fn default() -> Limits {
+        Limits {
+            frame_bytes: limits::MESSAGE_BYTES_MAX as u64,
+            document_bytes: limits::TEXT_BYTES_MAX as u64,
+            file_bytes: limits::FILE_BYTES_MAX,
+            page_items: limits::BATCH_ITEMS_MAX as u64,
+            batch_items: limits::BATCH_ITEMS_MAX as u64,
+            documents: limits::JOINED_DOCUMENTS_MAX as u64,
+            wait_s: limits::WAIT_S_MAX,
+            clock_drift_ms: limits::CLOCK_DRIFT_MS,
+        }
+    }
 }
 
 /// The first drain is over.
@@ -325,6 +342,7 @@ pub struct Touched {
 }
 
 /// A change is durable.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
     /// Of which request.
@@ -369,6 +387,7 @@ pub struct Ack {
 }
 
 /// A file that lives because it was edited.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survivor {
     /// Its path.
@@ -380,6 +399,7 @@ pub struct Survivor {
 }
 
 /// An operation of a push that is durable.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     /// What the client calls it.
@@ -393,6 +413,7 @@ pub struct Done {
 }
 
 /// An operation of a push that was refused.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failed {
     /// What the client calls it.
@@ -402,6 +423,7 @@ pub struct Failed {
 }
 
 /// An operation of a push that was not tried.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// What the client calls it.
@@ -409,6 +431,7 @@ pub struct Held {
 }
 
 /// What came of a push.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PushResult {
     /// Of which request.
@@ -425,6 +448,8 @@ pub struct PushResult {
 }
 
 /// Something is refused.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Refusal))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
     /// Of which request.

@@ -222,6 +222,7 @@ pub struct Move {
 }
 
 /// How operations of a push depend on each other.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PushMode {
@@ -235,12 +236,14 @@ pub enum PushMode {
 }
 
 /// Many operations.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Push {
     /// The request's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub re: Option<Re>,
     /// At most 1,000.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Operation>, max_items = 1000))]
     pub items: Batch,
     /// How they depend on each other.
     #[serde(default)]
@@ -248,6 +251,7 @@ pub struct Push {
 }
 
 /// What an operation does.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationKind {
@@ -260,6 +264,7 @@ pub enum OperationKind {
 }
 
 /// One operation of a push: the fields of what `type` says.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
     /// What the client calls it.

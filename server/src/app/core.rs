@@ -24,7 +24,6 @@ use crate::document::turns::Work;
 use crate::http;
 use crate::memory::Budget;
 use crate::metrics::Metrics;
-use crate::relay::channel::Channels;
 use crate::relay::pulse::Pulse;
 use crate::relay::session::{self, Limits, Opened, Relay};
 use crate::vault::{self, Vaults};
@@ -124,7 +123,7 @@ impl Core {
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
             pulse: Pulse::start(clock, &background, sessions.stopping()),
-            channels: channels(config),
+            announced: announced(config),
         });
         let telling = Group::new(metrics.task_panics.clone());
         let webhooks = None;
@@ -259,11 +258,6 @@ fn documents(config: &Config, seed: &Seed) -> registry::Config {
     }
 }
 
-/// What vault channels share.
-fn channels(config: &Config) -> Channels {
-    Channels { auto_create: config.vaults.auto_create, limits: announced(config) }
-}
-
 /// The bounds that clients are told.
 pub(super) fn announced(config: &Config) -> control::Limits {
     let limits = &config.limits;
@@ -274,7 +268,7 @@ pub(super) fn announced(config: &Config) -> control::Limits {
         page_items: limits.page_items_max,
         wait_s: limits.wait_s_max,
         clock_drift_ms: limits.clock_drift_ms,
-        ..Channels::default().limits
+        ..control::Limits::default()
     }
 }
 

@@ -5,13 +5,12 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sheaf_protocol::limits::{MESSAGE_BYTES_MAX, TEXT_BYTES_MAX};
+use sheaf_protocol::limits::{
+    CLOCK_DRIFT_MS, FILE_BYTES_MAX, MESSAGE_BYTES_MAX, TEXT_BYTES_MAX, WAIT_S_MAX,
+};
 
 use super::Error;
 use crate::vault::PAGE_MAX;
-
-/// Within it, proxies and load balancers take nobody for dead.
-const WAIT_S_MAX: u64 = 55;
 
 /// Bounds that depend on the machine and its users.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
@@ -83,14 +82,14 @@ impl Default for Limits {
             rate_sessions_per_vault_per_s: 500,
             rate_failures_per_address_per_min: 30,
             message_bytes_max: MESSAGE_BYTES_MAX,
-            file_bytes_max: 512 << 20,
+            file_bytes_max: FILE_BYTES_MAX,
             text_bytes_max: TEXT_BYTES_MAX,
             page_items_max: PAGE_MAX as u64,
             wait_s_max: WAIT_S_MAX,
             pending_bytes_max: 256 << 20,
             header_timeout_s: 5,
             auth_timeout_s: 10,
-            clock_drift_ms: 100,
+            clock_drift_ms: CLOCK_DRIFT_MS,
             ping_idle_s: 20,
             session_idle_s: 40,
             documents_bytes_max: 512 << 20,

@@ -371,11 +371,17 @@ impl Registry {
         let ledger = self.ledger();
         let account = match ledger.get(name) {
             Some(account) => account,
-            None if !self.inner.config.auto_create => return Err(OpenError::NoVault),
+            None if !self.makes_vaults() => return Err(OpenError::NoVault),
             None => self.place(name).ok_or(OpenError::Full)?,
         };
-        let may_be = account.is_live() || self.inner.config.auto_create;
+        let may_be = account.is_live() || self.makes_vaults();
         if account.is_closed() || !may_be { Err(OpenError::NoVault) } else { Ok(account) }
+    }
+
+    /// Whether the first write to a vault makes it.
+    #[must_use]
+    pub fn makes_vaults(&self) -> bool {
+        self.inner.config.auto_create
     }
 
     /// The document of a name. The ledger knows names that the store does not have yet.

@@ -206,7 +206,7 @@ impl Ask {
     /// The body as the JSON of a `T`, which is an object, at most `bytes_max`.
     ///
     /// # Errors
-    /// As [`Ask::bytes`]; `Malformed` with line and column.
+    /// As [`Ask::bytes`]; `Malformed` with line, column and, as far as there is one, field.
     pub async fn json<T>(&self, state: &State, bytes_max: usize) -> Result<T, Error>
     where
         T: DeserializeOwned,
@@ -221,10 +221,13 @@ impl Ask {
             let details = json!({ "line": lines.len(), "column": column });
             return Err(Error::new(Code::Malformed, "the body is a list, no object", details));
         }
-        serde_json::from_slice(&bytes).map_err(|error| {
-            let details = json!({ "line": error.line(), "column": error.column() });
-            Error::new(Code::Malformed, format!("the body is not as wanted: {error}"), details)
-        })
+        let mut from = serde_json::Deserializer::from_slice(&bytes);
+        let read = serde_path_to_error::deserialize(&mut from).map_err(|error| {
+            let field = Some(error.path().to_string()).filter(|path| path != ".");
+            unwanted(&error.into_inner(), field)
+        })?;
+        from.end().map_err(|error| unwanted(&error, None))?;
+        Ok(read)
     }
 
     /// All lines of a header that holds a list, as one.
@@ -286,7 +289,11 @@ impl Ask {
         Err(Refusal::malformed(0, what).into())
     }
 
-    fn check_charset(&self) -> Result<(), Error> {
+    /// Whether text in the body is UTF-8, as far as it says.
+    ///
+    /// # Errors
+    /// `Unsupported`.
+    pub fn check_charset(&self) -> Result<(), Error> {
         let kind = self.headers.get(header::CONTENT_TYPE).map(|it| it.as_bytes());
         let kind = String::from_utf8_lossy(kind.unwrap_or_default()).to_ascii_lowercase();
         let charset = kind.split(';').find_map(|it| it.trim().strip_prefix("charset="));
@@ -381,6 +388,14 @@ fn decoded(part: &str) -> Result<String, Error> {
     let text = percent_decode_str(&spaced).decode_utf8();
     let text = text.map(Cow::into_owned);
     text.map_err(|_| Refusal::malformed(0, "the query is not UTF-8").into())
+}
+
+fn unwanted(error: &serde_json::Error, field: Option<String>) -> Error {
+    let mut details = json!({ "line": error.line(), "column": error.column() });
+    if let Some(field) = field {
+        details["field"] = field.into();
+    }
+    Error::new(Code::Malformed, format!("the body is not as wanted: {error}"), details)
 }
 
 fn malformed(name: &str, what: &str) -> Error {

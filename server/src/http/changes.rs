@@ -17,6 +17,7 @@ use super::ask::Ask;
 use super::error::{Error, Problem};
 use super::feed;
 use super::files::FileInfo;
+use super::pushing;
 use super::route::Route;
 use crate::auth::{Grant, Role};
 use crate::vault::{Change, Cursor};
@@ -61,7 +62,8 @@ pub struct ChangePage {
 
 /// The route of this file.
 pub fn routes() -> Vec<Route> {
-    vec![Route::at("/v1/vaults/{vault}/changes", "changes").on(Method::GET, changes)]
+    let feed = Route::at("/v1/vaults/{vault}/changes", "changes");
+    vec![feed.on(Method::GET, changes).on(Method::POST, pushing::push)]
 }
 
 /// What a reader of the feed asks for.

@@ -4,7 +4,9 @@
 //! own: probes must not load the server.
 
 use hyper::http::Method;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 use warp::Reply;
 
 use super::State;
@@ -32,8 +34,26 @@ async fn ready(state: State, _ask: Ask) -> Result<impl Reply, Error> {
     Ok(warp::reply::json(&json!({ "status": "ready" })))
 }
 
-/// The server's time, by which stamps are checked. Takes no token.
-async fn time(state: State, _ask: Ask) -> Result<impl Reply, Error> {
-    let (now_ms, drift_ms) = (state.clock.now_ms(), state.limits.clock_drift_ms);
-    Ok(super::unstored(&json!({ "server_time_ms": now_ms, "clock_drift_ms": drift_ms })))
+/// The server's time.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServerTime {
+    /// Unix milliseconds, as in stamps.
+    pub server_time_ms: u64,
+    /// How far a stamp may be ahead of it.
+    pub clock_drift_ms: u64,
+}
+
+/// Tells the server's time, by which stamps are checked. Takes no token.
+#[utoipa::path(
+    get,
+    path = "/v1/time",
+    tag = "time",
+    operation_id = "readTime",
+    security(()),
+    responses((status = 200, description = "The time", body = ServerTime))
+)]
+pub(super) async fn time(state: State, ask: Ask) -> Result<impl Reply, Error> {
+    ask.query(&[])?;
+    let (server_time_ms, clock_drift_ms) = (state.clock.now_ms(), state.limits.clock_drift_ms);
+    Ok(super::unstored(&ServerTime { server_time_ms, clock_drift_ms }))
 }

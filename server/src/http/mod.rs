@@ -21,6 +21,7 @@ mod folders;
 pub mod health;
 pub mod metrics;
 pub mod openapi;
+mod pushing;
 pub mod range;
 pub mod route;
 pub mod sessions;

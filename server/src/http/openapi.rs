@@ -18,8 +18,8 @@ use super::ask::Ask;
 use super::error::Error;
 use super::route::Route;
 use super::{
-    State, blobs, changes, devices, feeds, files, sessions, status, tree, update, vaults, versions,
-    writing, ysweet,
+    State, blobs, changes, devices, feeds, files, health, pushing, sessions, status, tree, update,
+    vaults, versions, writing, ysweet,
 };
 
 /// What every operation may answer, whatever it does.
@@ -48,10 +48,10 @@ const ALWAYS: [(&str, &str); 6] = [
         update::read, update::submit, update::present,
         blobs::want, blobs::reading::read, blobs::reading::head, blobs::upload::put,
         blobs::assemble,
-        changes::changes, feeds::feeds,
+        changes::changes, pushing::push, feeds::feeds,
         devices::list, devices::change, devices::forget, devices::acknowledge,
         sessions::all, sessions::of_vault, sessions::close, sessions::ticket,
-        status::show,
+        status::show, health::time,
         ysweet::check_store, ysweet::make, ysweet::admit, ysweet::read, ysweet::submit,
     ),
     components(schemas(super::error::Problem)),

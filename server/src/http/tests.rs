@@ -68,7 +68,7 @@ async fn ask(health: &Arc<Switch>, mut request: Request<String>) -> Answer {
         tasks,
         is_admin_elsewhere: false,
         memory: Budget::new(1 << 20),
-        limits: crate::relay::channel::Channels::default().limits,
+        limits: Limits::default(),
         public_url: None,
     };
     request.extensions_mut().insert(Caller::anyone());

@@ -166,7 +166,7 @@ impl Desk {
             vault: &self.vault,
             by: self.author(),
             from: From::Client,
-            text_bytes_max: self.relay.channels.limits.document_bytes,
+            text_bytes_max: self.relay.announced.document_bytes,
             permit: self,
         }
     }

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use sheaf_protocol::control::{Ack, Binary, DocSync, DocUpdate, FileId, Reply};
 use sheaf_protocol::error::Code;
 use sheaf_protocol::ids::DocId;
+use sheaf_protocol::limits::JOINED_DOCUMENTS_MAX;
 use sheaf_protocol::scan;
 
 use super::desk::{Desk, Said, Then};
@@ -26,9 +27,6 @@ use crate::relay::outbound::Outbound;
 use crate::vault;
 use crate::vault::operation::Refused;
 use sheaf_ground::task;
-
-/// Documents that one client has joined: each is a reader, and keeps its document in memory.
-pub(super) const DOCUMENTS_MAX: usize = 256;
 
 /// A document may leave memory between being opened and being used.
 const TRIES: usize = 5;
@@ -76,7 +74,7 @@ pub(super) struct Documents(HashMap<DocId, Joined>);
 impl Documents {
     /// Whether there is room for a document.
     pub(super) fn has_room(&self, id: FileId) -> bool {
-        self.0.len() < DOCUMENTS_MAX || self.0.contains_key(&id.0)
+        self.0.len() < JOINED_DOCUMENTS_MAX || self.0.contains_key(&id.0)
     }
 
     /// Follows a document; one that was followed before is followed anew.

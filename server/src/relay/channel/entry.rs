@@ -14,12 +14,12 @@ use super::documents::Documents;
 use super::feed::Feed;
 use super::presence::Presence;
 use super::voice::Voice;
-use crate::auth::{Caller, Grant, Leash, Role};
+use crate::auth::{Caller, Leash, Role};
 use crate::relay::dialect::family::Family;
 use crate::relay::session::Relay;
+use crate::vault::Cursor;
 use crate::vault::audience::Place;
 use crate::vault::operation::Refused;
-use crate::vault::{self, Cursor, Vault};
 
 /// Somebody who was let in.
 pub(super) struct Member {
@@ -57,7 +57,7 @@ pub(super) async fn let_in(
     };
     let told = |refusal| told(&caller, refusal);
     let grant = caller.grant(&vault, None, Role::Read).await.map_err(told)?;
-    let shown = shown(&relay, &vault, &grant).await?;
+    let shown = relay.vaults.get_or_create(&vault, &grant.principal, grant.can_write()).await?;
     if let Some(Device(device)) = device {
         relay.vaults.meet(&vault, (device, true), &grant.principal).await?;
     }
@@ -73,7 +73,7 @@ pub(super) async fn let_in(
         version: shown.seq,
         horizon: shown.horizon,
         server_time: relay.clock.now_ms(),
-        limits: relay.channels.limits,
+        limits: relay.announced,
     };
     let mut frames = voice.frame(&Reply::AuthOk(ok));
     let now = Cursor::at(shown.epoch, shown.seq);
@@ -103,17 +103,6 @@ pub(super) async fn let_in(
         _place: place,
     };
     Ok((Box::new(member), frames))
-}
-
-/// The vault; made where there is none and the first write would make it.
-async fn shown(relay: &Relay, name: &VaultName, grant: &Grant) -> Result<Vault, vault::Error> {
-    if let Some(shown) = relay.vaults.get(name) {
-        return Ok(shown);
-    }
-    if relay.channels.auto_create && grant.can_write() {
-        relay.vaults.create(name, &grant.principal).await?;
-    }
-    relay.vaults.get(name).ok_or(vault::Error::NoVault)
 }
 
 fn vault_of(named: Option<VaultName>, said: Option<String>) -> Result<VaultName, Refused> {

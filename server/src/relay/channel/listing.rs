@@ -46,7 +46,7 @@ pub(super) fn changes(desk: &Desk, asked: &GetChanges) -> Result<Reply, Refused>
 }
 
 fn page(desk: &Desk, since: u64, limit: Option<u64>) -> Result<vault::Changes, Refused> {
-    let max = desk.relay.channels.limits.page_items;
+    let max = desk.relay.announced.page_items;
     let limit = limit.unwrap_or(max);
     if !(1..=max).contains(&limit) {
         let refused = Refused::field("limit", format!("a limit is from 1 to {max}"));

@@ -20,15 +20,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use sheaf_protocol::control::{
-    Form, Limits, Problem, Re, Reply, Request, inflated_bytes, read_request,
-};
+use sheaf_protocol::control::{Form, Problem, Re, Reply, Request, inflated_bytes, read_request};
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::VaultName;
-use sheaf_protocol::limits::{BATCH_ITEMS_MAX, MESSAGE_BYTES_MAX, TEXT_BYTES_MAX};
 
 use self::desk::{Answer, Desk, Then};
-use self::documents::DOCUMENTS_MAX;
 use self::entry::{LetIn, Member, let_in};
 use self::voice::Voice;
 use super::outbound::Filling;
@@ -43,37 +39,6 @@ use sheaf_ground::task;
 
 /// Edits that wait for the disk, before nothing more is read.
 const WAITING_MAX: usize = 256;
-
-/// A file that is no text, unless the configuration says otherwise.
-const FILE_BYTES_MAX: u64 = 512 << 20;
-
-/// How long a request for changes may wait, over HTTP.
-const WAIT_S: u64 = 55;
-
-/// What all channels share.
-#[derive(Clone, Debug)]
-pub struct Channels {
-    /// Who may write makes a vault by coming to it.
-    pub auto_create: bool,
-    /// The bounds that clients are told.
-    pub limits: Limits,
-}
-
-impl Default for Channels {
-    fn default() -> Channels {
-        let limits = Limits {
-            frame_bytes: MESSAGE_BYTES_MAX as u64,
-            document_bytes: TEXT_BYTES_MAX as u64,
-            file_bytes: FILE_BYTES_MAX,
-            page_items: BATCH_ITEMS_MAX as u64,
-            batch_items: BATCH_ITEMS_MAX as u64,
-            documents: DOCUMENTS_MAX as u64,
-            wait_s: WAIT_S,
-            clock_drift_ms: 100,
-        };
-        Channels { auto_create: true, limits }
-    }
-}
 
 /// One client of a vault's channel.
 pub(super) struct Channel {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use sheaf_ground::task::Group;
 use sheaf_ground::time::Clock;
+use sheaf_protocol::control;
 use sheaf_protocol::error::Code;
 use sheaf_protocol::ids::VaultName;
 use tracing::{Instrument, Span};
@@ -27,7 +28,7 @@ use crate::document::registry::Registry;
 use crate::memory::Budget;
 use crate::metrics::Metrics;
 use crate::relay::caps;
-use crate::relay::channel::{Channel, Channels};
+use crate::relay::channel::Channel;
 use crate::relay::dialect::Dialect;
 use crate::relay::dialect::family::Family;
 use crate::relay::dialect::ysweet::YSweet;
@@ -70,8 +71,8 @@ pub struct Relay {
     pub metrics: Arc<Metrics>,
     /// Wakes the sessions now and then, and when the server stops.
     pub pulse: Arc<Pulse>,
-    /// What vault channels need besides.
-    pub channels: Channels,
+    /// The bounds that clients of vault channels are told.
+    pub announced: control::Limits,
 }
 
 /// An upgraded socket and what it may do.

@@ -74,7 +74,7 @@ impl Rig {
             clock,
             metrics: shared.metrics,
             pulse: Arc::default(),
-            channels: crate::relay::channel::Channels::default(),
+            announced: sheaf_protocol::control::Limits::default(),
         };
         let journal = shared.journal;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -1,7 +1,7 @@
 //! Many operations in one message.
 //!
-//! Job: carry each out as if it had come alone, and say of each what came of it. Called by the vault
-//! channel and by HTTP. Never does part of what is to be done whole.
+//! Job: carry each out as if it had come alone, and say of each what came of it. Called by the
+//! vault channel and by HTTP. Never does part of what is to be done whole.
 
 use std::collections::HashSet;
 

@@ -40,6 +40,11 @@ impl Refused {
         self
     }
 
+    /// Its code, what it says to people, and what it says to programs.
+    pub fn into_parts(self) -> (Code, String, Map<String, Value>) {
+        (self.code, self.message, self.details)
+    }
+
     /// The message that says so.
     pub fn into_problem(self) -> Problem {
         let Refused { code, message, details } = self;

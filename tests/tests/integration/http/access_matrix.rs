@@ -23,7 +23,13 @@ const CALLERS: [&str; 9] =
 
 /// Method, target and, by caller, the statuses on a vault that exists and on one that does not.
 /// `{v}` is the vault; what comes after a blank is the body's kind.
-const ROWS: [(&str, &str, &str); 48] = [
+const ROWS: [(&str, &str, &str); 50] = [
+    ("GET /v1/time", "200 200 200 200 200 200 200 200 200", "200 200 200 200 200 200 200 200 200"),
+    (
+        "POST /v1/vaults/{v}/changes push",
+        "401 401 200 200 200 403 403 403 200",
+        "401 401 404 200 200 403 403 403 200",
+    ),
     (
         "GET /v1/vaults",
         "401 401 200 200 200 200 200 200 200",
@@ -296,6 +302,7 @@ fn request(row: &str, vault: &str) -> Request {
         Some("update") => request
             .header("Content-Type", "application/octet-stream")
             .body(b"\x01\x01\x01\x00\x04\x01\x07content\x01a\x00".to_vec()),
+        Some("push") => request.json(&json!({ "items": [] })),
         Some("want") => request.json(&json!({ "want": [] })),
         Some("blob") => request.body(BLOB),
         Some("list") => {

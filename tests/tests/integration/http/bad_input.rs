@@ -159,7 +159,7 @@ async fn a_method_that_a_path_does_not_have_is_told_which_it_has() {
         ("/v1/vaults/notes/files/a/b.md", "HEAD, GET, PUT, PATCH, POST, DELETE"),
         ("/v1/vaults/notes/update/a.md", "HEAD, GET, POST"),
         ("/v1/vaults/notes/awareness/a.md", "HEAD, GET"),
-        ("/v1/vaults/notes/changes", "HEAD, GET"),
+        ("/v1/vaults/notes/changes", "HEAD, GET, POST"),
         ("/v1/vaults/notes/sessions", "HEAD, GET"),
         ("/v1/sessions", "HEAD, GET"),
         ("/v1/status", "HEAD, GET"),

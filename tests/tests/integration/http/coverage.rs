@@ -123,6 +123,13 @@ fn reading() -> Vec<Step> {
         step("GET", "/v1/vaults/v/changes?since=x"),
         step("GET", "/v1/vaults/v/changes?since=1.99"),
         step("GET", "/v1/vaults/ghost/changes"),
+        step("POST", "/v1/vaults/v/changes").body("{\"items\":[]}"),
+        step("POST", "/v1/vaults/v/changes").body("{}"),
+        step("POST", "/v1/vaults/v/changes").body(" ".repeat(100 << 10)),
+        step("POST", "/v1/vaults/v/changes").with("Content-Encoding", "br").body("{}"),
+        step("POST", "/v1/vaults/ghost/changes").body("{\"items\":[]}"),
+        step("GET", "/v1/time"),
+        step("GET", "/v1/time?x=1"),
         step("GET", "/v1/changes"),
         step("GET", "/v1/changes?since=v:1.99,ghost:0"),
         step("GET", "/v1/changes?since=v"),
@@ -343,6 +350,7 @@ fn refused() -> Vec<(&'static str, &'static str, &'static str)> {
         ("PUT", NO_BLOB, ""),
         ("POST", NO_BLOB, "{}"),
         ("GET", "/v1/vaults/x/changes", ""),
+        ("POST", "/v1/vaults/x/changes", "{\"items\":[]}"),
         ("GET", "/v1/vaults/x/devices", ""),
         ("PATCH", "/v1/vaults/x/devices/b57a77385cbd4067", "{}"),
         ("DELETE", "/v1/vaults/x/devices/b57a77385cbd4067", ""),
@@ -434,6 +442,10 @@ async fn every_status_that_is_described_is_met_and_no_other() {
     // As the changes of all of them are; of one that is named it is told in the answer.
     for list in ["GET /v1/vaults", "GET /v1/changes"] {
         seen.entry(list.to_owned()).or_default().insert("403".to_owned());
+    }
+    // Who asks for the time is not asked who that is.
+    for status in ["401", "403"] {
+        seen.entry("GET /v1/time".to_owned()).or_default().insert(status.to_owned());
     }
     // Of more files than one change may be about; `vault::tree` tests that.
     for method in ["POST", "DELETE"] {

@@ -11,6 +11,7 @@ mod feed;
 mod files;
 mod folders;
 mod live;
+mod pushing;
 mod ysweet;
 
 use std::net::SocketAddr;

@@ -136,9 +136,8 @@ impl Reader {
             let since = self.reading.since.seq;
             tokio::select! {
                 changed = self.seq.wait_for(|seq| *seq > since) => {
-                    // The vault is gone: the next page says so.
-                    let _ = changed;
-                    return Ok(());
+                    // Without it the vault is gone, though there may be another of its name.
+                    return changed.map(drop).map_err(|_| End::Told(Error::no_vault()));
                 }
                 () = self.sender.closed() => return Err(End::Quiet),
                 () = clock.sleep(COMMENT_EVERY) => {}

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use sheaf_protocol::control::{
-    Ack, Auth, Batch, Content, Delete, Download, FileContent, Form, GetChanges, Move, Operation,
-    OperationKind, Problem, Push, PushMode, PushResult, Re, Reply, Request, Updated, Upload,
-    read_reply, write,
+    Ack, Auth, Batch, Content, Delete, Device, Download, FileContent, Form, GetChanges, Move,
+    Operation, OperationKind, Problem, Push, PushMode, PushResult, Re, Reply, Request, Updated,
+    Upload, read_reply, write,
 };
 use sheaf_tests::http;
 use sheaf_tests::server::Server;
@@ -377,4 +377,39 @@ async fn an_atomic_push_is_done_whole_or_not_at_all() {
     assert_eq!((ids, result.version), (vec![5, 6, 7, 8, 9], 9), "{:?}", result.failures);
     let due = [(6, "a.md"), (8, "b.md"), (9, "m/2.md")].map(|(seq, path)| (seq, path.to_owned()));
     assert_eq!(client.files().await, due);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_ends_with_its_vault_though_devices_are_there_and_another_is_made() {
+    let server = Server::start().await;
+    let mut writer = Client::open(&server, Form::Json, None).await;
+    writer.push(vec![upload(1, "a.md".into(), "a".into())]).await;
+    let mut clients = vec![writer];
+    for device in 1..=3 {
+        let url = format!("{}/v1/vaults/team/channel", server.url());
+        let (socket, _) = connect_async(url).await.expect("it is upgraded");
+        let mut client = Client { socket, form: Form::MessagePack };
+        let auth = Auth { device: Some(Device(device)), since: Some(0), ..Auth::default() };
+        client.say(&Request::Auth(auth)).await;
+        assert!(matches!(client.hear().await, Ok(Reply::AuthOk(_))));
+        clients.push(client);
+    }
+    let gone = http::Request::new("DELETE", "/v1/vaults/team").send(server.address()).await;
+    assert_eq!(gone.status, 204, "{}", gone.text());
+    let made = http::Request::new("PUT", "/v1/vaults/team/files/b.md").body("b");
+    assert_eq!(made.send(server.address()).await.status, 201);
+    for mut client in clients {
+        let code = client
+            .hear_of(|reply| match reply {
+                Reply::Error(problem) => Some(problem.code),
+                Reply::FileUpdated(news) => {
+                    assert_eq!(news.path, "a.md", "the other vault is none of its");
+                    None
+                }
+                _ => None,
+            })
+            .await;
+        assert_eq!(code, "VAULT_NOT_FOUND");
+        assert_eq!(client.hear().await, Err(4404));
+    }
 }

@@ -37,9 +37,16 @@ pub(super) struct Desk {
     /// In the vault as a whole, when the request came.
     pub(super) grant: Grant,
     pub(super) device: Option<Device>,
-    /// Where the last page ended, of a listing that goes on.
-    pub(super) paged: Arc<Mutex<Option<Cursor>>>,
+    /// Where the last pages ended, of listings that go on.
+    pub(super) paged: Arc<Mutex<Paged>>,
     pub(super) voice: Voice,
+}
+
+/// Where the last page ended of each kind of listing.
+#[derive(Default)]
+pub(super) struct Paged {
+    pub(super) files: Option<Cursor>,
+    pub(super) changes: Option<Cursor>,
 }
 
 /// What came of a request.

@@ -4,7 +4,8 @@
 //! by the channel for what happens meanwhile. Never passes on bytes that the scanner has not seen,
 //! and never gathers from more than one document at a time.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -69,34 +70,40 @@ impl Outlet for Bell {
 
 /// The documents of one client.
 #[derive(Default)]
-pub(super) struct Documents(HashMap<DocId, Joined>);
+pub(super) struct Documents {
+    joined: BTreeMap<DocId, Joined>,
+    /// The one that was told last: the others come before it again.
+    last: Option<DocId>,
+}
 
 impl Documents {
     /// Whether there is room for a document.
     pub(super) fn has_room(&self, id: FileId) -> bool {
-        self.0.len() < JOINED_DOCUMENTS_MAX || self.0.contains_key(&id.0)
+        self.joined.len() < JOINED_DOCUMENTS_MAX || self.joined.contains_key(&id.0)
     }
 
     /// Follows a document; one that was followed before is followed anew.
     pub(super) fn join(&mut self, id: FileId, joined: Joined) {
-        self.0.insert(id.0, joined);
+        self.joined.insert(id.0, joined);
     }
 
     /// Follows a document no more.
     pub(super) fn leave(&mut self, id: FileId) {
-        self.0.remove(&id.0);
+        self.joined.remove(&id.0);
     }
 
     /// Writes what one of them has, if one has. True: another may.
     pub(super) fn fill(&mut self, voice: Voice, out: &mut Vec<u8>) -> bool {
-        let has_rung = |joined: &Joined| joined.bell.has_rung.swap(false, Ordering::AcqRel);
-        let Some((&id, joined)) = self.0.iter().find(|(_, joined)| has_rung(joined)) else {
-            return false;
-        };
+        let has_rung =
+            |(_, joined): &(&DocId, &Joined)| joined.bell.has_rung.swap(false, Ordering::AcqRel);
+        let behind = self.last.map_or(Bound::Unbounded, Bound::Excluded);
+        let later = self.joined.range((behind, Bound::Unbounded));
+        let Some((&id, joined)) = later.chain(&self.joined).find(has_rung) else { return false };
+        self.last = Some(id);
         if let Err(failure) = joined.gather(FileId(id), voice, out) {
             let refused = ended(failure).with("id", id.to_string());
             voice.write(&Reply::Error(refused.into_problem()), out);
-            self.0.remove(&id);
+            self.joined.remove(&id);
         }
         true
     }

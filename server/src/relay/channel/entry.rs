@@ -10,6 +10,7 @@ use sheaf_protocol::control::{Auth, AuthOk, Device, Problem, Re, Reply};
 use sheaf_protocol::error::{Code, Refusal};
 use sheaf_protocol::ids::VaultName;
 
+use super::desk::Paged;
 use super::documents::Documents;
 use super::feed::Feed;
 use super::presence::Presence;
@@ -30,7 +31,7 @@ pub(super) struct Member {
     pub(super) leash: Leash,
     pub(super) feed: Feed,
     pub(super) presence: Presence,
-    pub(super) paged: Arc<Mutex<Option<Cursor>>>,
+    pub(super) paged: Arc<Mutex<Paged>>,
     pub(super) documents: Documents,
     _place: Place,
 }
@@ -88,7 +89,7 @@ pub(super) async fn let_in(
     let held = Some(from.0).filter(|_| from.1);
     let by = &leash.grant().principal;
     let presence = Presence::new(&relay.vaults, &vault, (device, by), held)?;
-    let feed = Feed::new(&relay.vaults, &vault, view.unwrap_or_default(), from)?;
+    let feed = Feed::new(&relay.vaults, (&vault, shown.epoch), view.unwrap_or_default(), from)?;
     let place = relay.vaults.audience().enter(&vault);
     let member = Member {
         vault,

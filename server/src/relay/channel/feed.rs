@@ -26,6 +26,8 @@ const TOUCHED_MIN: usize = 1_000;
 pub(super) struct Feed {
     vaults: Vaults,
     vault: VaultName,
+    /// Of the vault that is followed; one that is made later under its name is another.
+    epoch: u64,
     view: View,
     cursor: Cursor,
     /// None while a wait has it.
@@ -42,13 +44,14 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Follows the feed behind a cursor. `is_draining`: what is there already was asked for.
+    /// Follows the feed of a vault of this epoch behind a cursor. `is_draining`: what is there
+    /// already was asked for.
     ///
     /// # Errors
     /// `NoVault`.
     pub(super) fn new(
         vaults: &Vaults,
-        vault: &VaultName,
+        (vault, epoch): (&VaultName, u64),
         view: View,
         (cursor, is_draining): (Cursor, bool),
     ) -> Result<Feed, vault::Error> {
@@ -56,6 +59,7 @@ impl Feed {
             seen: Some(vaults.watch(vault)?),
             vaults: vaults.clone(),
             vault: vault.clone(),
+            epoch,
             view,
             cursor,
             wait: None,
@@ -97,14 +101,18 @@ impl Feed {
             // What comes from here on wakes it again.
             seen.borrow_and_update();
         }
+        if self.vaults.get(&self.vault).is_none_or(|vault| vault.epoch != self.epoch) {
+            return Err(vault::Error::NoVault.into());
+        }
         let page = match self.vaults.changes(&self.vault, self.cursor, PAGE) {
-            Err(error @ vault::Error::CursorExpired { epoch, seq, .. }) => {
+            Err(error @ vault::Error::CursorExpired { epoch, seq, .. }) if epoch == self.epoch => {
                 // It lists the files, and is told what happens from here on.
                 self.cursor = Cursor::at(epoch, seq);
                 self.is_draining = false;
                 voice.write(&Reply::Error(Refused::from(error).into_problem()), out);
                 return Ok(true);
             }
+            Err(vault::Error::CursorExpired { .. }) => return Err(vault::Error::NoVault.into()),
             page => page?,
         };
         let has_more = page.has_more;

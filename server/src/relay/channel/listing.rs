@@ -9,7 +9,7 @@ use sheaf_protocol::control::{
 };
 use sheaf_protocol::error::Code;
 
-use super::desk::{Desk, Said, Then};
+use super::desk::{Desk, Paged, Said, Then};
 use crate::vault::operation::Refused;
 use crate::vault::versions::{Held, Read};
 use crate::vault::{self, Change, Cursor, File, Kind};
@@ -20,7 +20,7 @@ pub(super) const FILES: &str = "files";
 
 /// A page of files.
 pub(super) fn files(desk: &Desk, asked: &ListFiles) -> Said {
-    let page = page(desk, asked.since_version, asked.limit)?;
+    let page = page(desk, asked.since_version, asked.limit, |paged| &mut paged.files)?;
     let vault::Changes { items, cursor, has_more, .. } = page;
     let files: Vec<Entry> = items.into_iter().map(|change| entry(change.file)).collect();
     let live = files.iter().filter(|file| !file.deleted);
@@ -39,13 +39,19 @@ pub(super) fn changes(desk: &Desk, asked: &GetChanges) -> Result<Reply, Refused>
     }
     let is_wanted = |names: &Vec<String>| names.iter().any(|name| name == FILES);
     let is_any = collections.as_ref().is_none_or(is_wanted);
-    let vault::Changes { items, cursor, has_more, .. } = page(desk, asked.since, asked.limit)?;
+    let page = page(desk, asked.since, asked.limit, |paged| &mut paged.changes)?;
+    let vault::Changes { items, cursor, has_more, .. } = page;
     let items = items.into_iter().filter(|_| is_any).map(item).collect();
     let next = has_more.then_some(cursor.seq);
     Ok(Reply::Changes(Changes { re: None, items, next, has_more, version: cursor.seq }))
 }
 
-fn page(desk: &Desk, since: u64, limit: Option<u64>) -> Result<vault::Changes, Refused> {
+fn page(
+    desk: &Desk,
+    since: u64,
+    limit: Option<u64>,
+    of: fn(&mut Paged) -> &mut Option<Cursor>,
+) -> Result<vault::Changes, Refused> {
     let max = desk.relay.announced.page_items;
     let limit = limit.unwrap_or(max);
     if !(1..=max).contains(&limit) {
@@ -53,12 +59,12 @@ fn page(desk: &Desk, since: u64, limit: Option<u64>) -> Result<vault::Changes, R
         return Err(refused.with("max", max));
     }
     // A number says nothing of a listing: the next page of one is known by it.
-    let paged = desk.paged.lock().filter(|paged| paged.seq == since);
+    let paged = of(&mut desk.paged.lock()).filter(|paged| paged.seq == since);
     let since = paged.unwrap_or(Cursor::at(desk.epoch, since));
     // Whoever asks what comes after it holds all before it.
     desk.holds(since)?;
     let page = task::block(|| desk.relay.vaults.changes(&desk.vault, since, limit as usize))?;
-    *desk.paged.lock() = Some(page.cursor).filter(|cursor| cursor.listing.is_some());
+    *of(&mut desk.paged.lock()) = Some(page.cursor).filter(|cursor| cursor.listing.is_some());
     Ok(page)
 }
 

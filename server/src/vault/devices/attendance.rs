@@ -2,7 +2,7 @@
 //!
 //! Made for each by the edges. Never outlives a revocation: it says when it is to end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use sheaf_ground::time::Clock;
 use sheaf_protocol::ids::{Principal, VaultName};
@@ -14,7 +14,8 @@ use crate::vault::{Error, Vaults};
 
 /// One socket or stream of a device; it leaves when this is dropped.
 pub struct Attendance {
-    book: Arc<Book>,
+    /// A vault that is deleted goes, though a device has a socket open: that is how readers learn it.
+    book: Weak<Book>,
     clock: Clock,
     device: u64,
     end: CancellationToken,
@@ -42,7 +43,7 @@ impl Vaults {
             known.end.clone()
         };
         let clock = self.shared().clock.clone();
-        Ok(Attendance { book, clock, device, end })
+        Ok(Attendance { book: Arc::downgrade(&book), clock, device, end })
     }
 }
 
@@ -56,7 +57,8 @@ impl Attendance {
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        let mut state = self.book.state();
+        let Some(book) = self.book.upgrade() else { return };
+        let mut state = book.state();
         let Some(known) = state.devices.known.get_mut(&self.device) else { return };
         // Let in again since, or registered anew: then it is another one's count.
         if self.end.is_cancelled() {
@@ -65,7 +67,7 @@ impl Drop for Attendance {
         known.open -= 1;
         known.now.seen_ms = self.clock.now_ms().max(known.now.seen_ms);
         if known.open == 0 {
-            self.book.tell(self.device, Standing::Away);
+            book.tell(self.device, Standing::Away);
         }
     }
 }

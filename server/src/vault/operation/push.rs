@@ -12,6 +12,7 @@ use sheaf_protocol::control::{
 };
 use sheaf_protocol::error::Code;
 use sheaf_protocol::limits::BATCH_ITEMS_MAX;
+use sheaf_protocol::vault::alias_of;
 
 use super::body::{Body, Brought};
 use super::{Operator, Refused, deletion, refused, relocation, upcoming, uploaded_to};
@@ -154,14 +155,18 @@ impl Operator<'_> {
     }
 }
 
-/// No two of them are about one path; what is about a folder is about many.
+/// No two of them are about one path, as a disk may take it, or about one that is a folder of the
+/// other; what is about a folder is about many.
 fn are_apart(items: &[Operation]) -> bool {
     if items.iter().any(|item| item.path.ends_with('/')) {
         return false;
     }
-    let mut paths = HashSet::new();
-    let mut named = items.iter().flat_map(|item| [Some(&item.path), item.to.as_ref()]).flatten();
-    named.all(|path| paths.insert(path))
+    let named = items.iter().flat_map(|item| [Some(&item.path), item.to.as_ref()]).flatten();
+    let aliases: Vec<String> = named.map(|path| alias_of(path)).collect();
+    let paths: HashSet<&str> = aliases.iter().map(String::as_str).collect();
+    let mut folders =
+        aliases.iter().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at]));
+    paths.len() == aliases.len() && !folders.any(|folder| paths.contains(folder))
 }
 
 /// An operation that is to be done with others.
@@ -236,3 +241,6 @@ fn note(result: &mut PushResult, id: Re, came: Result<Ack, Refused>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

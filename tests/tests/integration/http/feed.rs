@@ -135,6 +135,27 @@ async fn a_stream_ends_when_its_vault_is_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_of_a_device_ends_when_its_vault_is_deleted_though_another_is_made() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    notes.written("a.md", "a").await;
+    let stream = || {
+        let stream = Request::new("GET", "/v1/vaults/notes/changes");
+        stream.header("Sheaf-Device", "b57a77385cbd4067")
+    };
+    let mut first = Events::open(stream(), server.address()).await;
+    let mut second = Events::open(stream(), server.address()).await;
+    assert!(first.next().await.is_some() && second.next().await.is_some());
+    assert_eq!(notes.ask("DELETE", "").await.status, 204);
+    notes.written("b.md", "b").await;
+    for mut events in [first, second] {
+        let last = events.next().await.expect("an event that says so");
+        assert_eq!(last.name, "error", "{}", last.data);
+        assert_eq!(events.next().await, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cursor_of_another_life_of_the_vault_is_refused() {
     let server = Server::start().await;
     let notes = Client::new(&server);

@@ -26,6 +26,9 @@ use sheaf_ground::task;
 /// The header by which a browser's `EventSource` goes on where it was.
 const LAST_EVENT_ID: &str = "last-event-id";
 
+/// The one collection.
+const FILES: &str = "files";
+
 /// What happened to a file last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -77,6 +80,8 @@ pub(super) struct Reading {
     pub limit: usize,
     /// Which device reads; 0 where it is not said.
     pub device: u64,
+    /// Files are among the collections that are asked for.
+    pub has_files: bool,
 }
 
 /// Reads the changes of a vault behind a place in its feed.
@@ -96,6 +101,8 @@ pub(super) struct Reading {
             description = "Changes on the page; 100 unless given"),
         ("wait" = Option<u64>, Query, minimum = 0, maximum = 55,
             description = "Seconds to wait for a change if there is none"),
+        ("collections" = Option<String>, Query,
+            description = "Of these only, with commas in between; `files` is the one there is"),
         ("device" = Option<String>, Query,
             description = "As Sheaf-Device, for who can set no headers, as EventSource"),
         ("Sheaf-Device" = Option<String>, Header, description = "The device that asks, in 16 hex \
@@ -118,7 +125,7 @@ pub(super) struct Reading {
 async fn changes(state: State, ask: Ask) -> Result<Response, Error> {
     let vault = ask.vault()?;
     let grant = ask.caller.grant(&vault, None, Role::Read).await?;
-    let query = ask.query(&["since", "limit", "wait", "device"])?;
+    let query = ask.query(&["since", "limit", "wait", "collections", "device"])?;
     let last_seen = ask.headers.get(LAST_EVENT_ID).map(|it| it.to_str().unwrap_or("?"));
     let since = last_seen.filter(|id| !id.is_empty()).or(query.text("since")).unwrap_or("0");
     let since: Cursor = since.parse().map_err(|_| {
@@ -127,7 +134,9 @@ async fn changes(state: State, ask: Ask) -> Result<Response, Error> {
     let limit = query.page(&state)?;
     let wait = query.number("wait", 0..=state.limits.wait_s)?.unwrap_or(0);
     let device = ask.device()?;
-    let reading = Reading { vault, since, limit, device };
+    let has_files =
+        query.text("collections").is_none_or(|names| names.split(',').any(|name| name == FILES));
+    let reading = Reading { vault, since, limit, device, has_files };
     acknowledge(&state, &reading, &grant)?;
     if wants_events(&ask.headers) {
         return feed::answer(state, &ask, grant, reading);
@@ -155,10 +164,10 @@ pub(super) fn acknowledge(state: &State, reading: &Reading, grant: &Grant) -> Re
 
 /// The page of the feed that a reader asks for.
 pub(super) fn page(state: &State, reading: &Reading) -> Result<ChangePage, Error> {
-    let Reading { vault, since, limit, .. } = reading;
+    let Reading { vault, since, limit, has_files, .. } = reading;
     let read = task::block(|| state.vaults.changes(vault, *since, *limit))?;
     let place = |seq| Cursor::within(read.cursor.epoch, seq, read.listing);
-    let changes = read.items.into_iter();
+    let changes = read.items.into_iter().filter(|_| *has_files);
     let changes = changes.map(|change| info(place(change.seq), change)).collect();
     Ok(ChangePage { changes, cursor: read.cursor.to_string(), more: read.has_more })
 }

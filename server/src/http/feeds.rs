@@ -151,7 +151,8 @@ async fn read(
     let mut ends = Places::new();
     for (at, (vault, since)) in places.iter().enumerate() {
         let share = (left / (places.len() - at)).max(1);
-        let reading = Reading { vault: vault.clone(), since: *since, limit: share, device };
+        let (name, since, limit) = (vault.clone(), *since, share);
+        let reading = Reading { vault: name, since, limit, device, has_files: true };
         let page = match ask.caller.grant(vault, None, Role::Read).await {
             Ok(grant) => match devices::meet_in(state, device, (vault, &grant)).await {
                 Ok(()) => changes::acknowledge(state, &reading, &grant)

@@ -135,6 +135,18 @@ async fn a_stream_ends_when_its_vault_is_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_collections_that_are_not_asked_for_nothing_is_told_and_the_cursor_goes_on() {
+    let server = Server::start().await;
+    let notes = Client::new(&server);
+    notes.written("a.md", "a").await;
+    for (collections, count) in [("files", 1), ("albums,files", 1), ("albums", 0), ("", 0)] {
+        let page = notes.ask("GET", &format!("/changes?collections={collections}")).await.json();
+        assert_eq!(page["changes"].as_array().map(Vec::len), Some(count), "{collections}");
+        assert!(page["cursor"].as_str().unwrap().ends_with(".1"), "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_of_a_device_ends_when_its_vault_is_deleted_though_another_is_made() {
     let server = Server::start().await;
     let notes = Client::new(&server);

@@ -340,7 +340,7 @@ impl Documents<'_> {
         let text = rewritten(&old, number);
         let name = if number.is_multiple_of(2) { "ada" } else { "ben" };
         let principal = Principal::Named(name.into());
-        let by = Author { principal: &principal, may_relay: false, device: 0 };
+        let by = Author::of(&principal);
         let only_if = number.is_multiple_of(3).then_some(OnlyIf::At(snapshot.n));
         match self.handle().put_text(by, &text, only_if) {
             Ok(_) => assert_eq!(self.handle().text("content").unwrap_or_default(), text),
@@ -360,12 +360,7 @@ impl Documents<'_> {
     /// Submits one update. Returns whether something was left out because what it needs is missing.
     fn submit(&mut self, session: Session, source: Source, update: &[u8]) -> bool {
         let update = scan::update(update).expect("replicas send what can be scanned");
-        let by = Submitter {
-            principal: &Principal::Anonymous,
-            may_relay: false,
-            device: 0,
-            asked: Some(&[]),
-        };
+        let by = Submitter { author: Author::of(&Principal::Anonymous), asked: Some(&[]) };
         let reader = self.seats[&session].reader;
         let receipt = self.handle().submit(Some(reader), by, &[Submission { source, update }]);
         let receipt = receipt.expect("it is in memory and can be written");

@@ -17,6 +17,7 @@ use sheaf_protocol::ids::{DocKey, Principal};
 use sheaf_protocol::limits::MESSAGE_BYTES_MAX;
 use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
+use sheaf_protocol::stamp::Stamp;
 
 use super::diff::{self, PLACES_MAX, Until};
 use super::edit::{self, BadEdit, Edit, Step, Unit};
@@ -51,13 +52,21 @@ pub struct Author<'a> {
     pub may_relay: bool,
     /// The device; 0 where none is named.
     pub device: u64,
+    /// The stamp of what is written and what tells it from others: noted in the same append, so
+    /// that who is killed or cut off in between comes again and finds it done.
+    pub stamped: Option<(Stamp, u64)>,
 }
 
 impl<'a> Author<'a> {
+    /// Somebody who writes in nobody else's name, by no device in particular.
+    #[must_use]
+    pub const fn of(principal: &'a Principal) -> Self {
+        Self { principal, may_relay: false, device: 0, stamped: None }
+    }
+
     /// As one that submits. Nobody waits here for an owner's session: it counts as asked.
-    pub(super) fn submitter(self) -> Submitter<'a> {
-        let Author { principal, may_relay, device } = self;
-        Submitter { principal, may_relay, device, asked: None }
+    pub fn submitter(self) -> Submitter<'a> {
+        Submitter { author: self, asked: None }
     }
 }
 
@@ -439,7 +448,7 @@ impl Handle {
                 return Err(failure.into());
             }
             self.admit_new()?;
-            self.write(core, (by.principal, by.device), &Taken::default())?;
+            self.write(core, by, &Taken::default())?;
         }
         Ok(Written { n: core.n(), end: self.end(), has_changed: is_new, is_created: is_new })
     }

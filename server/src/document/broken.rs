@@ -55,7 +55,7 @@ impl Handle {
         if core.state().broken().is_some() {
             return Err(self.broke(core));
         }
-        self.lay_aside(core, by.principal.name(), bytes);
+        self.lay_aside(core, by.author.principal.name(), bytes);
         self.drop_suspect();
         let refusal = Refusal::malformed(0, "the update broke the document");
         Ok(Receipt { refusal: Some(refusal), ..Receipt::default() })

@@ -172,8 +172,7 @@ impl Ending<'_> {
     /// They are written: readers are shown what came.
     pub fn wrote(&mut self, by: Author<'_>, merged: Merged<'_>, appended: Appended) {
         let Merged { mut taken, now_ms, .. } = merged;
-        let who = (by.principal, by.device);
-        self.handle.wrote(&mut self.core, who, &taken, (appended, now_ms));
+        self.handle.wrote(&mut self.core, by, &taken, (appended, now_ms));
         self.is_ahead = false;
         let fanout = self.handle.publish(None, by.submitter(), &mut taken);
         self.handle.charge(self.core.state().live_bytes());

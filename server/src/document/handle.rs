@@ -17,8 +17,9 @@ use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 use sheaf_protocol::join::join;
 use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
+use sheaf_protocol::stamp::Stamp;
 
-use super::author::Authors;
+use super::author::{Author, Authors};
 use super::awareness;
 use super::fanout::{Fanout, Outlet};
 use super::ledger::{Account, Ledger};
@@ -30,7 +31,8 @@ use super::turns::{Work, Writers};
 use crate::metrics::{Metrics, Outcome};
 use sheaf_ground::task;
 use sheaf_ground::time::{Clock, Seed};
-use sheaf_storage::journal::{Appended, Journal};
+use sheaf_storage::journal::{Appended, Journal, Kind, Record, payload};
+use sheaf_storage::store::Stamped;
 
 /// How long a session's thread waits for another's short work before it steps off the reactor.
 const LOCK_WAIT: Duration = Duration::from_millis(1);
@@ -325,7 +327,7 @@ impl Handle {
             self.withdraw(is_admitted);
             return Ok((taken.receipt, None));
         }
-        self.write(core, (by.principal, by.device), &taken)?;
+        self.write(core, by.author, &taken)?;
         let fanout = self.publish(origin, by, &mut taken);
         self.charge(core.state().live_bytes());
         if let Some(begun) = begun {
@@ -362,15 +364,21 @@ impl Handle {
     pub(super) fn write(
         &self,
         core: &mut Core,
-        (author, device): (&Principal, u64),
+        by: Author<'_>,
         taken: &Taken<'_>,
     ) -> Result<(), Failure> {
         let notes = core.notes(&self.name, taken);
         let now_ms = self.shared.clock.now_ms();
-        let records = core.records(self.key, author, taken, &notes, now_ms);
+        let stamped = by.stamped.map(|stamped| self.stamped(stamped, now_ms));
+        let mut records = core.records(self.key, by.principal, taken, &notes, now_ms);
+        if let Some(payload) = &stamped {
+            let (doc, kind, stamp) = (self.key, Kind::Stamped, core.stamp(now_ms));
+            let author = by.principal.name();
+            records.push(Record { doc, n: 0, kind, stamp, author, payload });
+        }
         match self.shared.journal.append(&records) {
             Ok(appended) => {
-                self.wrote(core, (author, device), taken, (appended, now_ms));
+                self.wrote(core, by, taken, (appended, now_ms));
                 Ok(())
             }
             Err(error) => {
@@ -382,15 +390,24 @@ impl Handle {
         }
     }
 
+    /// Says that a stamped change is written, and that its version is still to come.
+    fn stamped(&self, (stamp, fingerprint): (Stamp, u64), received_ms: u64) -> Vec<u8> {
+        let doc = self.key.doc;
+        let came_to = Stamped { doc, seq: 0, fingerprint, received_ms, count: 0 };
+        let mut bytes = Vec::new();
+        payload::Stamped { stamp, came_to }.encode(&mut bytes);
+        bytes
+    }
+
     /// The journal has what was merged.
     pub(super) fn wrote(
         &self,
         core: &mut Core,
-        (author, device): (&Principal, u64),
+        by: Author<'_>,
         taken: &Taken<'_>,
         (appended, now_ms): (Appended, u64),
     ) {
-        core.written(taken, appended.start, (author, device));
+        core.written(taken, appended.start, (by.principal, by.device));
         self.n.store(core.n(), Ordering::Release);
         self.end.store(appended.end, Ordering::Release);
         let bytes = taken.updates.iter().map(|update| update.len()).sum();
@@ -405,7 +422,7 @@ impl Handle {
     ) -> Option<Fanout> {
         let mut readers = self.readers.lock();
         if let Some(reader) = origin
-            && *by.principal != Principal::Anonymous
+            && *by.author.principal != Principal::Anonymous
         {
             taken.firsts.iter().for_each(|(client, _)| readers.note_writes(reader, client));
         }

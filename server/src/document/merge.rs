@@ -205,7 +205,7 @@ impl Core {
             let Submission { source, update } = submission;
             let text = update.text().filter(|_| *source == Source::Update);
             if let Some(block) = text
-                && self.run_by.as_ref() == Some(by.principal)
+                && self.run_by.as_ref() == Some(by.author.principal)
                 && self.state.extend(update, block)
             {
                 taken.firsts.note(block.id.client, block.id.clock);
@@ -221,7 +221,7 @@ impl Core {
             }
             if let Some(plan) = self.admit(submission, by, taken, &live) {
                 self.accept(plan, text, taken);
-                self.run_by = text.is_some().then(|| by.principal.clone());
+                self.run_by = text.is_some().then(|| by.author.principal.clone());
             }
             if taken.broken.is_some() || taken.receipt.has_stopped() {
                 return;
@@ -277,7 +277,7 @@ impl Core {
         for claim in &taken.claims[claims_before..] {
             self.own(claim);
         }
-        self.keep_copies(update, by.principal, taken);
+        self.keep_copies(update, by.author.principal, taken);
         plan.spans.iter().for_each(|span| taken.firsts.note(span.client, span.from));
         Some(plan)
     }
@@ -293,14 +293,14 @@ impl Core {
         match verdict {
             Verdict::Allowed => true,
             Verdict::Bound => {
-                if let Principal::Named(name) = by.principal {
+                if let Principal::Named(name) = by.author.principal {
                     let (owner, clocks) = (Arc::clone(name), 0..u32::MAX);
                     taken.claims.push(Owner { client, clocks, owner, via: None });
                 }
                 true
             }
             Verdict::Via(owner) => {
-                let via = Some(Arc::from(by.principal.name().unwrap_or("")));
+                let via = Some(Arc::from(by.author.principal.name().unwrap_or("")));
                 taken.claims.push(Owner { client, clocks: from..end, owner, via });
                 true
             }

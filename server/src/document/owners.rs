@@ -14,6 +14,8 @@ use std::sync::Arc;
 use sheaf_protocol::ids::Principal;
 use sheaf_protocol::plan::{Source, Span};
 
+use super::author::Author;
+
 /// New clocks of a span may come from this principal because …
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -58,12 +60,8 @@ struct Owner {
 /// Who submits, and how sure the owner's silence is.
 #[derive(Clone, Copy, Debug)]
 pub struct Submitter<'a> {
-    /// The session's principal.
-    pub principal: &'a Principal,
-    /// May relay any principal's ids (admins, imports, peers).
-    pub may_relay: bool,
-    /// The device; 0 where none is named.
-    pub device: u64,
+    /// Who it is.
+    pub author: Author<'a>,
     /// Owners whose live sessions have been asked and had their time. `None`: whoever submits
     /// cannot wait for an answer, so everyone counts as asked.
     pub asked: Option<&'a [Principal]>,
@@ -142,10 +140,10 @@ impl Owners {
             Some(owner) => owner,
         };
         let Principal::Named(name) = owner else { return Verdict::Allowed };
-        if owner == by.principal {
+        if owner == by.author.principal {
             return if span.from == 0 { Verdict::Bound } else { Verdict::Allowed };
         }
-        if by.may_relay {
+        if by.author.may_relay {
             return Verdict::Allowed;
         }
         if source == Source::Update {

@@ -11,6 +11,7 @@ use sheaf_protocol::scan;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use super::author::Author;
 use super::fanout::{Framing, Outlet, Piece};
 use super::handle::{Handle, Name, Shared};
 use super::ledger::{Ledger, Quota};
@@ -171,12 +172,7 @@ pub(crate) fn submit(
             update: scan::update(bytes).expect("scans"),
         })
         .collect();
-    let by = Submitter {
-        principal: &Principal::Anonymous,
-        may_relay: false,
-        device: 0,
-        asked: Some(&[]),
-    };
+    let by = Submitter { author: Author::of(&Principal::Anonymous), asked: Some(&[]) };
     handle.submit(Some(reader), by, &batch)
 }
 
@@ -575,7 +571,7 @@ fn what_goes_on_with_another_principals_run_is_planned_and_refused() {
         let updates = typed(7, &["a", "b", "c"]);
         let send = |reader, principal, at: usize| {
             let update = scan::update(&updates[at]).expect("scans");
-            let by = Submitter { principal, may_relay: false, device: 0, asked: Some(&[]) };
+            let by = Submitter { author: Author::of(principal), asked: Some(&[]) };
             let one = Submission { source: Source::Update, update };
             document.submit(Some(reader), by, &[one]).expect("served").refusal
         };

@@ -13,7 +13,7 @@ use crate::vault::upload::{Upcoming, Upload};
 use crate::vault::versions::Held;
 
 const NOBODY: Principal = Principal::Anonymous;
-const BY: Author<'_> = Author { principal: &NOBODY, may_relay: false, device: 0 };
+const BY: Author<'_> = Author::of(&NOBODY);
 
 #[test]
 fn what_thinning_leaves_is_read_as_it_was_and_the_rest_is_gone() {

@@ -236,7 +236,7 @@ pub(super) async fn patch(state: State, ask: Ask) -> Result<Response, Error> {
 /// `Malformed` if the device is none.
 pub(super) fn author<'a>(ask: &Ask, grant: &'a Grant) -> Result<Author<'a>, Error> {
     let (principal, may_relay) = (&grant.principal, grant.may_relay());
-    Ok(Author { principal, may_relay, device: ask.device()? })
+    Ok(Author { principal, may_relay, device: ask.device()?, stamped: None })
 }
 
 /// An error that names no file to a caller who may not read it.

@@ -6,16 +6,19 @@
 use std::sync::Arc;
 
 use sheaf_protocol::error::{Code, Refusal};
-use sheaf_protocol::ids::{DocId, VaultName, VaultNo};
+use sheaf_protocol::ids::{DocId, DocKey, VaultName, VaultNo};
 use sheaf_protocol::stamp::Stamp;
 
 use super::book::{Book, Entry, State};
 use super::condition::{At, When};
 use super::error::Error;
-use super::upload::{Base, Upload, Uploaded};
+use super::upload::{Base, To, Upload, Uploaded};
 use super::{OPEN_ATTEMPTS, Vaults, address, made_by};
 use crate::blob::{Gathering, Hash, Hold, InUse};
-use crate::document::author::{Author, WriteError};
+use crate::document::author::Author;
+use crate::document::ending::WouldWait;
+use crate::document::handle::Handle;
+use crate::document::ledger::arranging::Place;
 use crate::document::submission::Failure;
 use sheaf_ground::task;
 use sheaf_storage::journal::Kind;
@@ -29,8 +32,6 @@ pub(super) struct Coming {
     /// When they were made.
     pub(super) stamp: Stamp,
     pub(super) base: Base,
-    /// The stamp of the upload and its fingerprint, if it has one.
-    pub(super) asked: Option<(Stamp, u64)>,
 }
 
 impl Vaults {
@@ -41,11 +42,17 @@ impl Vaults {
         (hash, size, upload, print): ([u8; 32], u64, &Upload<'_>, u64),
     ) -> Result<Uploaded, Error> {
         let stamp = upload.stamp.unwrap_or_else(|| self.registry().stamp());
-        let asked = upload.stamp.map(|stamp| (stamp, print));
-        let coming = Coming { hash, size, stamp, base: upload.base, asked };
+        let coming = Coming { hash, size, stamp, base: upload.base };
         let made = Made { client_ms: upload.client_ms, ..made_by(by.principal) };
-        let path = self.path_for((name, path), by, upload)?;
-        self.take_blob((name, &path), by, (coming, upload.when), made).await
+        let path = match self.path_for((name, path), by, upload).await? {
+            To::Path(path) => path,
+            To::Nowhere(uploaded) => return Ok(*uploaded),
+        };
+        let taken = self.take_blob((name, &path), by, (coming, upload.when), made).await?;
+        if taken.has_changed {
+            self.live(name)?.state().set_uploaded(taken.at.doc, print);
+        }
+        Ok(taken)
     }
 
     /// Makes a file's content what it was, as a version of its own.
@@ -57,7 +64,7 @@ impl Vaults {
         made: Made,
     ) -> Result<u64, Error> {
         let stamp = self.registry().stamp();
-        let coming = Coming { hash, size, stamp, base: Base::Now, asked: None };
+        let coming = Coming { hash, size, stamp, base: Base::Now };
         let authors = made_by(by.principal).authors;
         let made = Made { authors, ..made };
         Ok(self.take_blob((name, path), by, (coming, when), made).await?.version)
@@ -73,44 +80,42 @@ impl Vaults {
         for _ in 0..OPEN_ATTEMPTS {
             if self.file(name, path).is_err() {
                 when(None)?;
+                if let Base::Version(1..) = coming.base {
+                    return Err(Error::BaseGone { seq: 0, hash: None });
+                }
             }
             let handle = self.open_or_create(name, path).await?;
+            let book = self.book(&self.registry().account(name)?);
             let (coming, _hold) = self.held_back(handle.key().vault, coming)?;
             let size = usize::try_from(coming.size).unwrap_or(usize::MAX);
-            if self.live(name).is_ok_and(|book| book.account().is_over(size)) {
+            if book.account().is_over(size) {
                 return Err(Failure::Quota.into());
             }
-            let created = task::block(|| handle.make(by));
-            let is_created = match created {
-                Ok(written) => {
-                    handle.durable(written.end).await?;
-                    written.is_created
+            let is_created = !handle.is_created();
+            let taken = if is_created {
+                task::block(|| self.make_blob(&book, &handle, by, (coming, &made)))?
+            } else {
+                // What was typed before is a version before it.
+                let doc = handle.key().doc;
+                if book.state().current(doc).is_some_and(|item| item.n < handle.n()) {
+                    self.settle_now(&address(name, path)).await?;
                 }
-                Err(WriteError::Failed(Failure::Dropped)) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let book = self.live(name)?;
-            // What was typed before is a version before it.
-            let doc = handle.key().doc;
-            if book.state().current(doc).is_some_and(|item| item.n < handle.n()) {
-                self.settle_now(&address(name, path)).await?;
-            }
-            let (item, end, how) = {
                 // Texts that depend on a state are written in turn, too.
                 let _turn = handle.turn().await?;
                 let mut state = book.state();
-                if !is_created {
-                    when(Some(At::of(doc, handle.n(), state.current(doc))))?;
+                when(Some(At::of(doc, handle.n(), state.current(doc))))?;
+                match self.commit_blob(&book, &mut state, (doc, by), (coming, &made)) {
+                    Err(Error::NoFile) => None,
+                    taken => Some(taken?),
                 }
-                self.commit_blob(&book, &mut state, (doc, by), (coming, &made))?
             };
-            let noted = |asked| self.note_stamp(name, asked, (doc, item.seq), by);
-            let noted = coming.asked.map(noted).transpose()?;
-            self.durable(noted.unwrap_or(end)).await?;
+            // Somebody else has made it, or it is gone.
+            let Some((item, end, how)) = taken else { continue };
+            self.durable(end).await?;
             self.publish(&book);
             return Ok(Uploaded {
-                path: path.into(),
-                at: At::of(doc, item.n, Some(&item)),
+                path: Arc::clone(&item.path),
+                at: At::of(handle.key().doc, item.n, Some(&item)),
                 version: item.seq,
                 size: item.size,
                 hash: item.hash.unwrap_or_default(),
@@ -122,6 +127,56 @@ impl Vaults {
             });
         }
         Err(Failure::Dropped.into())
+    }
+
+    /// Makes a file of bytes: its document, its first version and its stamp are one record, so
+    /// nobody ever finds the file without them. `None`: it is there by now. Blocks the thread.
+    fn make_blob(
+        &self,
+        book: &Book,
+        handle: &Handle,
+        by: Author<'_>,
+        (coming, made): (Coming, &Made),
+    ) -> Result<Option<(Item, u64, Taken)>, Error> {
+        let mut beginning = loop {
+            match handle.try_beginning() {
+                Ok(Some(beginning)) => break beginning,
+                Ok(None) => return Ok(None),
+                Err(WouldWait) => handle.wait_checkpoint(),
+            }
+        };
+        if handle.is_created() {
+            return Ok(None);
+        }
+        if !self.shared().journal.is_writable() || book.account().is_closed() {
+            return Err(Failure::ReadOnly.into());
+        }
+        let (key, path) = (handle.key(), Arc::clone(&handle.name().document));
+        let (mut versions, how) = versions(None, (Arc::clone(&path), by), coming, made);
+        let Some((item, made)) = versions.pop() else { return Ok(None) };
+        let merged = beginning.merge(by, None)?;
+        let mut state = book.state();
+        let (item, appended) = book.account().rearrange(|names| {
+            names.create(key.doc, &path).map_err(|taken| match taken {
+                Some(path) => Error::PathTaken { path },
+                None => Failure::Quota.into(),
+            })?;
+            let mut logs = beginning.records(by, &merged);
+            let stamped = self.stamp_of(by, (key.doc, state.last() + 1));
+            logs.extend(stamped.as_ref().map(|(.., it)| self.stamp_record(key, by, it)));
+            let (kind, doc, by) = (Kind::Settled, key.doc, by.principal.name());
+            let (renamed, retired) = (None, None);
+            let entry = Entry { kind, doc, item: item.clone(), made, renamed, retired, by };
+            let written = book.commit_together(&mut state, self.registry(), vec![entry], &logs)?;
+            let appended = written.ok_or(Failure::ReadOnly)?;
+            self.keep_stamp(&mut state, stamped.as_ref(), appended.end);
+            let item = Item { seq: state.last(), ..item };
+            Ok::<_, Error>(((item, appended), vec![(key.doc, Place::New(Arc::clone(&path)))]))
+        })?;
+        drop(state);
+        beginning.wrote(by, merged, appended);
+        book.account().charge(key.doc, item.bytes, 0);
+        Ok(Some((item, appended.end, how)))
     }
 
     /// What is coming, with its size, and what makes its bytes stay until a version refers to them.
@@ -169,25 +224,38 @@ impl Vaults {
         (coming, made): (Coming, &Made),
     ) -> Result<(Item, u64, Taken), Error> {
         let Some(path) = book.account().path_of(doc) else { return Err(Error::NoFile) };
+        if let Base::Version(seq) = coming.base {
+            state.is_later(doc, seq)?;
+        }
         let current = state.current(doc).filter(|item| !item.is_deleted);
         let (versions, how) = versions(current, (path, by), coming, made);
-        let Some((last, _)) = versions.last() else {
-            let held = current.cloned().ok_or(Error::NoFile)?;
-            return Ok((held, state.staged_end(), how));
+        let last = versions.last().map(|(item, _)| item).or(current);
+        let last = last.cloned().ok_or(Error::NoFile)?;
+        let seq = match versions.len() as u64 {
+            0 => last.seq,
+            count => state.last() + count,
         };
-        let (item, count) = (last.clone(), versions.len() as u64);
+        let stamped = self.stamp_of(by, (doc, seq));
+        let key = DocKey { vault: book.account().number(), doc };
+        let logs: Vec<_> =
+            stamped.iter().map(|(.., payload)| self.stamp_record(key, by, payload)).collect();
         let authors: Vec<_> = versions.iter().map(|(item, _)| item.author.clone()).collect();
         let entries = versions.into_iter().zip(&authors).map(|((item, made), by)| {
             let (kind, renamed, retired) = (Kind::Settled, None, None);
             Entry { kind, doc, item, made, renamed, retired, by: by.as_deref() }
         });
-        let seq = state.last() + count;
-        let written = book.commit_together(state, self.registry(), entries.collect(), &[])?;
-        let end = written.ok_or(Failure::ReadOnly)?.end;
-        if how != Taken::Lost {
-            book.account().charge(doc, item.bytes, 0);
+        let entries: Vec<_> = entries.collect();
+        if entries.is_empty() && logs.is_empty() {
+            return Ok((last, state.staged_end(), how));
         }
-        Ok((Item { seq, ..item }, end, how))
+        let written = book.commit_together(state, self.registry(), entries, &logs)?;
+        let end = written.ok_or(Failure::ReadOnly)?.end;
+        drop(logs);
+        self.keep_stamp(state, stamped.as_ref(), end);
+        if matches!(how, Taken::Plainly | Taken::Won) {
+            book.account().charge(doc, last.bytes, 0);
+        }
+        Ok((Item { seq, ..last }, end, how))
     }
 }
 

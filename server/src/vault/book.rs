@@ -90,6 +90,16 @@ impl State {
         self.ahead.get(&doc).or_else(|| self.items.get(&doc))
     }
 
+    /// Whether an item is of a later version than the one that somebody has.
+    ///
+    /// # Errors
+    /// `BaseGone`: the vault never was at that, so it is of another life of it.
+    pub(super) fn is_later(&self, doc: DocId, base: u64) -> Result<bool, Error> {
+        let current = self.current(doc);
+        let (seq, hash) = current.map_or((0, None), |item| (item.seq, item.hash));
+        if base > self.last { Err(Error::BaseGone { seq, hash }) } else { Ok(seq > base) }
+    }
+
     /// Whether a body of this n is to be settled.
     pub(super) fn is_behind(&self, doc: DocId, n: u64) -> bool {
         self.wrong.contains(&doc) || self.current(doc).is_none_or(|item| item.n < n)
@@ -152,6 +162,11 @@ impl State {
     /// Whether this upload has been made to this document already, as far back as is remembered.
     pub(super) fn has_uploaded(&self, doc: DocId, fingerprint: u64) -> bool {
         self.uploads.contains(&(doc, fingerprint))
+    }
+
+    /// Whether it has been made to any document.
+    pub(super) fn has_print(&self, fingerprint: u64) -> bool {
+        self.uploads.iter().any(|(_, known)| *known == fingerprint)
     }
 
     /// Remembers an upload.

@@ -19,7 +19,6 @@ use super::condition::At;
 use super::{Error, OPEN_ATTEMPTS, Vaults, address, made_by};
 use crate::document::author::Author;
 use crate::document::handle::Name;
-use crate::document::owners::Submitter;
 use crate::document::submission::{Failure, Receipt, Submission};
 use sheaf_ground::task;
 use sheaf_storage::journal::Kind;
@@ -151,8 +150,7 @@ impl Vaults {
     ) -> Result<Option<(u64, bool)>, Error> {
         let found = self.registry().open_existing(&address(name, path)).await?;
         let Some(handle) = found.filter(|handle| handle.key().doc == doc) else { return Ok(None) };
-        let Author { principal, may_relay, device } = by;
-        let by = Submitter { principal, may_relay, device, asked: None };
+        let by = by.submitter();
         let _work = self.shared().work.begin().await;
         match task::block(|| handle.submit(None, by, std::slice::from_ref(submission))) {
             Err(Failure::Dropped | Failure::Deleted | Failure::Moved) => Ok(None),

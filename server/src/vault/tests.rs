@@ -30,7 +30,7 @@ use sheaf_storage::journal::verify;
 use sheaf_storage::store::Store;
 
 pub(crate) const NOBODY: Principal = Principal::Anonymous;
-pub(crate) const BY: Author<'_> = Author { principal: &NOBODY, may_relay: false, device: 0 };
+pub(crate) const BY: Author<'_> = Author::of(&NOBODY);
 
 pub(crate) struct World {
     pub(crate) ground: Ground,
@@ -191,7 +191,7 @@ fn open_at(dir: &Path, quota: Quota, clock: &Clock) -> (Ground, Vaults) {
 pub(super) fn write(handle: &Handle, client: u64, text: &str) -> Result<(), Failure> {
     let updates = typed(client, &[text]);
     let update = scan::update(&updates[0]).unwrap();
-    let by = Submitter { principal: &NOBODY, may_relay: false, device: 0, asked: Some(&[]) };
+    let by = Submitter { author: Author::of(&NOBODY), asked: Some(&[]) };
     let receipt = handle.submit(None, by, &[Submission { source: Source::Update, update }])?;
     assert!(receipt.refusal.is_none(), "{receipt:?}");
     Ok(())

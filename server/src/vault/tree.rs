@@ -248,7 +248,7 @@ impl Vaults {
                 subjects = Subjects::new(self.registry().hold());
             }
             self.settle_those(book, &draft, &subjects).await?;
-            let Some(ready) = self.prepare(book, &draft, (steps, brought)).await? else { continue };
+            let Some(ready) = self.prepare(book, &draft, steps).await? else { continue };
             self.gather(book, (&draft, &ready), &mut subjects).await?;
             let _work = self.shared().work.begin().await;
             let written =
@@ -266,7 +266,7 @@ impl Vaults {
     /// What the steps would do now, as far as names tell.
     fn draft(&self, book: &Book, steps: &[Step<'_>], brought: &Brought) -> Result<Plan, Undone> {
         let state = book.state();
-        let is_edited = |doc: DocId, base: u64| state.current(doc).is_some_and(|it| it.seq > base);
+        let is_edited = |doc: DocId, base: u64| state.is_later(doc, base);
         let bring = |step: usize| brought.made(step);
         book.account().try_out(|names| plan(steps, names, &is_edited, &bring))
     }

@@ -5,20 +5,22 @@
 //! answers with a version that does not have exactly the text it tells.
 
 pub(super) mod again;
+mod settled;
 
 use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use sheaf_protocol::ids::{DocKey, VaultName};
+use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 use sheaf_protocol::stamp::Stamp;
 
+pub use self::settled::Settled;
 use super::Vaults;
 use super::book::Book;
 use super::condition::{ANYHOW, Absent, At, When};
 use super::error::Error;
 use super::tree::Asked;
-use super::versions::{Held, Read};
+use super::versions::Dated;
 use crate::document::author::{Author, OnlyIf, WriteError, Written};
 use crate::document::draft::Manner;
 use crate::document::edit::{Edit, Unit};
@@ -79,6 +81,32 @@ pub enum Upcoming<'a> {
     },
 }
 
+impl Upcoming<'_> {
+    /// Whether a version holds the same.
+    fn is_of(&self, item: &Item) -> bool {
+        match item.body {
+            Body::Empty => *self == Upcoming::Text(""),
+            _ => item.hash == Some(self.hash()),
+        }
+    }
+
+    /// SHA-256.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        match self {
+            Upcoming::Text(text) => Sha256::digest(text.as_bytes()).into(),
+            Upcoming::Blob { hash, .. } => *hash,
+        }
+    }
+}
+
+/// Where an upload goes.
+pub(super) enum To {
+    /// There.
+    Path(Arc<str>),
+    /// Nowhere: the file is gone, and this is what it was made of.
+    Nowhere(Box<Uploaded>),
+}
+
 /// What an upload was made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
@@ -113,17 +141,6 @@ pub struct Uploaded {
     pub content: Option<String>,
 }
 
-/// The text of a file at a version.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settled {
-    /// The file, at that version.
-    pub at: At,
-    /// The version.
-    pub version: u64,
-    /// Its text.
-    pub text: String,
-}
-
 impl Vaults {
     /// Takes a whole file in; durable when it returns.
     ///
@@ -139,12 +156,13 @@ impl Vaults {
     ) -> Result<Uploaded, Error> {
         let print = fingerprint(path, &upload);
         let _one = upload.stamp.map(|stamp| self.claim(name, stamp)).transpose()?;
+        if let Some(done) = self.done_before((name, path), (print, &upload)).await? {
+            return Ok(done);
+        }
         if let Some(stamp) = upload.stamp {
-            if let Some(done) = self.done_before((name, path), stamp, (print, &upload)).await? {
-                return Ok(done);
-            }
             self.observe(stamp)?;
         }
+        let by = Author { stamped: upload.stamp.map(|stamp| (stamp, print)), ..by };
         let uploaded = match upload.content {
             Upcoming::Text(text) => {
                 self.upload_text((name, path), by, (text, &upload, print)).await?
@@ -197,26 +215,26 @@ impl Vaults {
         let print = fingerprint_of_edits(place.1, edits, unit);
         let _one = stamp.map(|stamp| self.claim(place.0, stamp)).transpose()?;
         if let Some(stamp) = stamp {
-            if let Some(done) = self.edited_before(place, (stamp, print)).await? {
+            if let Some(done) = self.edited_before(place.0, (stamp, print)).await? {
                 return Ok(done);
             }
             self.observe(stamp)?;
         }
+        let by = Author { stamped: stamp.map(|stamp| (stamp, print)), ..by };
         let write = |on: &Handle, only_if: Option<OnlyIf>| match only_if {
             Some(OnlyIf::At(n)) => on.patch_text(by, edits, unit, n),
             _ => Err(WriteError::Stale { n: on.n() }),
         };
         let (handle, mut written) = self.write(place, (Absent::Missed, when), &write).await?;
-        let doc = handle.key().doc;
-        if let Some(stamp) = stamp {
-            self.note_stamp(place.0, (stamp, print), (doc, 0), by)?;
+        let (book, doc) = (self.live(place.0)?, handle.key().doc);
+        drop(handle);
+        {
+            let mut state = book.state();
+            self.has_noted(&mut state, by, (doc, written));
+            written.has_changed |= state.set_text(doc);
         }
-        written.has_changed |= self.live(place.0)?.state().set_text(doc);
-        let edited = self.uploaded(place, written, None).await?;
-        if let Some(stamp) = stamp {
-            let end = self.note_stamp(place.0, (stamp, print), (doc, edited.version), by)?;
-            self.durable(end).await?;
-        }
+        let edited = self.uploaded(&book, doc, (written, None)).await?;
+        self.note(place.0, by, &edited).await?;
         Ok(edited)
     }
 
@@ -226,13 +244,10 @@ impl Vaults {
         by: Author<'_>,
         (text, upload, print): (&str, &Upload<'_>, u64),
     ) -> Result<Uploaded, Error> {
-        if upload.stamp.is_none() && self.has_uploaded((name, path), upload.base, print) {
-            let handle = self.open(name, path).await?;
-            let (n, end) = (handle.n(), handle.end());
-            let written = Written { n, end, has_changed: false, is_created: false };
-            return self.uploaded((name, path), written, Some(text)).await;
-        }
-        let path = self.path_for((name, path), by, upload)?;
+        let path = match self.path_for((name, path), by, upload).await? {
+            To::Path(path) => path,
+            To::Nowhere(uploaded) => return Ok(*uploaded),
+        };
         let (place, how) = ((name, &*path), (Absent::Made, upload.when));
         let (handle, mut written) = match upload.base {
             Base::Now => self.write(place, how, &|on, when| on.put_text(by, text, when)).await?,
@@ -241,14 +256,11 @@ impl Vaults {
             }
             Base::Version(seq) => self.merge_text(place, by, (text, seq, upload.when)).await?,
         };
-        let doc = handle.key().doc;
-        // At once: who is cut off or killed from here on comes again with it.
-        if let Some(stamp) = upload.stamp {
-            self.note_stamp(name, (stamp, print), (doc, 0), by)?;
-        }
+        let (book, doc) = (self.live(name)?, handle.key().doc);
+        drop(handle);
         {
-            let book = self.live(name)?;
             let mut state = book.state();
+            self.has_noted(&mut state, by, (doc, written));
             written.has_changed |= state.set_text(doc);
             if written.has_changed {
                 state.set_uploaded(doc, print);
@@ -259,25 +271,28 @@ impl Vaults {
                 );
             }
         }
-        let uploaded = self.uploaded((name, &path), written, Some(text)).await?;
-        if let Some(stamp) = upload.stamp {
-            let end = self.note_stamp(name, (stamp, print), (doc, uploaded.version), by)?;
-            self.durable(end).await?;
-        }
+        let uploaded = self.uploaded(&book, doc, (written, Some(text))).await?;
+        self.note(name, by, &uploaded).await?;
         Ok(uploaded)
     }
 
-    /// What came of a text that was written, when it has settled. Without the text: of edits.
+    /// What came of a text that was written, when it has settled, wherever the file is by then.
+    /// Without the text: of edits.
     pub(super) async fn uploaded(
         &self,
-        (name, path): (&VaultName, &str),
-        written: Written,
-        text: Option<&str>,
+        book: &Book,
+        doc: DocId,
+        (written, text): (Written, Option<&str>),
     ) -> Result<Uploaded, Error> {
-        let Settled { at, version, text: now } = self.text(name, path).await?;
+        let Some((path, settled)) = self.text_of(book, doc).await? else {
+            let told = self.last_of(book, doc, text.map(Upcoming::Text)).await?;
+            let Written { has_changed, is_created, .. } = written;
+            return Ok(Uploaded { has_changed, is_created, ..told });
+        };
+        let Settled { at, version, text: now } = settled;
         let is_merged = text.map_or(at.n != written.n, |text| now != text);
         Ok(Uploaded {
-            path: path.into(),
+            path,
             at,
             version,
             size: now.len() as u64,
@@ -290,28 +305,32 @@ impl Vaults {
         })
     }
 
-    /// The path to write at. An edit of a version wins over a deletion: the file is back. One of a
-    /// file that was moved since goes where that is.
-    pub(super) fn path_for(
+    /// The path to write at. An edit of a version wins over a deletion: the file is back, unless
+    /// nothing in it was edited. One of a file that was moved since goes where that is.
+    pub(super) async fn path_for(
         &self,
         (name, path): (&VaultName, &str),
         by: Author<'_>,
         upload: &Upload<'_>,
-    ) -> Result<Arc<str>, Error> {
+    ) -> Result<To, Error> {
         let (Base::Version(seq @ 1..), Ok(book)) = (upload.base, self.live(name)) else {
-            return Ok(path.into());
+            return Ok(To::Path(path.into()));
         };
         if book.account().find(path).is_some() {
-            return Ok(path.into());
+            return Ok(To::Path(path.into()));
         }
         (upload.when)(None)?;
         match task::block(|| self.version_at(&book, path, seq)) {
-            Ok(dated) => self.bring_back((name, path), dated.doc, by),
+            Ok(Dated { doc, version, .. }) if upload.content.is_of(&version.item) => {
+                let told = self.told(&book, (doc, seq), (None, Some(upload.content))).await;
+                told.map(|uploaded| To::Nowhere(Box::new(uploaded)))
+            }
+            Ok(dated) => self.bring_back((name, path), dated.doc, by).map(To::Path),
             Err(Error::NoFile | Error::NoVersion { .. }) => {
                 let moved = task::block(|| self.moved(&book, path, seq))?;
                 match moved.filter(|now| upload.now_at != Some(now)) {
                     Some(path) => Err(Error::Moved { path }),
-                    None => Ok(upload.now_at.unwrap_or(path).into()),
+                    None => Ok(To::Path(upload.now_at.unwrap_or(path).into())),
                 }
             }
             Err(error) => Err(error),
@@ -412,45 +431,6 @@ impl Vaults {
             Content::Other { root } => return Err(Error::NotText { root }),
         };
         Ok((base.encode(), root, was))
-    }
-
-    /// The text of a file, settled first: exactly what the version has that comes with it.
-    ///
-    /// # Errors
-    /// `NoVault`; `NoFile`; `NotText`; `Damaged`; `Open`; `Failed`.
-    pub async fn text(&self, name: &VaultName, path: &str) -> Result<Settled, Error> {
-        let book = self.live(name)?;
-        for _ in 0..READS_MAX {
-            let version = self.settle(name, path).await?;
-            let handle = self.open(name, path).await?;
-            let doc = handle.key().doc;
-            let _work = handle.work().await;
-            let snapshot = task::block(|| handle.snapshot())?;
-            let item = book.state().current(doc).cloned();
-            let is_it = |item: &Item| {
-                item.seq == version && item.n == snapshot.n && item.body != Body::Blob
-            };
-            if let Some(item) = item.filter(is_it) {
-                let text = match snapshot.content {
-                    Content::Text { text, .. } => text,
-                    Content::Empty => String::new(),
-                    Content::Other { root } => return Err(Error::NotText { root }),
-                };
-                return Ok(Settled { at: At::of(doc, item.n, Some(&item)), version, text });
-            }
-        }
-        // One that never stands still is read from what is stored.
-        let Read { dated, held } = self.read_at(name, path, None).await?;
-        let item = &dated.version.item;
-        let root = match held {
-            Held::Text(text) => {
-                let at = At::of(dated.doc, item.n, Some(item));
-                return Ok(Settled { at, version: item.seq, text });
-            }
-            Held::Roots(roots) => roots.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
-            Held::Blob { .. } => String::new(),
-        };
-        Err(Error::NotText { root })
     }
 }
 

@@ -23,7 +23,8 @@ use sheaf_ground::task;
 /// Files on a page: as many as there are at once.
 const PAGE: usize = 1000;
 /// Whoever has the data directory may write whatever is in it.
-const BY: Author<'_> = Author { principal: &Principal::Anonymous, may_relay: true, device: 0 };
+const BY: Author<'_> =
+    Author { principal: &Principal::Anonymous, may_relay: true, device: 0, stamped: None };
 
 /// One vault of a data directory.
 pub(super) struct Kept {

@@ -18,7 +18,7 @@ fn named(name: &str) -> Principal {
 }
 
 fn by(principal: &Principal) -> Author<'_> {
-    Author { principal, may_relay: false, device: 0 }
+    Author::of(principal)
 }
 
 fn replica(client: u64) -> Doc {
@@ -361,13 +361,13 @@ fn an_id_in_use_is_not_continued_by_an_update_of_somebody_else() {
         let ear = Arc::new(crate::document::tests::Ear::default());
         let reader = document.join(ear, ada.clone(), true).expect("joins");
         let asked: &[Principal] = &[];
-        let of_ada = Submitter { principal: &ada, may_relay: false, device: 0, asked: Some(asked) };
+        let of_ada = Submitter { author: Author::of(&ada), asked: Some(asked) };
         let first = scan::update(&parts[0]).expect("scans");
         let first = Submission { source: Source::Update, update: first };
         document.submit(Some(reader), of_ada, &[first]).expect("taken");
         let foreign = document.post_update(by(&ben), &parts[1], None).expect_err("hers");
         assert!(matches!(foreign, WriteError::Refused(Refusal { code: Code::ForeignId, .. })));
-        let admin = Author { principal: &ben, may_relay: true, device: 0 };
+        let admin = Author { principal: &ben, may_relay: true, device: 0, stamped: None };
         document.post_update(admin, &parts[1], None).expect("relayed");
         document.leave(reader);
         document.post_update(by(&ben), &parts[2], None).expect("she is gone");

@@ -14,7 +14,7 @@ fn check(
     let span = Span { client: 1, from, end: from + 1 };
     let (has_asked, live) = live.unwrap_or((false, Live::Gone));
     let asked = if has_asked { vec![named("alice")] } else { Vec::new() };
-    let by = Submitter { principal: who, may_relay: false, device: 0, asked: Some(&asked) };
+    let by = Submitter { author: Author::of(who), asked: Some(&asked) };
     owners.check(&span, source, by, |_| live)
 }
 

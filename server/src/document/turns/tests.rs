@@ -39,7 +39,7 @@ fn hundreds_of_writes_to_one_document_leave_the_reactor_free() {
         let world = World::new();
         let document = world.open("d").await;
         let big = "one line of some length\n".repeat(4_000);
-        let by = Author { principal: &Principal::Anonymous, may_relay: false, device: 0 };
+        let by = Author::of(&Principal::Anonymous);
         document.put_text(by, &big, None).expect("put");
         let writes = (0..400).map(|number| {
             let (document, text) = (&document, format!("{big}{number}"));

@@ -14,7 +14,7 @@ fn who(name: &str) -> Principal {
 
 async fn put(world: &World, name: &str, text: &str) {
     let principal = who(name);
-    let by = Author { principal: &principal, may_relay: false, device: 0 };
+    let by = Author::of(&principal);
     let content = Upcoming::Text(text);
     let upload = Upload::of(content);
     world.vaults.upload(&home(), "a.md", by, upload).await.unwrap();

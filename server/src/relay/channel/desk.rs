@@ -163,7 +163,8 @@ impl Desk {
     /// On whose behalf a write is made.
     pub(super) fn author(&self) -> Author<'_> {
         let (principal, may_relay) = (&self.grant.principal, self.grant.may_relay());
-        Author { principal, may_relay, device: self.device.map_or(0, |device| device.0) }
+        let device = self.device.map_or(0, |device| device.0);
+        Author { principal, may_relay, device, stamped: None }
     }
 
     /// Who carries out what the client wants done to files.

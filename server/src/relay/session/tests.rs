@@ -331,7 +331,7 @@ async fn deleted(rig: &Rig) -> yrs::Doc {
     old.type_in("text").await;
     old.durable(b"1").await;
     let (vault, vaults) = (VaultName::default(), &rig.relay.vaults);
-    let by = Author { principal: &Principal::Anonymous, may_relay: false, device: 0 };
+    let by = Author::of(&Principal::Anonymous);
     vaults.delete_file(&vault, "d", by, ANYHOW).await.expect("deleted");
     old.until(Got::Closed(4404)).await;
     old.doc
@@ -472,7 +472,7 @@ async fn moved(rig: &Rig) -> yrs::Doc {
     old.type_in("text").await;
     old.durable(b"1").await;
     let (vault, vaults) = (VaultName::default(), &rig.relay.vaults);
-    let by = Author { principal: &Principal::Anonymous, may_relay: false, device: 0 };
+    let by = Author::of(&Principal::Anonymous);
     vaults.move_file(&vault, "d", "e", by, ANYHOW).await.expect("moved");
     old.until(Got::Closed(1012)).await;
     old.doc

@@ -14,7 +14,7 @@ use crate::vault::{Error, Vaults};
 
 /// One socket or stream of a device; it leaves when this is dropped.
 pub struct Attendance {
-    /// A vault that is deleted goes, though a device has a socket open: that is how readers learn it.
+    /// A vault that is deleted goes, though a device has a socket open: so its readers learn it.
     book: Weak<Book>,
     clock: Clock,
     device: u64,

@@ -65,7 +65,7 @@ impl Operator<'_> {
     /// What an upload came to, if it has a stamp and came before.
     async fn before(&self, asked: &Upload) -> Result<Option<Uploaded>, Refused> {
         let Some(stamp) = asked.stamp else { return Ok(None) };
-        Ok(self.vaults.uploaded_before((self.vault, &asked.path), stamp.0).await?)
+        Ok(self.vaults.uploaded_before(self.vault, stamp.0).await?)
     }
 
     fn put(&self, bytes: &[u8]) -> Result<Body, Refused> {

@@ -28,7 +28,7 @@ fn replica(parts: &[&[Vec<u8>]]) -> Vec<u8> {
 
 /// What a session makes of an answer.
 async fn answer(world: &World, path: &str, update: &[u8], source: Source) -> Receipt {
-    let by = Submitter { principal: &NOBODY, may_relay: false, device: 0, asked: Some(&[]) };
+    let by = Submitter { author: Author::of(&NOBODY), asked: Some(&[]) };
     let submission = Submission { source, update: scan::update(update).unwrap() };
     world.handle(path).await.submit(None, by, &[submission]).unwrap()
 }
@@ -52,8 +52,7 @@ fn written(world: &World, client: u64, text: &str) -> (Vec<Vec<u8>>, impl Future
         async move {
             let handle = registry.open(&address(&home(), "a.md")).await.unwrap();
             for update in &updates {
-                let by =
-                    Submitter { principal: &NOBODY, may_relay: false, device: 0, asked: Some(&[]) };
+                let by = Submitter { author: Author::of(&NOBODY), asked: Some(&[]) };
                 let update = scan::update(update).unwrap();
                 let submission = Submission { source: Source::Update, update };
                 assert_eq!(handle.submit(None, by, &[submission]).unwrap().changed, 1);

@@ -136,6 +136,8 @@ fn told(done: &Done) -> Told {
 struct Model {
     seq: u64,
     docs: Vec<Doc>,
+    /// What was put into which document, made of which version: it may come again without a stamp.
+    uploads: Vec<(usize, &'static str, Body, u64)>,
 }
 
 impl Model {
@@ -192,6 +194,10 @@ impl Model {
         for (step, Sent { path, what, .. }) in steps.iter().enumerate() {
             let fail = |word| Err((step, word));
             let is_folder = path.ends_with('/');
+            if let Some(told) = was.done_before(&steps[step]) {
+                due[step] = told;
+                continue;
+            }
             match what {
                 What::Upload(body, base) => {
                     let at = match self.live(path) {
@@ -248,6 +254,19 @@ impl Model {
         Ok(due)
     }
 
+    /// What an upload without a stamp is answered with that came before.
+    fn done_before(&self, Sent { path, what, stamp }: &Sent) -> Option<Told> {
+        let What::Upload(body, Base::Version(base @ 1..)) = what else { return None };
+        let at = self.live(path).filter(|_| stamp.is_none())?;
+        let is_it = self.uploads.contains(&(at, path, body.clone(), *base));
+        let doc = self.docs.get(at).filter(|_| is_it)?;
+        let is_other = doc.body != *body;
+        Some(match (&doc.body, body) {
+            (Body::Bytes(_), _) => (doc.seq, 0, None, is_other),
+            (Body::Text(now), _) => (doc.seq, 0, is_other.then(|| now.clone()), false),
+        })
+    }
+
     /// What comes in takes its seqs behind the rest.
     fn take_in(
         &mut self,
@@ -264,8 +283,11 @@ impl Model {
             let content = done.get(step).and_then(|told| told.2.clone());
             let is_merge = !is_bytes && matches!(base, Base::Version(_)) && seq > 0;
             let content = content.filter(|_| is_merge);
-            let body = content.clone().map_or_else(|| body.clone(), Body::Text);
-            due[step] = (self.set(at, &body), 0, content, is_stale);
+            let after = content.clone().map_or_else(|| body.clone(), Body::Text);
+            due[step] = (self.set(at, &after), 0, content, is_stale);
+            if let (Base::Version(base), true) = (base, self.docs[at].seq > seq) {
+                self.uploads.push((at, steps[step].path, body.clone(), *base));
+            }
         }
     }
 
@@ -320,7 +342,8 @@ impl History {
     }
 
     fn restart(self) -> Self {
-        let Self { world, store, model, sent, draw } = self;
+        let Self { world, store, mut model, sent, draw } = self;
+        model.uploads.clear();
         let Some(store) = store else {
             let world = if model.seq % 2 == 0 { world.restart() } else { world.crash() };
             return Self { world, store: None, model, sent, draw };
@@ -377,8 +400,14 @@ impl History {
             None => Base::Now,
         };
         let done = self.world.vaults.upload(&home(), path, BY, upload(&text, base)).await.unwrap();
-        let seq = self.model.put(path, &Body::Text(text.clone()));
+        let body = Body::Text(text.clone());
+        let seq = self.model.put(path, &body);
         assert_eq!((done.version, done.is_merged), (seq, false), "{path} {text:?} {base:?}");
+        if let (Base::Version(base), Some(at)) = (base, self.model.live(path))
+            && live != Some(seq)
+        {
+            self.model.uploads.push((at, path, body, base));
+        }
     }
 
     async fn delete(&mut self) {

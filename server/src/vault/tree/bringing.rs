@@ -22,7 +22,6 @@ use crate::document::draft::{Draft, Manner};
 use crate::document::handle::Handle;
 use crate::document::registry::OpenError;
 use crate::document::registry::unborn::Unborn;
-use crate::document::snapshot::Content;
 use sheaf_ground::task;
 
 /// What the steps of a change bring, by step.
@@ -154,13 +153,11 @@ impl Vaults {
 
     async fn bring_one(&self, book: &Book, step: &Step<'_>) -> Result<One, Error> {
         let (name, stamp) = (book.account().name(), step.asked().stamp);
-        let (print, mut known) = (fingerprint(step), None);
+        let print = fingerprint(step);
         let _claim = stamp.map(|stamp| self.claim(name, stamp)).transpose()?.flatten();
-        if let Some(stamp) = stamp {
-            known = self.done_again(book, step, (stamp, print)).await?;
-            if known.is_none() {
-                self.observe(stamp)?;
-            }
+        let known = self.done_again(book, step, print).await?;
+        if let Some(stamp) = stamp.filter(|_| known.is_none()) {
+            self.observe(stamp)?;
         }
         let content = match step.act {
             Act::Delete { .. } | Act::Move { .. } => What::Nothing,
@@ -180,7 +177,7 @@ impl Vaults {
             Upcoming::Blob { hash, size } => (hash, size),
         };
         let stamp = upload.stamp.unwrap_or_else(|| self.registry().stamp());
-        let coming = Coming { hash, size, stamp, base: upload.base, asked: None };
+        let coming = Coming { hash, size, stamp, base: upload.base };
         let (coming, _stay) = match is_known {
             true => (coming, None),
             false => self.held_back(book.account().number(), coming)?,
@@ -193,13 +190,14 @@ impl Vaults {
         &self,
         book: &Book,
         step: &Step<'_>,
-        (stamp, print): (Stamp, u64),
+        print: u64,
     ) -> Result<Option<Done>, Error> {
         let name = book.account().name();
         if let Act::Upload(upload) = step.act {
-            let done = self.done_before((name, step.path), stamp, (print, upload)).await?;
+            let done = self.done_before((name, step.path), (print, upload)).await?;
             return Ok(done.map(Done::from));
         }
+        let Some(stamp) = step.asked().stamp else { return Ok(None) };
         let Some(came_to) = self.came_to(book, (stamp, print)).await? else { return Ok(None) };
         let id = Some(came_to.doc).filter(|_| !step.is_folder());
         let kept = match step.act {
@@ -219,12 +217,12 @@ impl Vaults {
         &self,
         book: &Book,
         draft: &Plan,
-        (steps, brought): (&[Step<'_>], &Brought),
+        steps: &[Step<'_>],
     ) -> Result<Option<BTreeMap<usize, Ready>>, Undone> {
         let mut ready = BTreeMap::new();
         for one in &draft.written {
             let Act::Upload(upload) = steps[one.step].act else { continue };
-            let made = self.prepare_one(book, one, (upload, brought)).await;
+            let made = self.prepare_one(book, one, upload).await;
             match made.map_err(|error| Undone { step: Some(one.step), error })? {
                 Some(made) => drop(ready.insert(one.step, made)),
                 None => return Ok(None),
@@ -237,9 +235,9 @@ impl Vaults {
         &self,
         book: &Book,
         one: &Incoming,
-        (upload, brought): (&Upload<'_>, &Brought),
+        upload: &Upload<'_>,
     ) -> Result<Option<Ready>, Error> {
-        let Incoming { doc, path, is_new, step } = one;
+        let Incoming { doc, path, is_new, .. } = one;
         let name = address(book.account().name(), path);
         let text = match upload.content {
             Upcoming::Text(text) => Some(text),
@@ -265,13 +263,7 @@ impl Vaults {
         };
         let Some(text) = text else { return Ok(Some(Ready { doc: *doc, at, draft: None })) };
         let (key, n) = (handle.key(), handle.n());
-        let is_known = upload.stamp.is_none()
-            && !is_new
-            && self.has_uploaded((&name.vault, path), upload.base, brought.print(*step));
-        let draft = match is_known {
-            true => self.as_is(handle)?,
-            false => self.draft_of(book, (handle, key, n), (upload.base, text)).await?,
-        };
+        let draft = self.draft_of(book, (handle, key, n), (upload.base, text)).await?;
         let Some(draft) = draft.filter(|draft| draft.n == n) else { return Ok(None) };
         Ok(Some(Ready { doc: *doc, at, draft: Some(draft) }))
     }
@@ -289,18 +281,6 @@ impl Vaults {
             Err(WriteError::Failed(_)) if handle.is_dropped() => Ok(None),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// What makes no change.
-    fn as_is(&self, handle: &Handle) -> Result<Option<Draft>, Error> {
-        let Ok(snapshot) = task::block(|| handle.snapshot()) else { return Ok(None) };
-        let is_empty = snapshot.content == Content::Empty;
-        let text = match snapshot.content {
-            Content::Text { text, .. } => text,
-            Content::Empty => String::new(),
-            Content::Other { root } => return Err(Error::NotText { root }),
-        };
-        Ok(Some(Draft { n: snapshot.n, update: None, text, is_empty }))
     }
 }
 

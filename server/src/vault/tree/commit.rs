@@ -15,6 +15,7 @@ use super::super::condition::At;
 use super::super::error::Error;
 use super::super::settle::tombstone;
 use super::super::upload::Uploaded;
+use super::super::upload::again::stamp_payload;
 use super::super::{Vaults, address, made_by};
 use super::bringing::{Brought, Ready};
 use super::incoming::Writer;
@@ -27,7 +28,7 @@ use crate::document::ledger::arranging::Place;
 use crate::document::registry::OpenError;
 use crate::document::submission::Failure;
 use sheaf_storage::journal::record::PAYLOAD_BYTES_MAX;
-use sheaf_storage::journal::{Appended, Kind, Record, payload};
+use sheaf_storage::journal::{Appended, Kind};
 use sheaf_storage::store::{Body, Item, Stamped};
 
 /// What the records of a file that comes in have beside its update and its path.
@@ -75,8 +76,9 @@ impl Vaults {
         let mut state = book.state();
         let written = book.account().rearrange(|names| {
             let is_edited = |doc: DocId, base: u64| {
-                let seq = state.current(doc).map_or(0, |item| item.seq);
-                seq > base || facts.get(&doc).is_some_and(|facts| state.is_behind(doc, facts.n))
+                let is_later = state.is_later(doc, base)?;
+                let is_behind = |facts: &Facts| state.is_behind(doc, facts.n);
+                Ok(is_later || facts.get(&doc).is_some_and(is_behind))
             };
             let bring = |step: usize| brought.made(step);
             let plan = plan(steps, names, &is_edited, &bring)?;
@@ -183,11 +185,11 @@ impl Vaults {
             uploaded.push((one.step, made.uploaded));
         }
         let stamped = self.stamped_steps(brought, (&plan, first), &uploaded);
-        let payloads: Vec<_> = stamped.iter().map(stamp_payload).collect();
+        let payloads = stamped.iter().map(|(stamp, came_to)| stamp_payload(*stamp, *came_to));
+        let payloads: Vec<_> = payloads.collect();
         records.extend(stamped.iter().zip(&payloads).map(|((_, came_to), payload)| {
             let doc = DocKey { vault: book.account().number(), doc: came_to.doc };
-            let (stamp, author) = (self.registry().stamp(), by.principal.name());
-            Record { doc, n: 0, kind: Kind::Stamped, stamp, author, payload }
+            self.stamp_record(doc, *by, payload)
         }));
         if entries.is_empty() && records.is_empty() {
             let last = state.visible();
@@ -263,7 +265,7 @@ impl Vaults {
         let mut charged = Vec::new();
         for (step, uploaded) in &shown.uploaded {
             let Uploaded { at: At { doc, .. }, has_changed, .. } = *uploaded;
-            if has_changed && brought.blob(*step).is_none() {
+            if has_changed {
                 state.set_uploaded(doc, brought.print(*step));
             }
             if has_changed && brought.blob(*step).is_some() {
@@ -350,12 +352,6 @@ fn check_conditions(
         (steps[step].asked().when)(at).map_err(|error| Undone { step: Some(step), error })?;
     }
     Ok(())
-}
-
-fn stamp_payload((stamp, came_to): &(Stamp, Stamped)) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    payload::Stamped { stamp: *stamp, came_to: *came_to }.encode(&mut bytes);
-    bytes
 }
 
 /// Where documents are from now on.

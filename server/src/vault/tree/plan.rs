@@ -57,12 +57,13 @@ impl Plan {
     }
 }
 
-/// Carries steps out on the names. `is_edited`: whether a document changed since a version.
+/// Carries steps out on the names. `is_edited`: whether a document changed since a version, or an
+/// error if that never was.
 /// `bring`: the id that the file of a step gets if it is made; none: the step came before.
 pub(super) fn plan(
     steps: &[Step<'_>],
     names: &mut Arrangement<'_>,
-    is_edited: &dyn Fn(DocId, u64) -> bool,
+    is_edited: &dyn Fn(DocId, u64) -> Result<bool, Error>,
     bring: &dyn Fn(usize) -> Option<DocId>,
 ) -> Result<Plan, Undone> {
     let (plan, busy) = (Plan::default(), HashMap::new());
@@ -79,7 +80,7 @@ pub(super) fn plan(
 
 struct Planner<'a, 'n> {
     names: &'a mut Arrangement<'n>,
-    is_edited: &'a dyn Fn(DocId, u64) -> bool,
+    is_edited: &'a dyn Fn(DocId, u64) -> Result<bool, Error>,
     bring: &'a dyn Fn(usize) -> Option<DocId>,
     /// Documents that an earlier step is about, and whether it writes into them.
     busy: HashMap<DocId, bool>,
@@ -102,6 +103,9 @@ impl Planner<'_, '_> {
 
     fn bring(&mut self, (at, made): (usize, DocId), path: &str, base: Base) -> Result<(), Error> {
         if let Some((path, doc)) = self.names.find(path) {
+            if let Base::Version(seq) = base {
+                (self.is_edited)(doc, seq)?;
+            }
             if self.busy.insert(doc, true).is_some() {
                 return Err(Error::BadStep("an earlier step of this change moves or writes it"));
             }
@@ -126,7 +130,7 @@ impl Planner<'_, '_> {
 
     fn delete(&mut self, at: usize, path: &str, base: Option<u64>) -> Result<(), Error> {
         let (from, doc) = self.find(path)?;
-        if base.is_some_and(|base| (self.is_edited)(doc, base)) {
+        if self.is_edited(doc, base)? {
             return Err(Error::EditWins { doc, file: None });
         }
         self.free(at, (from, doc), None)
@@ -134,7 +138,7 @@ impl Planner<'_, '_> {
 
     fn delete_folder(&mut self, at: usize, path: &str, base: Option<u64>) -> Result<(), Error> {
         for (from, doc) in self.files(path)? {
-            if base.is_some_and(|base| (self.is_edited)(doc, base)) {
+            if self.is_edited(doc, base)? {
                 self.look_at(&from, doc);
                 self.plan.kept.push((at, doc));
             } else {
@@ -180,6 +184,10 @@ impl Planner<'_, '_> {
             moved.push((doc, target));
         }
         moved.iter().try_for_each(|(doc, target)| self.take(*doc, target))
+    }
+
+    fn is_edited(&self, doc: DocId, base: Option<u64>) -> Result<bool, Error> {
+        base.map_or(Ok(false), |base| (self.is_edited)(doc, base))
     }
 
     fn find(&self, path: &str) -> Result<(Arc<str>, DocId), Error> {

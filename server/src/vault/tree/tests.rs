@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::tests::{BY, World, check, home, write};
 use super::*;
 use crate::document::tests::run;
-use crate::vault::upload::{Upcoming, Upload};
+use crate::vault::upload::{Base, Upcoming, Upload};
 use crate::vault::{Cursor, Kind};
 
 fn delete(path: &str) -> Step<'_> {
@@ -243,6 +243,29 @@ fn a_crash_within_a_change_leaves_all_of_it_or_nothing() {
             assert_eq!(world.paths(), paths, "{len} of {start}..{end}");
             assert_eq!(world.vaults.get(&home()).unwrap().seq, seq);
             assert_eq!(world.text(paths[0]).await.unwrap(), "n/1.md");
+            check(world.close().path());
+        }
+    });
+}
+
+#[test]
+fn a_crash_while_bytes_make_a_file_leaves_it_with_them_and_their_stamp_or_nothing() {
+    run(async {
+        let world = world(&["a.md"]).await;
+        let start = world.ground.shared.journal.written();
+        let blob = Upcoming::Blob { hash: [7; 32], size: 9 };
+        let stamp = Some(world.ground.registry.stamp());
+        let put = Upload { base: Base::Version(0), stamp, ..Upload::of(blob) };
+        world.vaults.upload(&home(), "b", BY, put.clone()).await.unwrap();
+        let end = world.ground.shared.journal.written();
+        let left = world.abandon();
+        for (len, world) in cuts(&left, (start, end)) {
+            let found = world.vaults.file(&home(), "b").ok().map(|file| (file.seq, file.hash));
+            let due = (len == end).then_some((2, Some([7; 32])));
+            assert_eq!(found, due, "{len} of {start}..{end}");
+            let again = world.vaults.upload(&home(), "b", BY, put.clone()).await.unwrap();
+            assert_eq!((again.version, again.is_conflict, again.size), (2, false, 9));
+            assert_eq!((again.has_changed, again.hash), (len < end, [7; 32]));
             check(world.close().path());
         }
     });

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 use sheaf_protocol::stamp::Stamp;
 
@@ -19,7 +18,7 @@ use crate::vault::error::Error;
 use crate::vault::versions::Held;
 use sheaf_ground::task;
 use sheaf_storage::journal::{Kind, Record, payload};
-use sheaf_storage::store::{Stamped, Version};
+use sheaf_storage::store::{Body, Stamped, Version};
 
 /// A stamped change that is under way; dropped, it is not.
 pub(in crate::vault) struct Claim {
@@ -35,12 +34,12 @@ impl Drop for Claim {
 
 impl Uploaded {
     /// Of one whose version is not kept any more: what it brought.
-    fn before(path: Arc<str>, (doc, version): (DocId, u64), upload: &Upload<'_>) -> Self {
-        let (size, hash) = match upload.content {
-            Upcoming::Text(text) => (text.len() as u64, Sha256::digest(text.as_bytes()).into()),
-            Upcoming::Blob { hash, size } => (size, hash),
+    fn before(path: Arc<str>, (doc, version): (DocId, u64), content: Upcoming<'_>) -> Self {
+        let (size, bytes) = match content {
+            Upcoming::Text(text) => (text.len() as u64, None),
+            Upcoming::Blob { hash, size } => (size, Some(hash)),
         };
-        let bytes = matches!(upload.content, Upcoming::Blob { .. }).then_some(hash);
+        let hash = content.hash();
         Self {
             path,
             at: At { doc, n: 0, bytes },
@@ -57,18 +56,47 @@ impl Uploaded {
 }
 
 impl Vaults {
-    /// What a change came to that came before.
+    /// What an upload came to that came before: known by its stamp or, without one, by what it
+    /// brings to which version of which file.
     pub(in crate::vault) async fn done_before(
         &self,
         (name, path): (&VaultName, &str),
-        stamp: Stamp,
         (print, upload): (u64, &Upload<'_>),
     ) -> Result<Option<Uploaded>, Error> {
         let Ok(book) = self.live(name) else { return Ok(None) };
+        let content = Some(upload.content);
+        let Some(stamp) = upload.stamp else {
+            let doc = task::block(|| self.uploaded_to(&book, path, (print, upload.base)))?;
+            let Some(doc) = doc else { return Ok(None) };
+            return self.outcome(&book, (doc, 0), (None, content)).await.map(Some);
+        };
         let Some(Stamped { doc, seq, .. }) = self.came_to(&book, (stamp, print)).await? else {
             return Ok(None);
         };
-        self.outcome((&book, path), (doc, seq, stamp), Some(upload)).await.map(Some)
+        self.outcome(&book, (doc, seq), (Some(stamp), content)).await.map(Some)
+    }
+
+    /// The document that this upload was put into before, by one who heard no answer; it may be
+    /// gone by now.
+    fn uploaded_to(
+        &self,
+        book: &Book,
+        path: &str,
+        (print, base): (u64, Base),
+    ) -> Result<Option<DocId>, Error> {
+        // To join what is there already changes nothing by itself.
+        let Base::Version(seq @ 1..) = base else { return Ok(None) };
+        let live = book.account().find(path).map(|(_, doc)| doc);
+        let doc = match live {
+            Some(doc) => doc,
+            None if !book.state().has_print(print) => return Ok(None),
+            None => match self.version_at(book, path, seq) {
+                Ok(dated) => dated.doc,
+                Err(Error::NoFile | Error::NoVersion { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(Some(doc).filter(|doc| book.state().has_uploaded(*doc, print)))
     }
 
     /// What a stamped upload came to, whatever it brought: with the text that the version has.
@@ -77,7 +105,7 @@ impl Vaults {
     /// `StampReused` if it was no upload; `NoVersion`; `Damaged`; `Open`; `Failed`.
     pub async fn uploaded_before(
         &self,
-        (name, path): (&VaultName, &str),
+        name: &VaultName,
         stamp: Stamp,
     ) -> Result<Option<Uploaded>, Error> {
         let Ok(book) = self.live(name) else { return Ok(None) };
@@ -89,56 +117,95 @@ impl Vaults {
             return Err(Error::StampReused);
         }
         self.came_to(&book, (stamp, fingerprint)).await?;
-        self.outcome((&book, path), (doc, seq, stamp), None).await.map(Some)
+        self.outcome(&book, (doc, seq), (Some(stamp), None)).await.map(Some)
     }
 
     /// What edits came to that came before.
     pub(super) async fn edited_before(
         &self,
-        (name, path): (&VaultName, &str),
+        name: &VaultName,
         stamped: (Stamp, u64),
     ) -> Result<Option<Uploaded>, Error> {
         let Ok(book) = self.live(name) else { return Ok(None) };
         let Some(Stamped { doc, seq, .. }) = self.came_to(&book, stamped).await? else {
             return Ok(None);
         };
-        self.outcome((&book, path), (doc, seq, stamped.0), None).await.map(Some)
+        self.outcome(&book, (doc, seq), (Some(stamped.0), None)).await.map(Some)
     }
 
-    /// What an upload came to that came before; without it: with the text of the version.
+    /// What a change came to that came before, and what it brought; without that: with the text of
+    /// the version. A seq of 0: it is not known which that is.
     async fn outcome(
         &self,
-        (book, path): (&Book, &str),
-        (doc, seq, stamp): (DocId, u64, Stamp),
-        upload: Option<&Upload<'_>>,
+        book: &Book,
+        (doc, seq): (DocId, u64),
+        (stamp, content): (Option<Stamp>, Option<Upcoming<'_>>),
     ) -> Result<Uploaded, Error> {
-        if seq == 0 {
-            return self.unsettled((book, path), doc, upload).await;
+        if seq > 0 {
+            return self.told(book, (doc, seq), (stamp, content)).await;
         }
+        let is_live = book.account().path_of(doc).is_some();
+        let bytes_now = book.state().current(doc).filter(|item| item.body == Body::Blob).cloned();
+        match (content, bytes_now) {
+            (Some(_), _) if !is_live => self.last_of(book, doc, content).await,
+            (Some(brought), Some(now)) => {
+                let told = self.told(book, (doc, now.seq), (stamp, content)).await?;
+                Ok(Uploaded { is_conflict: told.hash != brought.hash(), ..told })
+            }
+            (Some(Upcoming::Text(text)), None) => {
+                self.uploaded(book, doc, (Written::default(), Some(text))).await
+            }
+            (Some(Upcoming::Blob { .. }) | None, _) => {
+                self.uploaded(book, doc, (Written::default(), None)).await
+            }
+        }
+    }
+
+    /// The last version of a file that is gone.
+    pub(super) async fn last_of(
+        &self,
+        book: &Book,
+        doc: DocId,
+        content: Option<Upcoming<'_>>,
+    ) -> Result<Uploaded, Error> {
+        let gone = book.state().current(doc).map(|item| item.seq);
+        let before = gone.ok_or(Error::NoFile)?.saturating_sub(1);
+        self.told(book, (doc, before), (None, content)).await
+    }
+
+    /// A version as the answer to who brought something to it, and what that was.
+    pub(super) async fn told(
+        &self,
+        book: &Book,
+        (doc, seq): (DocId, u64),
+        (stamp, content): (Option<Stamp>, Option<Upcoming<'_>>),
+    ) -> Result<Uploaded, Error> {
         let vault = book.account().number();
         let _work = self.shared().work.begin().await;
         task::block(|| {
             self.wait_stored()?;
-            let dated = match (self.version_of(book, DocKey { vault, doc }, seq), upload) {
+            let path = || {
+                let last = || book.state().current(doc).map(|item| Arc::clone(&item.path));
+                book.account().path_of(doc).or_else(last).ok_or(Error::NoFile)
+            };
+            let dated = match (self.version_of(book, DocKey { vault, doc }, seq), content) {
                 // What it came to is not kept any more; that it was made is known.
-                (Err(Error::NoVersion { .. }), Some(upload)) => {
-                    let path = book.account().path_of(doc).unwrap_or_else(|| path.into());
-                    return Ok(Uploaded::before(path, (doc, seq), upload));
+                (Err(Error::NoVersion { .. }), Some(content)) => {
+                    return Ok(Uploaded::before(path()?, (doc, seq), content));
                 }
                 (dated, _) => dated?,
             };
             let held = self.held(book, &dated)?;
             let Version { item, made, .. } = dated.version;
             // Bytes that were there already are no part of how they came there.
-            let is_its = item.updated == stamp || made.restored > 0;
-            let is_news =
-                |text: &String| upload.is_none_or(|it| it.content != Upcoming::Text(text));
+            let is_its = Some(item.updated) == stamp || made.restored > 0;
+            let is_news = |text: &String| content != Some(Upcoming::Text(text));
             let content = match held {
                 Held::Text(text) => Some(text).filter(is_news),
                 Held::Roots(_) | Held::Blob { .. } => None,
             };
             Ok(Uploaded {
-                path: book.account().path_of(doc).unwrap_or(Arc::clone(&item.path)),
+                path: path()?,
                 at: At::of(doc, item.n, Some(&item)),
                 version: item.seq,
                 size: item.size,
@@ -198,30 +265,6 @@ impl Vaults {
         Ok(came_to.map(|came_to| came_to.seq).filter(|seq| *seq != 0))
     }
 
-    /// What a stamped change came to that was written, and whose answer nobody heard.
-    async fn unsettled(
-        &self,
-        (book, path): (&Book, &str),
-        doc: DocId,
-        upload: Option<&Upload<'_>>,
-    ) -> Result<Uploaded, Error> {
-        let now = book.account().path_of(doc);
-        let text = match upload.map(|upload| upload.content) {
-            Some(Upcoming::Text(text)) => Some(text),
-            Some(Upcoming::Blob { .. }) | None => None,
-        };
-        match (now, upload) {
-            (Some(now), _) if text.is_some() || upload.is_none() => {
-                self.uploaded((book.account().name(), &now), Written::default(), text).await
-            }
-            (now, Some(upload)) => {
-                let (path, seq) = (now.unwrap_or_else(|| path.into()), book.state().visible());
-                Ok(Uploaded::before(path, (doc, seq), upload))
-            }
-            (_, None) => Err(Error::NoFile),
-        }
-    }
-
     /// One change of a stamp at a time: of two that are under way neither knows of the other.
     pub(in crate::vault) fn claim(
         &self,
@@ -235,40 +278,77 @@ impl Vaults {
         Ok(Some(Claim { book, stamp }))
     }
 
-    /// Writes what a stamped change came to; the end of the record. A seq of 0 is still to come.
-    pub(in crate::vault) fn note_stamp(
+    /// Keeps what a stamped change is until its version is known, where it was noted with what it
+    /// wrote.
+    pub(super) fn has_noted(
         &self,
-        name: &VaultName,
-        (stamp, fingerprint): (Stamp, u64),
-        (doc, seq): (DocId, u64),
+        state: &mut book::State,
         by: Author<'_>,
-    ) -> Result<u64, Error> {
-        let book = self.live(name)?;
-        let received_ms = self.shared().clock.now_ms();
-        let came_to = Stamped { doc, seq, fingerprint, received_ms, count: 0 };
-        let mut bytes = Vec::new();
-        payload::Stamped { stamp, came_to }.encode(&mut bytes);
-        let doc = DocKey { vault: book.account().number(), doc };
-        let (kind, author) = (Kind::Stamped, by.principal.name());
-        let now = self.registry().stamp();
-        let record = Record { doc, n: 0, kind, stamp: now, author, payload: &bytes };
-        let mut state = book.state();
-        let appended = book::append(self.registry(), &[record])?;
-        let folded = self.shared().journal.folded();
-        state.set_stamped(stamp, came_to, (appended.end, folded));
-        Ok(appended.end)
+        (doc, written): (DocId, Written),
+    ) {
+        let stamped = self.stamp_of(by, (doc, 0)).filter(|_| written.has_changed);
+        self.keep_stamp(state, stamped.as_ref(), written.end);
     }
 
-    /// Whether this text was put into the very file before, by one who heard no answer.
-    pub(in crate::vault) fn has_uploaded(
+    /// Writes what a stamped upload came to; durable when it returns.
+    pub(super) async fn note(
         &self,
-        (name, path): (&VaultName, &str),
-        base: Base,
-        print: u64,
-    ) -> bool {
-        // To join what is there already changes nothing by itself.
-        let (Base::Version(1..), Ok(book)) = (base, self.live(name)) else { return false };
-        let found = book.account().find(path);
-        found.is_some_and(|(_, doc)| book.state().has_uploaded(doc, print))
+        name: &VaultName,
+        by: Author<'_>,
+        uploaded: &Uploaded,
+    ) -> Result<(), Error> {
+        let (doc, seq) = (uploaded.at.doc, uploaded.version);
+        let Some(stamped) = self.stamp_of(by, (doc, seq)) else { return Ok(()) };
+        let end = {
+            let book = self.live(name)?;
+            let key = DocKey { vault: book.account().number(), doc };
+            let mut state = book.state();
+            let record = self.stamp_record(key, by, &stamped.2);
+            let end = book::append(self.registry(), &[record])?.end;
+            self.keep_stamp(&mut state, Some(&stamped), end);
+            end
+        };
+        Ok(self.durable(end).await?)
     }
+
+    /// What a stamped change comes to that is about to be written, and the payload of its record.
+    pub(in crate::vault) fn stamp_of(
+        &self,
+        by: Author<'_>,
+        (doc, seq): (DocId, u64),
+    ) -> Option<(Stamp, Stamped, Vec<u8>)> {
+        let (stamp, fingerprint) = by.stamped?;
+        let received_ms = self.shared().clock.now_ms();
+        let came_to = Stamped { doc, seq, fingerprint, received_ms, count: 0 };
+        Some((stamp, came_to, stamp_payload(stamp, came_to)))
+    }
+
+    /// Keeps it in memory: its record ends at `end`.
+    pub(in crate::vault) fn keep_stamp(
+        &self,
+        state: &mut book::State,
+        stamped: Option<&(Stamp, Stamped, Vec<u8>)>,
+        end: u64,
+    ) {
+        let Some((stamp, came_to, _)) = stamped else { return };
+        state.set_stamped(*stamp, *came_to, (end, self.shared().journal.folded()));
+    }
+
+    /// The record of what a stamped change came to.
+    pub(in crate::vault) fn stamp_record<'r>(
+        &self,
+        doc: DocKey,
+        by: Author<'r>,
+        payload: &'r [u8],
+    ) -> Record<'r> {
+        let (stamp, author) = (self.registry().stamp(), by.principal.name());
+        Record { doc, n: 0, kind: Kind::Stamped, stamp, author, payload }
+    }
+}
+
+/// What the record of a stamped change has.
+pub(in crate::vault) fn stamp_payload(stamp: Stamp, came_to: Stamped) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    payload::Stamped { stamp, came_to }.encode(&mut bytes);
+    bytes
 }

@@ -13,6 +13,8 @@ use crate::document::submission::Failure;
 use crate::document::tests::run;
 use crate::vault::condition::ANYHOW;
 use crate::vault::tests::{BY, World, exactly, home};
+use crate::vault::tree::{Act, Step};
+use crate::vault::versions::Held;
 use sheaf_ground::time::Clock;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -555,7 +557,9 @@ fn edits_with_others_words_in_their_version_say_so() {
         let handle = world.handle("a.md").await;
         let written = handle.patch_text(BY, &edits, Unit::Utf16, edited.at.n).unwrap();
         crate::vault::tests::write(&handle, 99, "typed").unwrap();
-        let merged = world.vaults.uploaded(place, written, None).await.unwrap();
+        let book = world.vaults.live(&home()).unwrap();
+        let doc = handle.key().doc;
+        let merged = world.vaults.uploaded(&book, doc, (written, None)).await.unwrap();
         assert!(merged.is_merged && merged.at.n > written.n);
         assert_eq!(merged.content, world.text("a.md").await);
         assert!(merged.content.unwrap().contains("typed"));
@@ -588,5 +592,160 @@ fn an_edit_of_a_file_that_was_moved_goes_where_it_is_for_who_may_write_there() {
             assert!(!again.has_changed);
         }
         assert_eq!(world.text("moved/a.md").await.as_deref(), Some("one\nmine\n"));
+    });
+}
+
+#[test]
+fn bytes_make_their_file_at_once() {
+    run(async {
+        let world = World::new();
+        let stamp = Some(world.ground.registry.stamp());
+        let put = || Upload { stamp, ..of_blob(7, Base::Version(0)) };
+        let made = upload(&world, put()).await.unwrap();
+        assert_eq!((made.version, made.size, made.is_created), (1, 7, true));
+        assert!(!made.is_conflict, "nobody else was there");
+        let world = world.crash();
+        let again = upload(&world, put()).await.unwrap();
+        assert_eq!((again.version, again.size, again.has_changed), (1, 7, false));
+        assert!(!again.is_conflict);
+        let file = world.vaults.file(&home(), "a.md").unwrap();
+        assert_eq!((file.seq, file.hash), (1, Some([7; 32])));
+        // A document that somebody has open becomes the file as well.
+        let open = world.handle("b.md").await;
+        let at_b = world.vaults.upload(&home(), "b.md", BY, of_blob(8, Base::Now)).await.unwrap();
+        assert_eq!((at_b.at.doc, open.is_created()), (open.key().doc, true));
+        crate::vault::tests::write(&open, 99, "typed").unwrap();
+    });
+}
+
+#[test]
+fn a_base_that_the_vault_never_was_at_is_gone() {
+    run(async {
+        let world = World::new();
+        up(&world, "text\n", Base::Now).await;
+        world.vaults.upload(&home(), "b", BY, of_blob(1, Base::Now)).await.unwrap();
+        let (vaults, gone) = (&world.vaults, |seq, hash| Error::BaseGone { seq, hash });
+        let text = Some(Sha256::digest("text\n").into());
+        let late = upload(&world, of("mine", Base::Version(99))).await;
+        assert_eq!(late, Err(gone(1, text)));
+        let late = vaults.upload(&home(), "b", BY, of_blob(2, Base::Version(99))).await;
+        assert_eq!(late, Err(gone(2, Some([1; 32]))));
+        let late = vaults.upload(&home(), "none", BY, of_blob(2, Base::Version(99))).await;
+        assert_eq!(late, Err(gone(0, None)));
+        for (path, due) in [("a.md", gone(1, text)), ("b", gone(2, Some([1; 32])))] {
+            let act = Act::Delete { base: Some(99), asked: Asked::default() };
+            let undone = vaults.change(&home(), &[Step { path, act }], BY).await.unwrap_err();
+            assert_eq!((undone.step, undone.error), (Some(0), due.clone()));
+            let bytes = of_blob(2, Base::Version(99));
+            let step = Step { path, act: Act::Upload(&bytes) };
+            let undone = vaults.change(&home(), &[step], BY).await.unwrap_err();
+            assert_eq!((undone.step, undone.error), (Some(0), due));
+        }
+        assert_eq!(world.vaults.get(&home()).unwrap().seq, 2);
+    });
+}
+
+#[test]
+fn bytes_that_come_again_without_a_stamp_take_nothing_back() {
+    run(async {
+        for is_pushed in [false, true] {
+            let world = World::new();
+            upload(&world, of_blob(1, Base::Now)).await.unwrap();
+            let mine = of_blob(2, Base::Version(1));
+            let put = async || {
+                if !is_pushed {
+                    return upload(&world, mine.clone()).await.unwrap();
+                }
+                let step = Step { path: "a.md", act: Act::Upload(&mine) };
+                let done = world.vaults.change(&home(), &[step], BY).await.unwrap();
+                done.into_iter().next().unwrap().uploaded.unwrap()
+            };
+            let first = put().await;
+            assert_eq!((first.version, first.has_changed), (2, true));
+            let bobs = upload(&world, of_blob(3, Base::Version(2))).await.unwrap();
+            let again = put().await;
+            assert_eq!((again.version, again.has_changed), (bobs.version, false));
+            assert_eq!((again.hash, again.is_conflict), ([3; 32], true));
+            assert_eq!(world.vaults.file(&home(), "a.md").unwrap().hash, Some([3; 32]));
+        }
+    });
+}
+
+#[test]
+fn an_upload_that_comes_again_brings_no_file_back() {
+    run(async {
+        for is_bytes in [false, true] {
+            let put = |one: u8, base| match is_bytes {
+                true => of_blob(one, base),
+                false => of(["", "one\n", "two\n"][usize::from(one)], base),
+            };
+            let world = World::new();
+            let base = Base::Version(upload(&world, put(1, Base::Now)).await.unwrap().version);
+            let mine = upload(&world, put(2, base)).await.unwrap();
+            world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.unwrap();
+            // Whoever deleted it had seen it.
+            let again = upload(&world, put(2, base)).await.unwrap();
+            assert_eq!((again.version, again.hash), (mine.version, mine.hash));
+            assert_eq!((again.has_changed, again.is_merged, again.is_conflict), Default::default());
+            assert!(world.vaults.file(&home(), "a.md").is_err());
+            // One that changes nothing in what it was made of is no edit.
+            let same = upload(&world, put(1, base)).await.unwrap();
+            assert_eq!((same.version, same.has_changed), (1, false));
+            assert!(world.vaults.file(&home(), "a.md").is_err());
+            // An edit is one.
+            let edit = match is_bytes {
+                true => of_blob(9, base),
+                false => of("edited\n", base),
+            };
+            assert!(upload(&world, edit).await.unwrap().has_changed);
+            assert!(world.vaults.file(&home(), "a.md").is_ok());
+        }
+    });
+}
+
+#[test]
+fn a_text_whose_file_moves_or_goes_before_it_settles_is_answered_all_the_same() {
+    run(async {
+        let world = World::new();
+        let made = up(&world, "one\n", Base::Now).await;
+        let handle = world.handle("a.md").await;
+        let written = handle.put_text(BY, "two\n", None).unwrap();
+        let (book, doc) = (world.vaults.live(&home()).unwrap(), made.at.doc);
+        world.vaults.move_file(&home(), "a.md", "b.md", BY, ANYHOW).await.unwrap();
+        let other = up(&world, "another file's\n", Base::Now).await;
+        assert_ne!(other.at.doc, doc);
+        let asked = || (written, Some("two\n"));
+        let told = world.vaults.uploaded(&book, doc, asked()).await.unwrap();
+        assert_eq!((&*told.path, told.is_merged, told.content), ("b.md", false, None));
+        assert_eq!(told.hash, <[u8; 32]>::from(Sha256::digest("two\n")));
+        world.vaults.delete_file(&home(), "b.md", BY, ANYHOW).await.unwrap();
+        let gone = world.vaults.uploaded(&book, doc, asked()).await.unwrap();
+        assert_eq!((gone.version, gone.is_merged, gone.has_changed), (told.version, false, true));
+        let unasked = world.vaults.uploaded(&book, doc, (written, None)).await.unwrap();
+        assert_eq!((unasked.version, unasked.content.as_deref()), (told.version, Some("two\n")));
+    });
+}
+
+#[test]
+fn a_stamp_is_written_with_what_it_is_of() {
+    run(async {
+        let world = World::new();
+        let journal = world.ground.shared.journal.clone();
+        let made = up(&world, "one\n", Base::Now).await;
+        let before = journal.written();
+        let handle = world.handle("a.md").await;
+        let stamp = world.ground.registry.stamp();
+        let by = Author { stamped: Some((stamp, 7)), ..BY };
+        let same = handle.put_text(by, "one\n", None).unwrap();
+        assert!(!same.has_changed && journal.written() == before, "nothing to note");
+        let written = handle.put_text(by, "two\n", None).unwrap();
+        assert_eq!(written.end, journal.written());
+        drop((handle, journal));
+        // Nobody came to note what version it has.
+        let world = world.crash();
+        let book = world.vaults.live(&home()).unwrap();
+        let came_to = world.vaults.came_to(&book, (stamp, 7)).await.unwrap().unwrap();
+        assert_eq!((came_to.doc, came_to.seq), (made.at.doc, 0));
+        assert_eq!(world.vaults.came_to(&book, (stamp, 8)).await, Err(Error::StampReused));
     });
 }

@@ -191,7 +191,7 @@ fn a_version_names_all_who_wrote_in_it() {
         let mut text = String::new();
         for who in &names {
             text.push_str("line\n");
-            let by = Author { principal: who, may_relay: false, device: 0 };
+            let by = Author::of(who);
             let write = |on: &Handle, only_if| on.put_text(by, &text, only_if);
             let made = (Absent::Made, ANYHOW);
             world.vaults.write((&home(), "a.md"), made, &write).await.unwrap();

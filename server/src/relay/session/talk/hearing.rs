@@ -12,6 +12,7 @@ use sheaf_protocol::scan;
 use super::moved::Brought;
 use super::past::Past;
 use super::{Ack, Held, Talk, said};
+use crate::document::author::Author;
 use crate::document::owners::Submitter;
 use crate::document::submission::{Receipt, Submission};
 use crate::metrics::{Direction, MessageKind};
@@ -319,12 +320,9 @@ impl<D: Dialect> Talk<D> {
         batch: &[Submission<'_>],
         asked: &[Principal],
     ) -> Result<Receipt, Ending> {
-        let by = Submitter {
-            principal: &self.grant.principal,
-            may_relay: self.grant.may_relay(),
-            device: 0,
-            asked: Some(asked),
-        };
+        let (principal, may_relay) = (&self.grant.principal, self.grant.may_relay());
+        let author = Author { principal, may_relay, device: 0, stamped: None };
+        let by = Submitter { author, asked: Some(asked) };
         let receipt = self.document.submit(Some(self.reader), by, batch)?;
         if receipt.has_kept_copy {
             let told = "others brought other content for your edits; your copy was kept";

@@ -104,7 +104,7 @@ impl<D: Dialect> Talk<D> {
         let (grant, update) = (self.grant.clone(), update.to_vec());
         let keeping = async move {
             let (principal, may_relay) = (&grant.principal, grant.may_relay());
-            let by = Author { principal, may_relay, device: 0 };
+            let by = Author { principal, may_relay, device: 0, stamped: None };
             let place = (&name.vault, &*name.document);
             match vaults.keep_past(place, doc, &update, by).await {
                 Ok(Kept::Back) => (Ending::Told(Code::Restart, BACK), None),

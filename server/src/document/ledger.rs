@@ -37,8 +37,11 @@ const TOMBSTONE_BYTES: u64 = 1_024;
 #[serde(deny_unknown_fields, default)]
 pub struct Quota {
     /// Bytes of all documents of one vault, as stored: each with its history since the last
-    /// checkpoint. A deleted one stays charged, and 1 KiB for its tombstone, until it is
-    /// forgotten: its log is kept as long. A write that would go beyond is refused. 0: no quota.
+    /// checkpoint; of a file that is no text the bytes that it has now. A deleted one stays
+    /// charged, and 1 KiB for its tombstone, until it is forgotten: its log is kept as long. A
+    /// write that would go beyond is refused, as are bytes that are brought for one. Earlier
+    /// versions of bytes are not charged, nor what no file refers to and goes after a day. 0: no
+    /// quota.
     pub vault_bytes_max: u64,
     /// Live documents of one vault. The first write to one more is refused. 0: no quota.
     pub vault_documents_max: u64,
@@ -300,6 +303,18 @@ impl Account {
     pub fn is_over(&self, bytes: usize) -> bool {
         let max = self.quota.vault_bytes_max;
         max > 0 && self.bytes() + bytes as u64 > max
+    }
+
+    /// Whether so many bytes more are within the quota.
+    ///
+    /// # Errors
+    /// `Quota`, and it is counted.
+    pub fn check_bytes(&self, bytes: u64) -> Result<(), Failure> {
+        if self.is_over(usize::try_from(bytes).unwrap_or(usize::MAX / 2)) {
+            self.note_refused(Failure::Quota);
+            return Err(Failure::Quota);
+        }
+        Ok(())
     }
 
     /// Counts a write that was refused for a quota.

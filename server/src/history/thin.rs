@@ -47,7 +47,7 @@ pub fn thin(
     now_ms: u64,
 ) -> Result<Thinned, Error> {
     let Some(oldest) = store.version_after(doc, 0)? else { return Ok(Thinned::default()) };
-    if oldest.item.updated.ms() >= config.all_since(now_ms) {
+    if oldest.taken_ms() >= config.all_since(now_ms) {
         return Ok(Thinned::default());
     }
     // What the log still has is younger than the last checkpoint, and waits for the next one.
@@ -59,7 +59,7 @@ pub fn thin(
     let labels: BTreeSet<u64> = store.labels(doc)?.into_iter().map(|(seq, _)| seq).collect();
     let bases = bases(&versions, held);
     let aged = |version: &Version| Aged {
-        ms: version.item.updated.ms(),
+        ms: version.taken_ms(),
         is_needed: labels.contains(&version.item.seq) || bases.contains(&version.item.seq),
     };
     let kept = config.kept(&versions.iter().map(aged).collect::<Vec<_>>(), now_ms);
@@ -68,7 +68,7 @@ pub fn thin(
     for (version, is_kept) in versions.iter().zip(kept) {
         // The bytes of a blob are none of the document's past.
         let n = if version.item.body == Body::Blob { 0 } else { version.item.n };
-        if n > past_n || version.item.updated.ms() >= config.all_since(now_ms) {
+        if n > past_n || version.taken_ms() >= config.all_since(now_ms) {
             break;
         }
         if is_kept && fresh.len() == STATES_MAX {

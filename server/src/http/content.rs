@@ -105,11 +105,16 @@ impl Coming<'_> {
             return Err(blob::Error::TooLarge { bytes_max }.into());
         }
         let time = body::time(announced.unwrap_or(bytes_max));
-        let come = self.state.clock.clone().deadline(time, self.collect(chunks)).await;
+        let come = self
+            .state
+            .clock
+            .clone()
+            .deadline(time, self.collect(announced.unwrap_or(0), chunks))
+            .await;
         come.unwrap_or_else(|_| Err(body::late()))
     }
 
-    async fn collect(mut self, chunks: &mut Chunks) -> Result<Come, Error> {
+    async fn collect(mut self, announced: u64, chunks: &mut Chunks) -> Result<Come, Error> {
         let mut bytes = 0;
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| body::broke_off(bytes))?;
@@ -121,7 +126,8 @@ impl Coming<'_> {
                 if !has_zero && may_be_text(&self.all) {
                     return Err(body::too_large(text_max));
                 }
-                self.gathering = Some(task::block(|| self.state.vaults.gather_bytes(self.vault))?);
+                let gathering = || self.state.vaults.gather_bytes(self.vault, announced);
+                self.gathering = Some(task::block(gathering)?);
             }
             if self.gathering.is_some() && self.all.len() >= FRAME_BYTES {
                 self.put()?;

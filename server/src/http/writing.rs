@@ -154,7 +154,7 @@ pub(super) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
     };
     if done.has_changed || done.is_created {
         let from = (From::Elsewhere, by.device);
-        state.vaults.audience().uploaded((vault, &done.path), (before, done.version), from);
+        state.vaults.audience().uploaded(vault, (before, &done), from);
     }
     Ok(written(&state, vault, done))
 }

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use sheaf_protocol::ids::VaultName;
 
 use super::Vaults;
+use super::upload::Uploaded;
 
 /// The clients of all channels, counted. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -42,23 +43,22 @@ impl Audience {
     /// Says that a whole file came in, which was at version `before`.
     pub fn uploaded(
         &self,
-        (vault, path): (&VaultName, &str),
-        (before, version): (u64, u64),
+        vault: &VaultName,
+        (before, uploaded): (u64, &Uploaded),
         (from, device): (From, u64),
     ) {
-        self.took_in((vault, path), (before, version), device);
+        self.took_in(vault, (before, uploaded), device);
         self.changed(vault, from);
     }
 
     /// The same of one that came in with other changes, which are told of once.
-    pub fn took_in(
-        &self,
-        (vault, path): (&VaultName, &str),
-        (before, version): (u64, u64),
-        device: u64,
-    ) {
+    pub fn took_in(&self, vault: &VaultName, (before, uploaded): (u64, &Uploaded), device: u64) {
+        let Uploaded { path, version, is_merged, is_conflict, has_changed, .. } = uploaded;
         let device = (device != 0).then(|| format!("{device:016x}"));
         tracing::info!(%vault, device, "Upload: {path} (v{before} -> v{version})");
+        if (*is_merged || *is_conflict) && *has_changed {
+            tracing::info!(%vault, version, "Conflict resolved: {path} (v{version})");
+        }
     }
 
     /// Says how many hear of a change, besides the one who made it.

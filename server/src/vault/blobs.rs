@@ -24,6 +24,9 @@ use sheaf_ground::task;
 use sheaf_storage::journal::Kind;
 use sheaf_storage::store::{Body, Item, Made};
 
+/// Versions that are looked at together.
+const VERSIONS: usize = 64;
+
 /// Bytes that become a file's content.
 #[derive(Clone, Copy)]
 pub(super) struct Coming {
@@ -34,7 +37,64 @@ pub(super) struct Coming {
     pub(super) base: Base,
 }
 
+impl Coming {
+    /// Makes them the content of an item.
+    pub(super) fn put_into(&self, item: &mut Item) {
+        (item.body, item.hash, item.updated) = (Body::Blob, Some(self.hash), self.stamp);
+        (item.size, item.bytes) = (self.size, self.size);
+    }
+}
+
+/// The content that a file has by now, for bytes that were made of an earlier version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rival {
+    /// The seq of the file when it was looked at.
+    pub(super) seen: u64,
+    /// When its content came; none: those who made the bytes have seen it, or there is none.
+    pub(super) came: Option<Stamp>,
+}
+
 impl Vaults {
+    /// Whether a file has another content by now than at a version, and since when: to move it
+    /// makes no content. Blocks the thread.
+    pub(super) fn rival(&self, book: &Book, doc: DocId, base: Base) -> Result<Rival, Error> {
+        let now = book.state().current(doc).filter(|item| !item.is_deleted).cloned();
+        let Some(now) = now else { return Ok(Rival { seen: 0, came: None }) };
+        let none = Rival { seen: now.seq, came: None };
+        let base = match base {
+            Base::Version(base) if base < now.seq => base,
+            Base::Version(_) | Base::Now => return Ok(none),
+        };
+        self.wait_stored()?;
+        let key = DocKey { vault: book.account().number(), doc };
+        // What is no text has no hash, and is told apart by its log.
+        let n = |item: &Item| if item.body == Body::Other { item.n } else { 0 };
+        let content = |item: &Item| (item.body, item.hash, n(item));
+        let is_same = |item: &Item| content(item) == content(&now) && !item.is_deleted;
+        match self.version_of(book, key, base) {
+            Ok(dated) if is_same(&dated.version.item) => return Ok(none),
+            Ok(_) | Err(Error::NoVersion { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let (mut came, mut before) = (now.updated, None);
+        loop {
+            let page = self.registry().store().versions(key, before, VERSIONS)?;
+            for version in &page {
+                if !is_same(&version.item) {
+                    return Ok(Rival { came: Some(came), ..none });
+                }
+                if version.item.seq <= base {
+                    return Ok(none);
+                }
+                came = version.item.updated;
+            }
+            before = page.last().map(|version| version.item.seq);
+            if page.len() < VERSIONS {
+                return Ok(Rival { came: Some(came), ..none });
+            }
+        }
+    }
+
     pub(super) async fn upload_blob(
         &self,
         (name, path): (&VaultName, &str),
@@ -43,31 +103,69 @@ impl Vaults {
     ) -> Result<Uploaded, Error> {
         let stamp = upload.stamp.unwrap_or_else(|| self.registry().stamp());
         let coming = Coming { hash, size, stamp, base: upload.base };
-        let made = Made { client_ms: upload.client_ms, ..made_by(by.principal) };
-        let path = match self.path_for((name, path), by, upload).await? {
-            To::Path(path) => path,
+        let taken_ms = upload.stamp.map(|_| self.shared().clock.now_ms());
+        let made = Made { client_ms: upload.client_ms, taken_ms, ..made_by(by.principal) };
+        let (path, back) = match self.path_for((name, path), upload).await? {
+            To::Path(path) => (path, None),
+            To::Back(doc) => {
+                (path.into(), self.revive_blob((name, path, doc), by, (coming, &made)).await?)
+            }
             To::Nowhere(uploaded) => return Ok(*uploaded),
         };
-        let taken = self.take_blob((name, &path), by, (coming, upload.when), made).await?;
+        let taken = match back {
+            Some(back) => back,
+            None => self.take_blob((name, &path), by, (coming, upload.when), made).await?,
+        };
         if taken.has_changed {
             self.live(name)?.state().set_uploaded(taken.at.doc, print);
         }
         Ok(taken)
     }
 
-    /// Makes a file's content what it was, as a version of its own.
+    /// Makes a file's content what it was, as a version of its own: where it is, and its seq.
     pub(super) async fn restore_blob(
         &self,
-        (name, path): (&VaultName, &str),
+        (name, path, doc): (&VaultName, &str, DocId),
         (hash, size): ([u8; 32], u64),
         (by, when): (Author<'_>, When<'_>),
         made: Made,
-    ) -> Result<u64, Error> {
+    ) -> Result<(Arc<str>, u64), Error> {
         let stamp = self.registry().stamp();
         let coming = Coming { hash, size, stamp, base: Base::Now };
         let authors = made_by(by.principal).authors;
         let made = Made { authors, ..made };
-        Ok(self.take_blob((name, path), by, (coming, when), made).await?.version)
+        let restored = match self.revive_blob((name, path, doc), by, (coming, &made)).await? {
+            Some(back) => back,
+            None => {
+                let now = self.live(name)?.account().path_of(doc).ok_or(Error::NoFile)?;
+                self.take_blob((name, &now), by, (coming, when), made).await?
+            }
+        };
+        Ok((restored.path, restored.version))
+    }
+
+    /// Brings a deleted file back with bytes, as one record. `None`: it is there.
+    async fn revive_blob(
+        &self,
+        (name, path, doc): (&VaultName, &str, DocId),
+        by: Author<'_>,
+        (coming, made): (Coming, &Made),
+    ) -> Result<Option<Uploaded>, Error> {
+        let book = self.live(name)?;
+        if book.account().path_of(doc).is_some() {
+            return Ok(None);
+        }
+        let key = DocKey { vault: book.account().number(), doc };
+        let (coming, _hold) = self.held_back(key.vault, coming)?;
+        book.account().check_bytes(coming.size)?;
+        let head = task::block(|| self.registry().store().head(key))?.ok_or(Error::NoFile)?;
+        let bytes = (by, Some((coming, made)));
+        let Some((item, end)) = self.revive(&book, path, (doc, head.epoch), bytes)? else {
+            return Ok(None);
+        };
+        self.durable(end).await?;
+        self.publish(&book);
+        Ok(Some(answer(doc, item, Taken::Plainly, false)))
     }
 
     async fn take_blob(
@@ -87,10 +185,7 @@ impl Vaults {
             let handle = self.open_or_create(name, path).await?;
             let book = self.book(&self.registry().account(name)?);
             let (coming, _hold) = self.held_back(handle.key().vault, coming)?;
-            let size = usize::try_from(coming.size).unwrap_or(usize::MAX);
-            if book.account().is_over(size) {
-                return Err(Failure::Quota.into());
-            }
+            book.account().check_bytes(coming.size)?;
             let is_created = !handle.is_created();
             let taken = if is_created {
                 task::block(|| self.make_blob(&book, &handle, by, (coming, &made)))?
@@ -100,11 +195,16 @@ impl Vaults {
                 if book.state().current(doc).is_some_and(|item| item.n < handle.n()) {
                     self.settle_now(&address(name, path)).await?;
                 }
+                let rival = task::block(|| self.rival(&book, doc, coming.base))?;
                 // Texts that depend on a state are written in turn, too.
                 let _turn = handle.turn().await?;
                 let mut state = book.state();
+                if state.current(doc).map_or(0, |item| item.seq) != rival.seen {
+                    continue;
+                }
                 when(Some(At::of(doc, handle.n(), state.current(doc))))?;
-                match self.commit_blob(&book, &mut state, (doc, by), (coming, &made)) {
+                let coming = (coming, &made, rival.came);
+                match self.commit_blob(&book, &mut state, (doc, by), coming) {
                     Err(Error::NoFile) => None,
                     taken => Some(taken?),
                 }
@@ -113,18 +213,7 @@ impl Vaults {
             let Some((item, end, how)) = taken else { continue };
             self.durable(end).await?;
             self.publish(&book);
-            return Ok(Uploaded {
-                path: Arc::clone(&item.path),
-                at: At::of(handle.key().doc, item.n, Some(&item)),
-                version: item.seq,
-                size: item.size,
-                hash: item.hash.unwrap_or_default(),
-                is_merged: false,
-                is_conflict: matches!(how, Taken::Won | Taken::Lost),
-                has_changed: how != Taken::Held,
-                is_created,
-                content: None,
-            });
+            return Ok(answer(handle.key().doc, item, how, is_created));
         }
         Err(Failure::Dropped.into())
     }
@@ -152,7 +241,7 @@ impl Vaults {
             return Err(Failure::ReadOnly.into());
         }
         let (key, path) = (handle.key(), Arc::clone(&handle.name().document));
-        let (mut versions, how) = versions(None, (Arc::clone(&path), by), coming, made);
+        let (mut versions, how) = versions(None, (Arc::clone(&path), by), (coming, made, None));
         let Some((item, made)) = versions.pop() else { return Ok(None) };
         let merged = beginning.merge(by, None)?;
         let mut state = book.state();
@@ -191,6 +280,15 @@ impl Vaults {
         Ok((Coming { size: hold.size(), ..coming }, Some(hold)))
     }
 
+    /// Whether a vault's quota has room for so many bytes that somebody brings.
+    ///
+    /// # Errors
+    /// `Full`; `Failed` with `Quota`.
+    pub fn check_quota(&self, name: &VaultName, bytes: u64) -> Result<(), Error> {
+        let account = self.registry().place(name).ok_or(Error::Full)?;
+        Ok(account.check_bytes(bytes)?)
+    }
+
     /// Keeps bytes for a file that is to be; their hash and size. They stay for a day, or until a
     /// version refers to them. Blocks the thread.
     ///
@@ -199,16 +297,18 @@ impl Vaults {
     pub fn put_bytes(&self, name: &VaultName, bytes: &[u8]) -> Result<([u8; 32], u64), Error> {
         let account = self.registry().place(name).ok_or(Error::Full)?;
         let size = bytes.len() as u64;
+        self.check_quota(name, size)?;
         let Some(blobs) = &self.inner.blobs else { return Ok((Hash::of(bytes).0, size)) };
         Ok((blobs.put(account.number(), bytes)?.hold.hash().0, size))
     }
 
-    /// As [`Vaults::put_bytes`], of bytes that come one after the other.
+    /// As [`Vaults::put_bytes`], of `announced` bytes at least that come one after the other.
     ///
     /// # Errors
     /// `Full`; `Unavailable` where no bytes are kept; those of the blobs.
-    pub fn gather_bytes(&self, name: &VaultName) -> Result<Gathering, Error> {
+    pub fn gather_bytes(&self, name: &VaultName, announced: u64) -> Result<Gathering, Error> {
         let account = self.registry().place(name).ok_or(Error::Full)?;
+        self.check_quota(name, announced)?;
         let what = "no bytes are kept here";
         let none = Refusal { code: Code::Unavailable, at: 0, what };
         let blobs = self.inner.blobs.as_ref().ok_or(none)?;
@@ -221,14 +321,14 @@ impl Vaults {
         book: &Book,
         state: &mut State,
         (doc, by): (DocId, Author<'_>),
-        (coming, made): (Coming, &Made),
+        (coming, made, rival): (Coming, &Made, Option<Stamp>),
     ) -> Result<(Item, u64, Taken), Error> {
         let Some(path) = book.account().path_of(doc) else { return Err(Error::NoFile) };
         if let Base::Version(seq) = coming.base {
             state.is_later(doc, seq)?;
         }
         let current = state.current(doc).filter(|item| !item.is_deleted);
-        let (versions, how) = versions(current, (path, by), coming, made);
+        let (versions, how) = versions(current, (path, by), (coming, made, rival));
         let last = versions.last().map(|(item, _)| item).or(current);
         let last = last.cloned().ok_or(Error::NoFile)?;
         let seq = match versions.len() as u64 {
@@ -259,53 +359,68 @@ impl Vaults {
     }
 }
 
+/// What came of bytes, as the answer to who brought them.
+fn answer(doc: DocId, item: Item, how: Taken, is_created: bool) -> Uploaded {
+    Uploaded {
+        at: At::of(doc, item.n, Some(&item)),
+        version: item.seq,
+        size: item.size,
+        hash: item.hash.unwrap_or_default(),
+        path: item.path,
+        is_merged: false,
+        is_conflict: matches!(how, Taken::Won | Taken::Lost),
+        has_changed: how != Taken::Held,
+        is_created,
+        content: None,
+    }
+}
+
 /// The versions that bytes make of a file, the last of which it is then, and what becomes of them.
+/// `rival`: when the present content came, where those who made the bytes have not seen it.
 pub(super) fn versions(
     current: Option<&Item>,
     (path, by): (Arc<str>, Author<'_>),
-    coming: Coming,
-    made: &Made,
+    (coming, made, rival): (Coming, &Made, Option<Stamp>),
 ) -> (Vec<(Item, Made)>, Taken) {
     let is_same = |item: &&Item| (item.body, item.hash) == (Body::Blob, Some(coming.hash));
     if current.filter(is_same).is_some() {
         return (Vec::new(), Taken::Held);
     }
-    let (n, before) = current.map_or((0, 0), |item| (item.n, item.seq));
-    let item = Item {
+    let mut item = Item {
         seq: 0,
-        n,
+        n: current.map_or(0, |item| item.n),
         body: Body::Blob,
         is_deleted: false,
-        size: coming.size,
-        bytes: coming.size,
-        hash: Some(coming.hash),
+        size: 0,
+        bytes: 0,
+        hash: None,
         updated: coming.stamp,
         author: by.principal.name().map(Arc::from),
         device: by.device,
         path,
         from: None,
     };
-    // A document that was only just made for it is nobody's version.
-    let is_stale = match coming.base {
-        Base::Now => false,
-        Base::Version(seq) => seq < before,
-    };
-    let mut versions = vec![(item, Made { is_conflict: is_stale, ..made.clone() })];
-    let winner = current.filter(|current| is_stale && current.updated > coming.stamp);
-    let Some(winner) = winner else {
-        return (versions, if is_stale { Taken::Won } else { Taken::Plainly });
+    coming.put_into(&mut item);
+    let mut versions = vec![(item, Made { is_conflict: rival.is_some(), ..made.clone() })];
+    let Some((winner, rival)) = current.zip(rival.filter(|rival| *rival > coming.stamp)) else {
+        return (versions, if rival.is_some() { Taken::Won } else { Taken::Plainly });
     };
     // It is a version, and what was there before is the file again.
-    let authors = vec![winner.author.clone()];
-    let made = Made { authors, restored: winner.seq, is_conflict: true, client_ms: None };
-    versions.push((winner.clone(), made));
+    let (authors, restored) = (vec![winner.author.clone()], winner.seq);
+    let (is_conflict, client_ms, taken_ms) = (true, None, made.taken_ms);
+    let made = Made { authors, restored, is_conflict, client_ms, taken_ms };
+    // Of its own time, and not of a move since.
+    versions.push((Item { updated: rival, ..winner.clone() }, made));
     (versions, Taken::Lost)
 }
 
 impl InUse for Vaults {
     /// Those of all versions that are kept, and of what is about to be one.
     fn mark(&self, vault: VaultNo, mark: &mut dyn FnMut(Hash)) -> bool {
-        let Some(book) = self.inner.books.read().get(&vault).map(Arc::clone) else { return true };
+        let Some(book) = self.inner.books.read().get(&vault).map(Arc::clone) else {
+            // A deletion that is not on disk may not be after a restart.
+            return self.shared().journal.is_writable();
+        };
         if self.wait_stored().is_err() {
             return false;
         }

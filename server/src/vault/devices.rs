@@ -419,6 +419,9 @@ impl Vaults {
         let books: Vec<Arc<Book>> = self.inner.books.read().values().cloned().collect();
         for book in books {
             let mut state = book.state();
+            // One that stays connected is seen all the time, and should the server be killed.
+            let open = state.devices.known.values_mut().filter(|known| known.open > 0);
+            open.for_each(|known| known.now.seen_ms = known.now.seen_ms.max(now_ms));
             let due = state.devices.known.iter().filter(|(_, known)| known.is_due());
             let due: Vec<(u64, Device)> = due.map(|(id, it)| (*id, it.now.clone())).collect();
             for (id, now) in due {

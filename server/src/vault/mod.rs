@@ -64,6 +64,8 @@ struct Inner {
     books: RwLock<HashMap<VaultNo, Arc<Book>>>,
     pending: Mutex<Pending>,
     copies: Mutex<Copies>,
+    /// A version is looked up and named, or versions go.
+    thinning: Mutex<()>,
     audience: Audience,
     /// How long what was is kept.
     terms: Terms,
@@ -89,9 +91,9 @@ impl Vaults {
         terms: Terms,
         blobs: Option<Blobs>,
     ) -> Result<Self, store::Error> {
-        let (books, pending, copies) = Default::default();
+        let (books, pending, copies, thinning) = Default::default();
         let audience = Audience::default();
-        let inner = Inner { registry, books, pending, copies, audience, terms, blobs };
+        let inner = Inner { registry, books, pending, copies, thinning, audience, terms, blobs };
         let vaults = Self { inner: Arc::new(inner) };
         vaults.load()?;
         Ok(vaults)

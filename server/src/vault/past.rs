@@ -14,6 +14,7 @@ use sheaf_protocol::plan::Source;
 use sheaf_protocol::scan;
 use sheaf_protocol::vault::conflict_of;
 
+use super::blobs::Coming;
 use super::book::{Book, Entry};
 use super::condition::At;
 use super::{Error, OPEN_ATTEMPTS, Vaults, address, made_by};
@@ -22,6 +23,7 @@ use crate::document::handle::Name;
 use crate::document::submission::{Failure, Receipt, Submission};
 use sheaf_ground::task;
 use sheaf_storage::journal::Kind;
+use sheaf_storage::store::{Item, Made};
 
 /// Copies that are remembered to bring nothing: as many clients may come again and again.
 const COPIES_MAX: usize = 1_024;
@@ -88,9 +90,9 @@ impl Vaults {
                     return Ok(Kept::Nothing);
                 };
                 self.clear(&book, path, by).await?;
-                if let Some(now) = self.revive(&book, path, (doc, epoch), by)? {
+                if let Some((item, _)) = self.revive(&book, path, (doc, epoch), (by, None))? {
                     tracing::info!(vault = %name, %doc, "an edit brought a deleted document back");
-                    self.registry().expel(&address(name, &now));
+                    self.registry().expel(&address(name, &item.path));
                 }
                 continue;
             };
@@ -180,44 +182,62 @@ impl Vaults {
         }
     }
 
-    /// Gives a deleted document a name again; which one. `None`: somebody else just did.
+    /// Gives a deleted document a name again, with the bytes that its file holds from now on, if
+    /// it is to hold any: the item, and the end of its record. `None`: somebody else just did.
     pub(super) fn revive(
         &self,
         book: &Book,
         path: &str,
         (doc, epoch): (DocId, u64),
-        by: Author<'_>,
-    ) -> Result<Option<Arc<str>>, Error> {
+        (by, bytes): (Author<'_>, Option<(Coming, &Made)>),
+    ) -> Result<Option<(Item, u64)>, Error> {
         let mut state = book.state();
         let tombstone = state.current(doc).filter(|item| item.is_deleted).cloned();
         let Some(tombstone) = tombstone else { return Ok(None) };
+        let key = DocKey { vault: book.account().number(), doc };
         let mut taken = Arc::from(path);
         for name in names(path, doc) {
             let name: Arc<str> = name.into();
             let mut item = tombstone.clone();
             (item.path, item.is_deleted) = (Arc::clone(&name), false);
-            // Of no entry yet: its body settles anew, also after a crash.
-            item.n = 0;
             self.sign(&mut item, by);
-            let bytes = item.bytes;
+            let made = match bytes {
+                Some((coming, made)) => {
+                    coming.put_into(&mut item);
+                    made.clone()
+                }
+                None => {
+                    // Of no entry yet: its body settles anew, also after a crash.
+                    item.n = 0;
+                    made_by(by.principal)
+                }
+            };
             // A move from nowhere: no name gets free.
             let (kind, renamed, retired) = (Kind::Moved, Some((&*name, epoch)), None);
-            let made = made_by(by.principal);
-            let by = by.principal.name();
-            let entry = Entry { kind, doc, item, made, renamed, retired, by };
-            let revived = book.account().unbury((doc, &name, bytes), || {
-                let (_, appended) = book.commit(&mut state, self.registry(), entry)?;
-                book.account().raise_fence(appended.end);
-                Ok(())
+            let revived = book.account().unbury((doc, &name, tombstone.bytes), || {
+                let stamped = bytes.and_then(|_| self.stamp_of(by, (doc, state.last() + 1)));
+                let logs: Vec<_> =
+                    stamped.iter().map(|(.., it)| self.stamp_record(key, by, it)).collect();
+                let (item, by) = (item.clone(), by.principal.name());
+                let entry = Entry { kind, doc, item, made, renamed, retired, by };
+                let written =
+                    book.commit_together(&mut state, self.registry(), vec![entry], &logs)?;
+                let end = written.ok_or(Failure::ReadOnly)?.end;
+                self.keep_stamp(&mut state, stamped.as_ref(), end);
+                book.account().raise_fence(end);
+                Ok(end)
             });
             match revived {
-                Ok(()) => {
+                Ok(end) if bytes.is_some() => {
+                    book.account().charge(doc, item.bytes, 0);
+                    return Ok(Some((Item { seq: state.last(), ..item }, end)));
+                }
+                Ok(end) => {
                     // Shown with its body, also should the edit not come after all.
-                    let doc = DocKey { vault: book.account().number(), doc };
                     let now_ms = self.shared().clock.now_ms();
                     let address = address(book.account().name(), &name);
-                    self.pending().lock().add(doc, address, (now_ms, now_ms));
-                    return Ok(Some(name));
+                    self.pending().lock().add(key, address, (now_ms, now_ms));
+                    return Ok(Some((Item { seq: state.last(), ..item }, end)));
                 }
                 Err(Ok(other)) => taken = other,
                 Err(Err(failure)) => return Err(failure.into()),

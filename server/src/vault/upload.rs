@@ -103,6 +103,8 @@ impl Upcoming<'_> {
 pub(super) enum To {
     /// There.
     Path(Arc<str>),
+    /// Into this document, which is deleted and comes back.
+    Back(DocId),
     /// Nowhere: the file is gone, and this is what it was made of.
     Nowhere(Box<Uploaded>),
 }
@@ -163,19 +165,14 @@ impl Vaults {
             self.observe(stamp)?;
         }
         let by = Author { stamped: upload.stamp.map(|stamp| (stamp, print)), ..by };
-        let uploaded = match upload.content {
+        match upload.content {
             Upcoming::Text(text) => {
-                self.upload_text((name, path), by, (text, &upload, print)).await?
+                self.upload_text((name, path), by, (text, &upload, print)).await
             }
             Upcoming::Blob { hash, size } => {
-                self.upload_blob((name, path), by, (hash, size, &upload, print)).await?
+                self.upload_blob((name, path), by, (hash, size, &upload, print)).await
             }
-        };
-        if (uploaded.is_merged || uploaded.is_conflict) && uploaded.has_changed {
-            let version = uploaded.version;
-            tracing::info!(vault = %name, version, "Conflict resolved: {path} (v{version})");
         }
-        Ok(uploaded)
     }
 
     /// As [`Vaults::upload`]; of a file that was moved since, there, if the caller `may` write it.
@@ -244,8 +241,12 @@ impl Vaults {
         by: Author<'_>,
         (text, upload, print): (&str, &Upload<'_>, u64),
     ) -> Result<Uploaded, Error> {
-        let path = match self.path_for((name, path), by, upload).await? {
+        let path = match self.path_for((name, path), upload).await? {
             To::Path(path) => path,
+            To::Back(doc) => {
+                self.check_quota(name, text.len() as u64)?;
+                self.bring_back((name, path), doc, by)?
+            }
             To::Nowhere(uploaded) => return Ok(*uploaded),
         };
         let (place, how) = ((name, &*path), (Absent::Made, upload.when));
@@ -310,7 +311,6 @@ impl Vaults {
     pub(super) async fn path_for(
         &self,
         (name, path): (&VaultName, &str),
-        by: Author<'_>,
         upload: &Upload<'_>,
     ) -> Result<To, Error> {
         let (Base::Version(seq @ 1..), Ok(book)) = (upload.base, self.live(name)) else {
@@ -325,7 +325,7 @@ impl Vaults {
                 let told = self.told(&book, (doc, seq), (None, Some(upload.content))).await;
                 told.map(|uploaded| To::Nowhere(Box::new(uploaded)))
             }
-            Ok(dated) => self.bring_back((name, path), dated.doc, by).map(To::Path),
+            Ok(dated) => Ok(To::Back(dated.doc)),
             Err(Error::NoFile | Error::NoVersion { .. }) => {
                 let moved = task::block(|| self.moved(&book, path, seq))?;
                 match moved.filter(|now| upload.now_at != Some(now)) {

@@ -17,7 +17,8 @@ use super::book::{Book, file};
 use super::condition::{Absent, When};
 use super::error::Error;
 use super::file::{File, Page};
-use super::{PAGE_MAX, Vaults, address};
+use super::upload::Uploaded;
+use super::{OPEN_ATTEMPTS, PAGE_MAX, Vaults, address};
 use crate::document::author::Author;
 use crate::document::snapshot::Content;
 use crate::document::state::State;
@@ -173,11 +174,11 @@ impl Vaults {
         if self.file(name, path).is_err() {
             when(None)?;
         }
-        let path = self.bring_back((name, path), dated.doc, by)?;
         if let Held::Blob { hash, size } = held {
-            let restored = self.restore_blob((name, &path), (hash, size), (by, when), made).await;
-            return Ok((path, restored?));
+            let place = (name, path, dated.doc);
+            return self.restore_blob(place, (hash, size), (by, when), made).await;
         }
+        let path = self.bring_back((name, path), dated.doc, by)?;
         let (place, how) = ((name, &*path), (Absent::Made, when));
         let written = match held {
             Held::Text(text) => {
@@ -194,15 +195,33 @@ impl Vaults {
             }
             other => other?,
         };
+        let (book, doc) = (self.live(name)?, handle.key().doc);
+        drop(handle);
         {
-            let (book, doc) = (self.live(name)?, handle.key().doc);
             let mut state = book.state();
             if state.set_text(doc) || written.has_changed {
                 state.set_note(doc, written.n, made);
             }
         }
-        let seq = self.settle_now(&address(name, &path)).await?;
-        Ok((path, seq))
+        self.settle_doc(&book, doc).await
+    }
+
+    /// Settles a document wherever it is by now: its path and seq; of one that is gone, its last.
+    async fn settle_doc(&self, book: &Book, doc: DocId) -> Result<(Arc<str>, u64), Error> {
+        for _ in 0..OPEN_ATTEMPTS {
+            let Some(path) = book.account().path_of(doc) else {
+                let Uploaded { path, version, .. } = self.last_of(book, doc, None).await?;
+                return Ok((path, version));
+            };
+            let settled = self.settle_now(&address(book.account().name(), &path)).await;
+            let is_it = book.account().path_of(doc).as_ref() == Some(&path);
+            match settled {
+                Ok(seq) if is_it => return Ok((path, seq)),
+                Ok(_) | Err(Error::NoFile) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Failure::Busy.into())
     }
 
     /// The path of a document; a deleted one gets one again.
@@ -218,7 +237,8 @@ impl Vaults {
         }
         let key = DocKey { vault: book.account().number(), doc };
         let head = task::block(|| self.registry().store().head(key))?.ok_or(Error::NoFile)?;
-        let path = self.revive(&book, path, (doc, head.epoch), by)?;
+        let revived = self.revive(&book, path, (doc, head.epoch), (by, None))?;
+        let path = revived.map(|(item, _)| item.path);
         path.or_else(|| book.account().path_of(doc)).ok_or(Error::NoFile)
     }
 
@@ -242,23 +262,33 @@ impl Vaults {
             None => self.settle(name, path).await?,
         };
         let book = self.live(name)?;
-        let dated = task::block(|| self.version_at(&book, path, seq))?;
+        let (seq, end) = task::block(|| self.set_label(&book, (path, seq), (label, by)))?;
+        self.durable(end).await?;
+        Ok(seq)
+    }
+
+    /// Writes a version's name: that version's seq, and the end of the record. Blocks the thread.
+    fn set_label(
+        &self,
+        book: &Book,
+        (path, seq): (&str, u64),
+        (label, by): (Option<&str>, &Principal),
+    ) -> Result<(u64, u64), Error> {
+        // What is thinned now, is gone when the version is looked up; what is later, has its name.
+        let _alone = self.inner.thinning.lock();
+        let dated = self.version_at(book, path, seq)?;
         let seq = dated.version.item.seq;
         let mut payload = Vec::new();
         Named { seq, name: label.map(str::to_owned) }.encode(&mut payload);
         let doc = DocKey { vault: book.account().number(), doc: dated.doc };
         let (n, stamp, author) = (dated.version.item.n, self.registry().stamp(), by.name());
         let record = Record { doc, n, kind: Kind::Named, stamp, author, payload: &payload };
-        let end = {
-            let mut state = book.state();
-            // Forgotten since it was looked up.
-            state.current(doc.doc).ok_or(Error::NoFile)?;
-            let end = super::book::append(self.registry(), &[record])?.end;
-            state.set_named(doc.doc, end);
-            end
-        };
-        self.durable(end).await?;
-        Ok(seq)
+        let mut state = book.state();
+        // Forgotten since it was looked up.
+        state.current(doc.doc).ok_or(Error::NoFile)?;
+        let end = super::book::append(self.registry(), &[record])?.end;
+        state.set_named(doc.doc, end);
+        Ok((seq, end))
     }
 
     /// The text of a file, settled first, in pieces by who wrote them; and its version.
@@ -432,6 +462,7 @@ impl Vaults {
 
     fn thin_step(&self, doc: DocKey, held: &[Holds]) -> Thinned {
         let (store, config) = (self.registry().store(), &self.inner.terms.versions);
+        let _alone = self.inner.thinning.lock();
         // What was named a moment ago is to be seen there.
         if self.wait_stored().is_err() {
             return Thinned::default();

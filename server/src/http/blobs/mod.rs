@@ -159,6 +159,7 @@ async fn want(state: State, ask: Ask) -> Result<impl Reply, Error> {
         (status = 413, description = "It is too large", body = Problem),
         (status = 415, description = "It is not plain JSON", body = Problem),
         (status = 422, description = "These chunks make another blob", body = Problem),
+        (status = 507, description = "A quota of the vault is used up", body = Problem),
     )
 )]
 async fn assemble(state: State, ask: Ask) -> Result<Response, Error> {
@@ -174,6 +175,8 @@ async fn assemble(state: State, ask: Ask) -> Result<Response, Error> {
     // The body may have outlived the grant.
     ask.caller.grant(&name, None, Role::Write).await?;
     let vault = state.vaults.number(&name)?;
+    // What was put before is moved, and nothing is written twice.
+    state.vaults.check_quota(&name, 0)?;
     Ok(stored(&task::block(|| state.blobs.assemble(vault, &blob, &chunks))?))
 }
 

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use futures::StreamExt;
 use hyper::http::{HeaderMap, StatusCode};
 use sheaf_protocol::error::Refusal;
-use sheaf_protocol::ids::VaultNo;
+use sheaf_protocol::ids::{VaultName, VaultNo};
 use warp::Reply;
 use warp::reply::Response;
 
@@ -47,6 +47,7 @@ use sheaf_ground::task;
         (status = 413, description = "It is too large", body = Problem),
         (status = 415, description = "It is encoded", body = Problem),
         (status = 422, description = "These are not the bytes of this hash", body = Problem),
+        (status = 507, description = "A quota of the vault is used up", body = Problem),
     )
 )]
 pub(in crate::http) async fn put(state: State, ask: Ask) -> Result<Response, Error> {
@@ -56,7 +57,7 @@ pub(in crate::http) async fn put(state: State, ask: Ask) -> Result<Response, Err
     let vault = state.vaults.number(&name)?;
     let sent = range::sent(&ask.headers).map_err(|what| Refusal::malformed(0, what))?;
     let mut chunks = ask.chunks()?;
-    let mut upload = Upload { state: &state, vault, hash, sent };
+    let mut upload = Upload { state: &state, name: &name, vault, hash, sent };
     let taken = match upload.check(&ask.headers) {
         Ok(bytes) => {
             let deadline = body::time(bytes);
@@ -86,6 +87,7 @@ pub(in crate::http) async fn put(state: State, ask: Ask) -> Result<Response, Err
 /// A blob on its way in.
 struct Upload<'a> {
     state: &'a State,
+    name: &'a VaultName,
     vault: VaultNo,
     hash: Hash,
     /// Which part of it; none: all.
@@ -108,6 +110,7 @@ impl Upload<'_> {
         if size.is_some_and(|size| size > bytes_max) {
             return Err(blob::Error::TooLarge { bytes_max }.into());
         }
+        self.state.vaults.check_quota(self.name, size.unwrap_or(0))?;
         Ok(part.or(length).unwrap_or(bytes_max))
     }
 

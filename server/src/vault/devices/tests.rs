@@ -198,3 +198,22 @@ fn a_name_is_kept_and_has_an_end() {
         check(world.close().path());
     });
 }
+
+#[test]
+fn a_device_that_was_connected_for_weeks_is_not_stale_after_a_kill() {
+    run(async {
+        let (mut world, hand) = World::at(START_MS);
+        world.settled_by("a.md", 1, "a").await;
+        meet(&world, 7, "ann").await.unwrap();
+        meet(&world, 8, "ann").await.unwrap();
+        let attendance = world.vaults.attend(&home(), 7, &user("ann")).unwrap();
+        for _ in 0..31 {
+            hand.advance(DAY);
+            world.vaults.keep_devices();
+        }
+        std::mem::forget(attendance);
+        let world = world.crash();
+        let standing: Vec<_> = shown(&world).into_iter().map(|(id, .., it)| (id, it)).collect();
+        assert_eq!(standing, [(7, Standing::Away), (8, Standing::Stale)]);
+    });
+}

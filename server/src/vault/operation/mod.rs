@@ -68,10 +68,9 @@ impl Operator<'_> {
         let may = async move |now: Arc<str>| self.check_write(&now).await.is_ok();
         let place = (self.vault, &*asked.path);
         let uploaded = self.vaults.upload_or_follow(place, self.by, upcoming, may).await?;
-        let version = uploaded.version;
         if uploaded.has_changed || uploaded.is_created {
-            let (place, from) = ((self.vault, &*uploaded.path), (self.from, self.by.device));
-            self.vaults.audience().uploaded(place, (before, version), from);
+            let from = (self.from, self.by.device);
+            self.vaults.audience().uploaded(self.vault, (before, &uploaded), from);
         }
         Ok(uploaded_to(uploaded))
     }

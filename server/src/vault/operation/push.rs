@@ -211,9 +211,8 @@ impl Prepared {
         let Prepared::Upload { before, .. } = self else { return };
         let changed = done.uploaded.as_ref().filter(|it| it.has_changed || it.is_created);
         if let Some(uploaded) = changed {
-            let place = (operator.vault, &*uploaded.path);
-            let versions = (*before, uploaded.version);
-            operator.vaults.audience().took_in(place, versions, operator.by.device);
+            let (audience, device) = (operator.vaults.audience(), operator.by.device);
+            audience.took_in(operator.vault, (*before, uploaded), device);
         }
     }
 }

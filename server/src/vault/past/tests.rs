@@ -340,7 +340,7 @@ fn a_kill_between_coming_back_and_the_edit_loses_neither() {
                 Submission { source: Source::Step2, update: scan::update(&copy).unwrap() };
             let recalled = world.vaults.registry().recall(book.account(), doc).unwrap();
             let epoch = recalled.news(&submission).unwrap().unwrap();
-            world.vaults.revive(&book, "a.md", (doc, epoch), BY).unwrap();
+            world.vaults.revive(&book, "a.md", (doc, epoch), (BY, None)).unwrap();
         }
         let world = world.crash();
         world.catch_up().await;

@@ -103,7 +103,22 @@ struct Doc {
     seq: u64,
     /// Seq and content of each version; none where it is a deletion.
     versions: Vec<(u64, Option<Body>)>,
+    /// When its content came; none yet: just now.
+    came: Option<Stamp>,
     names: usize,
+}
+
+impl Doc {
+    /// Whether bytes that were made of a version are made of another content than there is now.
+    fn is_other(&self, base: u64) -> bool {
+        let is_same = |of: &Option<Body>| of.as_ref() == Some(&self.body);
+        let mut before = self.versions.iter().rev().filter(|(seq, _)| *seq <= base);
+        if before.next().is_some_and(|(_, of)| is_same(of)) {
+            return false;
+        }
+        let since = self.versions.iter().rev().take_while(|(_, of)| is_same(of));
+        !since.into_iter().any(|(seq, _)| *seq <= base)
+    }
 }
 
 /// One step of a push, as it is sent.
@@ -173,8 +188,8 @@ impl Model {
     /// A file that has no version yet.
     fn make(&mut self, path: &str, body: &Body) -> usize {
         let (path, body) = (path.to_owned(), body.clone());
-        let (versions, names) = Default::default();
-        self.docs.push(Doc { path, body, is_deleted: false, seq: 0, versions, names });
+        let (versions, came, names) = Default::default();
+        self.docs.push(Doc { path, body, is_deleted: false, seq: 0, versions, came, names });
         self.docs.len() - 1
     }
 
@@ -183,6 +198,7 @@ impl Model {
             return self.docs[at].seq;
         }
         self.docs[at].body = body.clone();
+        self.docs[at].came = None;
         self.commit(at)
     }
 
@@ -262,7 +278,7 @@ impl Model {
         let doc = self.docs.get(at).filter(|_| is_it)?;
         let is_other = doc.body != *body;
         Some(match (&doc.body, body) {
-            (Body::Bytes(_), _) => (doc.seq, 0, None, is_other),
+            (Body::Bytes(_), _) | (_, Body::Bytes(_)) => (doc.seq, 0, None, is_other),
             (Body::Text(now), _) => (doc.seq, 0, is_other.then(|| now.clone()), false),
         })
     }
@@ -278,16 +294,39 @@ impl Model {
             let What::Upload(body, base) = &steps[step].what else { unreachable!() };
             let (seq, is_bytes) = (self.docs[at].seq, matches!(body, Body::Bytes(_)));
             let is_held = seq > 0 && self.docs[at].body == *body;
-            let is_stale = is_bytes && !is_held && matches!(base, Base::Version(it) if *it < seq);
+            let is_older = matches!(base, Base::Version(it) if *it < seq);
+            let is_stale = is_bytes && !is_held && is_older && {
+                let Base::Version(base) = base else { unreachable!() };
+                self.docs[at].is_other(*base)
+            };
+            if let (true, Some(stamp), Some(came)) =
+                (is_stale, steps[step].stamp, self.docs[at].came)
+                && came > stamp
+            {
+                let won = std::mem::replace(&mut self.docs[at].body, body.clone());
+                self.commit(at);
+                self.docs[at].body = won;
+                due[step] = (self.commit(at), 0, None, true);
+                self.note(at, &steps[step]);
+                continue;
+            }
             // How texts are merged is the business of others: what is told must be there.
             let content = done.get(step).and_then(|told| told.2.clone());
             let is_merge = !is_bytes && matches!(base, Base::Version(_)) && seq > 0;
             let content = content.filter(|_| is_merge);
             let after = content.clone().map_or_else(|| body.clone(), Body::Text);
             due[step] = (self.set(at, &after), 0, content, is_stale);
-            if let (Base::Version(base), true) = (base, self.docs[at].seq > seq) {
-                self.uploads.push((at, steps[step].path, body.clone(), *base));
+            if self.docs[at].seq > seq {
+                self.docs[at].came = steps[step].stamp.filter(|_| is_bytes);
+                self.note(at, &steps[step]);
             }
+        }
+    }
+
+    /// An upload that changed something may come again.
+    fn note(&mut self, at: usize, Sent { path, what, .. }: &Sent) {
+        if let What::Upload(body, Base::Version(base)) = what {
+            self.uploads.push((at, path, body.clone(), *base));
         }
     }
 
@@ -309,6 +348,8 @@ struct History {
     model: Model,
     /// Pushes of stamped steps, with their answers.
     sent: Vec<(Vec<Sent>, Vec<Told>)>,
+    /// Stamps of changes that are to be brought later.
+    spare: Vec<Stamp>,
     draw: StdRng,
 }
 
@@ -338,22 +379,22 @@ impl History {
             let (ground, vaults) = begin(dir.path(), &store);
             (World { ground, vaults, dir, clients: 0 }, Some(store))
         };
-        Self { world, store, model: Model::default(), sent: Vec::new(), draw }
+        Self { world, store, model: Model::default(), sent: Vec::new(), spare: Vec::new(), draw }
     }
 
     fn restart(self) -> Self {
-        let Self { world, store, mut model, sent, draw } = self;
+        let Self { world, store, mut model, sent, spare, draw } = self;
         model.uploads.clear();
         let Some(store) = store else {
             let world = if model.seq % 2 == 0 { world.restart() } else { world.crash() };
-            return Self { world, store: None, model, sent, draw };
+            return Self { world, store: None, model, sent, spare, draw };
         };
         world.ground.shared.journal.close().unwrap();
         let World { ground, vaults, dir, clients } = world;
         drop((ground, vaults));
         let (ground, vaults) = begin(dir.path(), &store);
         let world = World { ground, vaults, dir, clients };
-        Self { world, store: Some(store), model, sent, draw }
+        Self { world, store: Some(store), model, sent, spare, draw }
     }
 
     fn path(&mut self) -> &'static str {
@@ -374,6 +415,14 @@ impl History {
     }
 
     async fn step(&mut self) {
+        self.take_step().await;
+        let now = self.world.ground.registry.stamp();
+        for doc in &mut self.model.docs {
+            doc.came.get_or_insert(now);
+        }
+    }
+
+    async fn take_step(&mut self) {
         match self.draw.random_range(0..26) {
             20..=23 => self.push().await,
             24 | 25 => self.again().await,
@@ -473,8 +522,12 @@ impl History {
                 (path, What::Upload(body, base))
             }
         };
-        let stamp = is_stamped.then(|| self.world.ground.registry.stamp());
-        Sent { path, what, stamp }
+        if self.draw.random_ratio(1, 4) {
+            self.spare.push(self.world.ground.registry.stamp());
+        }
+        let spare = self.draw.random_ratio(1, 2).then(|| self.spare.pop()).flatten();
+        let stamp = spare.unwrap_or_else(|| self.world.ground.registry.stamp());
+        Sent { path, what, stamp: Some(stamp).filter(|_| is_stamped) }
     }
 
     async fn change(&self, sent: &[Sent]) -> Result<Vec<Told>, Undone> {

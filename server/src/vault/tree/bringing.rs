@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sheaf_protocol::ids::{DocId, DocKey};
 use sheaf_protocol::stamp::Stamp;
 
-use super::super::blobs::Coming;
+use super::super::blobs::{Coming, Rival};
 use super::super::book::Book;
 use super::super::error::Error;
 use super::super::upload::again::Claim;
@@ -64,7 +64,7 @@ enum At {
     Open(Arc<Handle>),
     New(Box<Unborn>),
     /// The file is there, and its log is left alone.
-    There,
+    There(Rival),
 }
 
 impl Ready {
@@ -80,6 +80,11 @@ impl Ready {
     /// The document, where it is about to be made.
     pub(super) fn unborn(&self) -> Option<&Handle> {
         if let At::New(unborn) = &self.at { Some(unborn.handle()) } else { None }
+    }
+
+    /// What bytes are to be compared with.
+    pub(super) fn rival(&self) -> Option<Rival> {
+        if let At::There(rival) = &self.at { Some(*rival) } else { None }
     }
 
     pub(super) fn draft(&self) -> Option<&Draft> {
@@ -248,7 +253,7 @@ impl Vaults {
                 let made = task::block(|| self.registry().unborn(book.account(), &name, *doc));
                 At::New(Box::new(made?))
             }
-            (false, None) => At::There,
+            (false, None) => At::There(task::block(|| self.rival(book, *doc, upload.base))?),
             (false, Some(_)) => match self.registry().open_existing(&name).await {
                 Ok(Some(handle)) if handle.key().doc == *doc => At::Open(handle),
                 Ok(_) => return Ok(None),
@@ -259,7 +264,7 @@ impl Vaults {
         let handle = match &at {
             At::Open(handle) => &**handle,
             At::New(unborn) => unborn.handle(),
-            At::There => return Ok(Some(Ready { doc: *doc, at, draft: None })),
+            At::There(_) => return Ok(Some(Ready { doc: *doc, at, draft: None })),
         };
         let Some(text) = text else { return Ok(Some(Ready { doc: *doc, at, draft: None })) };
         let (key, n) = (handle.key(), handle.n());

@@ -329,6 +329,8 @@ fn check_ready(
         // What others wrote before is a version of its own.
         let is_settled = one.is_new || !state.is_behind(one.doc, n);
         let is_right = ready.is_new() == one.is_new && ready.doc == one.doc;
+        let seq = state.current(one.doc).map_or(0, |item| item.seq);
+        let is_settled = is_settled && ready.rival().is_none_or(|rival| rival.seen == seq);
         is_right && is_settled && ready.draft().is_none_or(|draft| draft.n == n)
     };
     if plan.written.iter().all(is_ready) { Ok(()) } else { Err(Stop::Again) }

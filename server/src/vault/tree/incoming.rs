@@ -47,7 +47,7 @@ impl Writer<'_> {
     ) -> Outcome {
         let current = state.current(one.doc).filter(|item| !item.is_deleted);
         let Some(text) = self.ready.get(&one.step).and_then(Ready::draft) else {
-            return self.bytes(current, one, next);
+            return self.bytes(current, one, (next, vaults.shared().clock.now_ms()));
         };
         let brought = self.brought.text(one.step);
         let hash: [u8; 32] = Sha256::digest(text.text.as_bytes()).into();
@@ -93,13 +93,16 @@ impl Writer<'_> {
         Made { client_ms: self.brought.client_ms(step), ..made_by(self.by.principal) }
     }
 
-    fn bytes(&self, current: Option<&Item>, one: &Incoming, next: u64) -> Outcome {
+    fn bytes(&self, current: Option<&Item>, one: &Incoming, (next, now_ms): (u64, u64)) -> Outcome {
         let Some(coming) = self.brought.blob(one.step) else {
             unreachable!("what is no text is bytes")
         };
         let path = Arc::clone(&one.path);
-        let made = self.made(one.step);
-        let (versions, how) = blobs::versions(current, (path, self.by), coming, &made);
+        let taken_ms = self.brought.stamp(one.step).map(|_| now_ms);
+        let made = Made { taken_ms, ..self.made(one.step) };
+        let rival = self.ready.get(&one.step).and_then(Ready::rival);
+        let coming = (coming, &made, rival.and_then(|rival| rival.came));
+        let (versions, how) = blobs::versions(current, (path, self.by), coming);
         let last = versions.last().map(|(item, _)| item).or(current);
         let version = match versions.len() as u64 {
             0 => current.map_or(0, |item| item.seq),

@@ -155,14 +155,16 @@ impl Vaults {
             (Some(Upcoming::Text(text)), None) => {
                 self.uploaded(book, doc, (Written::default(), Some(text))).await
             }
-            (Some(Upcoming::Blob { .. }) | None, _) => {
-                self.uploaded(book, doc, (Written::default(), None)).await
+            (Some(Upcoming::Blob { .. }), None) => {
+                let told = self.uploaded(book, doc, (Written::default(), None)).await?;
+                Ok(Uploaded { is_merged: false, is_conflict: true, content: None, ..told })
             }
+            (None, _) => self.uploaded(book, doc, (Written::default(), None)).await,
         }
     }
 
     /// The last version of a file that is gone.
-    pub(super) async fn last_of(
+    pub(in crate::vault) async fn last_of(
         &self,
         book: &Book,
         doc: DocId,
@@ -197,9 +199,19 @@ impl Vaults {
             };
             let held = self.held(book, &dated)?;
             let Version { item, made, .. } = dated.version;
-            // Bytes that were there already are no part of how they came there.
-            let is_its = Some(item.updated) == stamp || made.restored > 0;
-            let is_news = |text: &String| content != Some(Upcoming::Text(text));
+            let is_conflict = match content {
+                // Bytes that were there already are no part of how they came there.
+                Some(Upcoming::Blob { hash, .. }) if item.hash == Some(hash) => {
+                    made.is_conflict && Some(item.updated) == stamp
+                }
+                Some(Upcoming::Blob { .. }) => true,
+                Some(Upcoming::Text(_)) | None => false,
+            };
+            let is_news = |text: &String| match content {
+                Some(Upcoming::Text(brought)) => brought != text,
+                Some(Upcoming::Blob { .. }) => false,
+                None => true,
+            };
             let content = match held {
                 Held::Text(text) => Some(text).filter(is_news),
                 Held::Roots(_) | Held::Blob { .. } => None,
@@ -211,7 +223,7 @@ impl Vaults {
                 size: item.size,
                 hash: item.hash.unwrap_or_default(),
                 is_merged: content.is_some(),
-                is_conflict: made.is_conflict && is_its,
+                is_conflict,
                 has_changed: false,
                 is_created: false,
                 content,

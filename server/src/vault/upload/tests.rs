@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::document::edit::tests::texts;
+use crate::document::ledger::Quota;
 use crate::document::submission::Failure;
 use crate::document::tests::run;
 use crate::vault::condition::ANYHOW;
@@ -747,5 +748,129 @@ fn a_stamp_is_written_with_what_it_is_of() {
         let came_to = world.vaults.came_to(&book, (stamp, 7)).await.unwrap().unwrap();
         assert_eq!((came_to.doc, came_to.seq), (made.at.doc, 0));
         assert_eq!(world.vaults.came_to(&book, (stamp, 8)).await, Err(Error::StampReused));
+    });
+}
+
+#[test]
+fn an_edit_of_bytes_brings_a_deleted_file_back_with_them() {
+    run(async {
+        for is_stamped in [false, true] {
+            let mut world = World::new();
+            let base = Base::Version(upload(&world, of_blob(1, Base::Now)).await.unwrap().version);
+            // Made offline, before the deletion.
+            let stamp = is_stamped.then(|| world.ground.registry.stamp());
+            let put = || Upload { stamp, ..of_blob(2, base) };
+            world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.unwrap();
+            let back = upload(&world, put()).await.unwrap();
+            assert_eq!((back.version, back.size, back.is_conflict), (3, 2, false));
+            let versions = async |world: &World| {
+                let page = world.vaults.versions(&home(), "a.md", None, 10).unwrap().items;
+                page.iter()
+                    .map(|it| (it.version.item.seq, it.version.item.size))
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(versions(&world).await, [(3, 2), (2, 0), (1, 1)], "nothing in between");
+            for _ in 0..2 {
+                let file = world.vaults.file(&home(), "a.md").unwrap();
+                assert_eq!((file.seq, file.hash, file.size), (3, Some([2; 32]), 2));
+                let again = upload(&world, put()).await.unwrap();
+                assert_eq!((again.version, again.has_changed, again.hash), (3, false, [2; 32]));
+                world = if is_stamped { world.crash() } else { world };
+            }
+            // A version of bytes is restored in one step, too.
+            world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.unwrap();
+            let restored = world.vaults.restore(&home(), "a.md", 1, (BY, ANYHOW)).await.unwrap();
+            assert_eq!((&*restored.0, restored.1), ("a.md", 5));
+            assert_eq!(world.vaults.file(&home(), "a.md").unwrap().hash, Some([1; 32]));
+            assert_eq!(versions(&world).await[..2], [(5, 1), (4, 0)]);
+        }
+    });
+}
+
+#[test]
+fn what_is_refused_brings_no_file_back() {
+    run(async {
+        let quota = Quota { vault_bytes_max: 4_000, ..Quota::default() };
+        for is_bytes in [false, true] {
+            let world = World::with_quota(quota);
+            let (long, short) = ("x".repeat(5_000), "short");
+            let first = match is_bytes {
+                true => of_blob(1, Base::Now),
+                false => of(short, Base::Now),
+            };
+            let base = Base::Version(upload(&world, first).await.unwrap().version);
+            world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.unwrap();
+            let edit = match is_bytes {
+                true => {
+                    let content = Upcoming::Blob { hash: [2; 32], size: 5_000 };
+                    Upload { base, ..Upload::of(content) }
+                }
+                false => of(&long, base),
+            };
+            assert_eq!(upload(&world, edit).await, Err(Failure::Quota.into()));
+            assert!(world.vaults.file(&home(), "a.md").is_err());
+            assert_eq!(world.vaults.get(&home()).unwrap().seq, 2);
+        }
+    });
+}
+
+#[test]
+fn to_move_a_file_is_no_content_that_bytes_could_lose_against() {
+    run(async {
+        for is_pushed in [false, true] {
+            let world = World::new();
+            let vaults = &world.vaults;
+            let base = Base::Version(upload(&world, of_blob(1, Base::Now)).await.unwrap().version);
+            let stamps = [(); 3].map(|()| world.ground.registry.stamp());
+            vaults.move_file(&home(), "a.md", "b.md", BY, ANYHOW).await.unwrap();
+            vaults.move_file(&home(), "b.md", "a.md", BY, ANYHOW).await.unwrap();
+            let put = async |stamp, byte| {
+                let put = Upload { stamp: Some(stamp), ..of_blob(byte, base) };
+                if !is_pushed {
+                    return upload(&world, put).await.unwrap();
+                }
+                let steps = [Step { path: "a.md", act: Act::Upload(&put) }];
+                let done = vaults.change(&home(), &steps, BY).await.unwrap();
+                done.into_iter().next().unwrap().uploaded.unwrap()
+            };
+            // Made before the moves, of what is still there.
+            let mine = put(stamps[1], 2).await;
+            assert_eq!((mine.hash, mine.is_conflict), ([2; 32], false));
+            vaults.move_file(&home(), "a.md", "c.md", BY, ANYHOW).await.unwrap();
+            vaults.move_file(&home(), "c.md", "a.md", BY, ANYHOW).await.unwrap();
+            // An earlier one loses against that, and a later one wins, wherever the file was.
+            let lost = put(stamps[0], 3).await;
+            assert_eq!((lost.hash, lost.is_conflict), ([2; 32], true));
+            let won = put(stamps[2], 4).await;
+            assert_eq!((won.hash, won.is_conflict), ([4; 32], true));
+            assert_eq!(vaults.file(&home(), "a.md").unwrap().hash, Some([4; 32]));
+        }
+    });
+}
+
+#[test]
+fn a_version_ages_from_when_the_server_had_it() {
+    run(async {
+        const DAY_MS: u64 = 24 * HOUR_MS;
+        let start = 200 * DAY_MS;
+        let (world, hand) = World::at(start);
+        let first = upload(&world, of_blob(1, Base::Now)).await.unwrap();
+        upload(&world, of_blob(2, Base::Version(first.version))).await.unwrap();
+        // Made a hundred days ago, and brought now.
+        let old = Stamp::new(start - 100 * DAY_MS, 0, 7);
+        let late = Upload { stamp: Some(old), ..of_blob(3, Base::Version(first.version)) };
+        let lost = upload(&world, late).await.unwrap();
+        assert_eq!((lost.hash, lost.is_conflict), ([2; 32], true));
+        let kept = || {
+            world.fold();
+            let page = world.vaults.versions(&home(), "a.md", None, 10).unwrap().items;
+            page.iter().map(|it| it.version.item.size).collect::<Vec<_>>()
+        };
+        hand.advance(Duration::from_millis(23 * HOUR_MS));
+        world.vaults.thin(&CancellationToken::new()).await;
+        assert_eq!(kept(), [2, 3, 2, 1], "all of a day");
+        hand.advance(Duration::from_millis(2 * HOUR_MS));
+        world.vaults.thin(&CancellationToken::new()).await;
+        assert_eq!(kept(), [2], "the last one of the hour");
     });
 }

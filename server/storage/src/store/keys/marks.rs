@@ -34,11 +34,14 @@ pub struct Made {
     pub is_conflict: bool,
     /// When it was written by the client's own clock, in Unix milliseconds, if the client said.
     pub client_ms: Option<u64>,
+    /// When the server took it in, in Unix milliseconds, where the item has the client's stamp.
+    pub taken_ms: Option<u64>,
 }
 
 /// Bits of the flags.
 const CONFLICT: u8 = 1;
 const CLIENT_MS: u8 = 2;
+const TAKEN_MS: u8 = 4;
 
 /// Authors that one version names; of more the latest.
 const AUTHORS_MAX: usize = 64;
@@ -50,14 +53,15 @@ pub fn key(doc: DocKey, seq: u64) -> Vec<u8> {
 }
 
 impl Made {
-    /// flags u8 (1: conflict, 2: a client's time), restored varint, the client's time varint if
-    /// there is one, author count varint, authors (text or none).
+    /// flags u8 (1: conflict, 2: a client's time, 4: when it was taken in), restored varint, the
+    /// times as varints, those that there are, author count varint, authors (text or none).
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let conflict = if self.is_conflict { CONFLICT } else { 0 };
         let client_ms = self.client_ms.map_or(0, |_| CLIENT_MS);
-        out.push(conflict | client_ms);
+        let taken_ms = self.taken_ms.map_or(0, |_| TAKEN_MS);
+        out.push(conflict | client_ms | taken_ms);
         put_varint(out, self.restored);
-        self.client_ms.iter().for_each(|ms| put_varint(out, *ms));
+        self.client_ms.iter().chain(&self.taken_ms).for_each(|ms| put_varint(out, *ms));
         let authors = &self.authors[self.authors.len().saturating_sub(AUTHORS_MAX)..];
         put_varint(out, authors.len() as u64);
         authors.iter().for_each(|author| put_text_option(out, author.as_deref()));
@@ -66,22 +70,31 @@ impl Made {
     /// The inverse of `encode`.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let flags = reader.u8()?;
-        if flags & !(CONFLICT | CLIENT_MS) != 0 {
+        if flags & !(CONFLICT | CLIENT_MS | TAKEN_MS) != 0 {
             return None;
         }
         let restored = reader.varint()?;
-        let has_client_ms = flags & CLIENT_MS != 0;
-        let client_ms = if has_client_ms { Some(reader.varint()?) } else { None };
+        let mut time = |flag| match flags & flag {
+            0 => Some(None),
+            _ => reader.varint().map(Some),
+        };
+        let (client_ms, taken_ms) = (time(CLIENT_MS)?, time(TAKEN_MS)?);
         let count = reader.varint()?;
         let mut authors = Vec::new();
         for _ in 0..count {
             authors.push(reader.text_option()?.map(Arc::from));
         }
-        Some(Self { authors, restored, is_conflict: flags & CONFLICT != 0, client_ms })
+        Some(Self { authors, restored, is_conflict: flags & CONFLICT != 0, client_ms, taken_ms })
     }
 }
 
 impl Version {
+    /// When the server had it, in Unix milliseconds: by this its age goes.
+    #[must_use]
+    pub fn taken_ms(&self) -> u64 {
+        self.made.taken_ms.unwrap_or(self.item.updated.ms())
+    }
+
     /// previous seq varint, how it was made, then the item.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

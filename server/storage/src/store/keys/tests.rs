@@ -306,12 +306,18 @@ fn an_item_is_the_golden_bytes() {
 #[test]
 fn a_version_its_name_and_a_stamp_are_the_golden_bytes() {
     let authors = vec![None, Some("ann".into())];
-    let made = Made { authors, restored: 300, is_conflict: true, client_ms: Some(301) };
+    let made =
+        Made { authors, restored: 300, is_conflict: true, client_ms: Some(301), taken_ms: None };
     let version = Version { prev_seq: 200, item: item(), made };
     let how = "03".to_owned() + "ac02" + "ad02" + "02" + "00" + "010300616e6e";
     let golden = format!("c801{how}{}", hex(&item().encode()));
     assert_eq!(hex(&version.encode()), golden);
     assert_eq!(Version::decode(&version.encode()), Some(version.clone()));
+    let taken = Made { taken_ms: Some(302), ..Made::default() };
+    let taken = Version { prev_seq: 0, item: item(), made: taken };
+    let golden = format!("000400ae0200{}", hex(&item().encode()));
+    assert_eq!(hex(&taken.encode()), golden);
+    assert_eq!(Version::decode(&taken.encode()), Some(taken));
     let plain = Version { prev_seq: 0, item: item(), made: Made::default() };
     let golden = format!("00000000{}", hex(&item().encode()));
     assert_eq!(hex(&plain.encode()), golden);

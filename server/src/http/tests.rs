@@ -1,13 +1,19 @@
 //! Requests straight into the routes.
 
+use std::fmt::Debug;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use bytes::Bytes;
+use futures::FutureExt;
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::http::{Method, StatusCode};
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 use sheaf_protocol::error::Code;
+use sheaf_protocol::ids::Principal;
 use warp::Reply;
 
 use super::error::Error;
@@ -50,31 +56,40 @@ impl Answer {
     }
 }
 
-async fn ask(health: &Arc<Switch>, mut request: Request<String>) -> Answer {
-    let dir = tempfile::tempdir().expect("a directory");
-    let clock = Clock::system();
-    let ground = Ground::open(dir.path(), &clock, 1 << 30);
+fn state(dir: &Path, clock: &Clock, health: &Arc<Switch>) -> State {
+    let ground = Ground::open(dir, clock, 1 << 30);
     let metrics = Arc::clone(&ground.shared.metrics);
     let tasks = Group::new(metrics.task_panics.clone());
-    let state = State {
+    State {
         metrics,
         health: Arc::clone(health) as Arc<dyn Health>,
         vaults: Vaults::new(ground.registry).expect("vaults"),
-        blobs: Blobs::open(blob::Config::new(dir.path().join("blobs"), 1 << 20, clock.clone()))
+        blobs: Blobs::open(blob::Config::new(dir.join("blobs"), 1 << 20, clock.clone()))
             .expect("it opens"),
-        auth: Auth::new(&Config::default().auth(), &clock).expect("it may start"),
-        about: Arc::new(status::About::new(&clock, dir.path(), 1 << 30)),
-        clock,
+        auth: Auth::new(&Config::default().auth(), clock).expect("it may start"),
+        about: Arc::new(status::About::new(clock, dir, 1 << 30)),
+        clock: clock.clone(),
         tasks,
         is_admin_elsewhere: false,
         memory: Budget::new(1 << 20),
         limits: Limits::default(),
         public_url: None,
-    };
+    }
+}
+
+async fn answer(
+    state: &State,
+    mut request: Request<String>,
+) -> hyper::Response<impl hyper::body::Body<Data = Bytes, Error: Debug> + Unpin> {
     request.extensions_mut().insert(Caller::anyone());
-    let service = TowerToHyperService::new(warp::service(routes(&state)));
-    let answered = hyper::service::Service::call(&service, request).await;
-    let (parts, body) = answered.expect("infallible").into_parts();
+    let service = TowerToHyperService::new(warp::service(routes(state)));
+    hyper::service::Service::call(&service, request).await.expect("infallible")
+}
+
+async fn ask(health: &Arc<Switch>, request: Request<String>) -> Answer {
+    let dir = tempfile::tempdir().expect("a directory");
+    let state = state(dir.path(), &Clock::system(), health);
+    let (parts, body) = answer(&state, request).await.into_parts();
     let bytes = body.collect().await.expect("a body in memory").to_bytes();
     let body = String::from_utf8_lossy(&bytes).into_owned();
     Answer { status: parts.status, headers: parts.headers, body }
@@ -98,6 +113,42 @@ async fn a_probe_is_told_whether_writes_can_be_made_durable() {
     assert_eq!(ask(&health, probe("/healthz")).await.status, StatusCode::OK);
     let text = ask(&health, probe("/metrics")).await.body;
     assert!(text.contains("sheaf_ready 0"), "{text}");
+}
+
+#[tokio::test]
+async fn a_quiet_stream_gives_a_sign_of_life_every_fifteen_seconds_by_the_servers_clock() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (clock, hand) = Clock::test(1_700_000_000_000);
+    let state = state(dir.path(), &clock, &Arc::default());
+    let vault = "notes".parse().expect("a name");
+    state.vaults.create(&vault, &Principal::Anonymous).await.expect("it is made");
+    let request = Request::get("/v1/vaults/notes/changes").header("accept", "text/event-stream");
+    let request = request.body(String::new()).expect("a legal request");
+    let (parts, mut body) = answer(&state, request).await.into_parts();
+    assert_eq!(parts.headers["content-type"], "text/event-stream");
+    assert_eq!(parts.headers["x-accel-buffering"], "no");
+    let chunk = |frame: Option<Result<hyper::body::Frame<Bytes>, _>>| {
+        let frame = frame.expect("the stream goes on").expect("no error");
+        String::from_utf8(frame.into_data().expect("data").to_vec()).expect("text")
+    };
+    assert_eq!(chunk(body.frame().await), "retry: 2000\n\n");
+    for _ in 0..3 {
+        // The reader's task goes to sleep.
+        quiet().await;
+        hand.advance(Duration::from_millis(14_999));
+        quiet().await;
+        assert!(body.frame().now_or_never().is_none(), "too early");
+        hand.advance(Duration::from_millis(1));
+        assert_eq!(chunk(body.frame().await), ":\n\n");
+    }
+    state.tasks.stop();
+}
+
+/// Lets every task go on as far as it can.
+async fn quiet() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use sheaf_protocol::control::{
     Ack, Auth, Batch, Content, Delete, Device, Download, FileContent, Form, GetChanges, Move,
-    Operation, OperationKind, Problem, Push, PushMode, PushResult, Re, Reply, Request, Updated,
-    Upload, read_reply, write,
+    Operation, OperationKind, Problem, Push, PushMode, PushResult, Re, Reply, Request, Touched,
+    Updated, Upload, View, read_reply, write,
 };
 use sheaf_tests::http;
 use sheaf_tests::server::Server;
@@ -412,4 +412,54 @@ async fn a_channel_ends_with_its_vault_though_devices_are_there_and_another_is_m
         assert_eq!(code, "VAULT_NOT_FOUND");
         assert_eq!(client.hear().await, Err(4404));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_items_is_told_of_very_many_changes_as_one_and_asks_for_them() {
+    const FILES: i64 = 1_500;
+    let server = Server::start().await;
+    let mut writer = Client::open(&server, Form::MessagePack, None).await;
+    for batch in 0..2 {
+        let ids = batch * FILES / 2..(batch + 1) * FILES / 2;
+        let items = ids.map(|id| upload(id, format!("a/{id}.md"), "x".into())).collect();
+        writer.push_as(PushMode::Atomic, items).await;
+    }
+    let url = format!("{}/v1/vaults/team/channel", server.url());
+    let (socket, _) = connect_async(url).await.expect("it is upgraded");
+    let mut reader = Client { socket, form: Form::Json };
+    let auth = Auth { view: Some(View::Items), ..Auth::default() };
+    reader.say(&Request::Auth(auth)).await;
+    assert!(matches!(reader.hear().await, Ok(Reply::AuthOk(_))));
+    let moved = writer.relocate("a/", "b/").await.expect("they move");
+    assert_eq!(moved.count, Some(FILES as u64));
+    let touched = reader
+        .hear_of(|reply| match reply {
+            Reply::Touched(touched) => Some(touched),
+            Reply::Change(item) => panic!("{item:?} is told by itself"),
+            _ => None,
+        })
+        .await;
+    let (first, last) = (FILES as u64, 2 * FILES as u64);
+    let due = Touched { collection: "files".into(), from: first, to: first + 1_000, count: 1_000 };
+    assert_eq!(touched, due);
+    // The rest is not that much.
+    for seq in first + 1_001..=last {
+        let item = reader.hear_of(|reply| match reply {
+            Reply::Change(item) => Some(item),
+            _ => None,
+        });
+        assert_eq!(item.await.seq, seq);
+    }
+    let asked = GetChanges { since: touched.from, limit: Some(1_000), ..GetChanges::default() };
+    reader.say(&Request::GetChanges(asked)).await;
+    let page = reader
+        .hear_of(|reply| match reply {
+            Reply::Changes(page) => Some(page),
+            _ => None,
+        })
+        .await;
+    let seqs: Vec<u64> = page.items.iter().map(|item| item.seq).collect();
+    assert_eq!(seqs, (touched.from + 1..=touched.to).collect::<Vec<u64>>());
+    assert!(page.items.iter().all(|item| item.path.starts_with("b/")));
+    assert_eq!((page.version, page.has_more), (touched.to, true));
 }

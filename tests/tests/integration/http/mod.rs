@@ -5,6 +5,7 @@ mod access_matrix;
 mod bad_input;
 mod blobs;
 mod bounds;
+mod conflict;
 mod coverage;
 mod examples;
 mod feed;

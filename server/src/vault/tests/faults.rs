@@ -13,11 +13,15 @@ use sheaf_storage::store::disk::{Disk, DiskFile, Files};
 
 use super::*;
 use crate::vault::condition::ANYHOW;
+use crate::vault::devices::{Change, Changer};
 use crate::vault::tree::{Act, Asked, Step};
 use crate::vault::upload::{Base, Upcoming, Upload};
 
 /// Calls of one commit that are made to fail, one after the other; no commit makes so many.
 const CALLS_MAX: usize = 16;
+
+/// The version of the text that is deleted before; the one behind it is of bytes.
+const GONE: u64 = 6;
 
 /// What fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +124,7 @@ fn other() -> VaultName {
     "other".parse().unwrap()
 }
 
-const COMMITS: [Commit; 13] = [
+const COMMITS: [Commit; 17] = [
     ("a body settles", |world| {
         let typed = async {
             let handle = world.handle("a.md").await;
@@ -141,6 +145,25 @@ const COMMITS: [Commit; 13] = [
     ("bytes", |world| {
         let bytes = upload(Upcoming::Blob { hash: [9; 32], size: 9 }, Base::Now, None);
         async { world.vaults.upload(&home(), "b.md", BY, bytes).await.is_ok() }.boxed()
+    }),
+    ("bytes make a file", |world| {
+        let stamp = Some(world.ground.registry.stamp());
+        let bytes = upload(Upcoming::Blob { hash: [9; 32], size: 9 }, Base::Version(0), stamp);
+        async { world.vaults.upload(&home(), "new.bin", BY, bytes).await.is_ok() }.boxed()
+    }),
+    ("an edit brings bytes back", |world| {
+        let stamp = Some(world.ground.registry.stamp());
+        let bytes = Upcoming::Blob { hash: [8; 32], size: 8 };
+        let edit = upload(bytes, Base::Version(GONE + 1), stamp);
+        async { world.vaults.upload(&home(), "gone.bin", BY, edit).await.is_ok() }.boxed()
+    }),
+    ("a device is met", |world| {
+        async { world.vaults.meet(&home(), (8, true), &NOBODY).await.is_ok() }.boxed()
+    }),
+    ("a device is revoked", |world| {
+        let change = Change { is_revoked: Some(true), ..Change::default() };
+        let who = Changer { by: &NOBODY, is_admin: true };
+        async move { world.vaults.change_device(&home(), 7, who, change).await.is_ok() }.boxed()
     }),
     ("a deletion", |world| {
         async { world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.is_ok() }.boxed()
@@ -214,6 +237,9 @@ async fn seen(world: &World) -> BTreeMap<String, String> {
         let labels = versions.items.iter().filter(|it| it.label.is_some()).count();
         seen.insert(file.path.to_string(), format!("{text} with {labels} names"));
     }
+    for shown in world.vaults.devices(&home()).unwrap() {
+        seen.insert(format!("device {}", shown.id), format!("{:?}", shown.standing));
+    }
     seen
 }
 
@@ -229,6 +255,14 @@ async fn begun(dir: &TempDir, disk: Sick) -> World {
     for path in ["b.md", "dir/1.md", "dir/2.md"] {
         world.settled(path, path).await;
     }
+    world.settled("gone.md", "gone\n").await;
+    let bytes = upload(Upcoming::Blob { hash: [7; 32], size: 7 }, Base::Now, None);
+    let made = world.vaults.upload(&home(), "gone.bin", BY, bytes).await.unwrap();
+    assert_eq!(made.version, GONE + 1);
+    for path in ["gone.md", "gone.bin"] {
+        world.vaults.delete_file(&home(), path, BY, ANYHOW).await.unwrap();
+    }
+    world.vaults.meet(&home(), (7, true), &NOBODY).await.unwrap();
     world.fold();
     world
 }

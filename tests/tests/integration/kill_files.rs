@@ -34,6 +34,9 @@ const ACKS_MAX: usize = 12;
 /// What a path has: a text or bytes, or no file.
 type State = Option<Vec<u8>>;
 
+/// What a write leaves, by path.
+type Effects = Vec<(String, State)>;
+
 /// A file that was put with a stamp.
 #[derive(Clone, Debug)]
 struct Put {
@@ -54,7 +57,7 @@ struct Log {
     /// Each path as it was left by the last acknowledged write.
     last: BTreeMap<String, State>,
     /// What writes under way would leave, by writer, and how they come again.
-    flying: BTreeMap<usize, (Vec<(String, State)>, Option<Put>)>,
+    flying: BTreeMap<usize, (Effects, Option<Put>)>,
     /// The content of each version that was acknowledged, and its path then.
     versions: BTreeMap<u64, (String, Vec<u8>)>,
     /// What was put with a stamp, and the version that it was answered with.
@@ -155,12 +158,7 @@ impl Writer {
     }
 
     /// Sends a write; nothing if nobody answered.
-    async fn write(
-        &self,
-        asked: Request,
-        effects: Vec<(String, State)>,
-        again: Option<Put>,
-    ) -> Option<Answer> {
+    async fn write(&self, asked: Request, effects: Effects, again: Option<Put>) -> Option<Answer> {
         self.log.lock().flying.insert(self.number, (effects, again));
         let answer = asked.attempt(self.address).await?;
         assert!([200, 201, 204].contains(&answer.status), "{}", answer.text());

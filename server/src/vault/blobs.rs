@@ -191,8 +191,8 @@ impl Vaults {
                 task::block(|| self.make_blob(&book, &handle, by, (coming, &made)))?
             } else {
                 // What was typed before is a version before it.
-                let doc = handle.key().doc;
-                if book.state().current(doc).is_some_and(|item| item.n < handle.n()) {
+                let (doc, n) = (handle.key().doc, handle.n());
+                if n > 0 && book.state().is_behind(doc, n) {
                     self.settle_now(&address(name, path)).await?;
                 }
                 let rival = task::block(|| self.rival(&book, doc, coming.base))?;

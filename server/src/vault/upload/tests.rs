@@ -874,3 +874,16 @@ fn a_version_ages_from_when_the_server_had_it() {
         assert_eq!(kept(), [2], "the last one of the hour");
     });
 }
+
+#[test]
+fn what_was_typed_into_a_new_file_is_a_version_before_the_bytes_that_replace_it() {
+    run(async {
+        let world = World::new();
+        let handle = world.vaults.open_or_create(&home(), "a.md").await.unwrap();
+        crate::vault::tests::write(&handle, 99, "typed").unwrap();
+        let put = upload(&world, of_blob(7, Base::Now)).await.unwrap();
+        assert_eq!((put.version, put.is_created), (2, false));
+        let before = world.vaults.read_at(&home(), "a.md", Some(1)).await.unwrap();
+        assert_eq!(before.held, Held::Text("typed".to_owned()));
+    });
+}

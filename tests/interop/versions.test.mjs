@@ -4,8 +4,9 @@ import { test } from 'node:test'
 import { CLIENTS } from './families/all.mjs'
 import * as hocuspocus from './families/hocuspocus.mjs'
 import { newRoom } from './families/replica.mjs'
+import * as ysweet from './families/ysweet.mjs'
 import * as ywebsocket from './families/ywebsocket.mjs'
-import { guarded, TOKENS } from './guarded.mjs'
+import { guarded, serverToken, TOKENS } from './guarded.mjs'
 import { Server } from './server.mjs'
 import { until } from './until.mjs'
 
@@ -56,8 +57,12 @@ test('a text tells who wrote each piece, whatever they wrote it with', async (t)
   const whole = `${ben.string}put by cleo\n`
   assert.equal((await put(server, room, whole, headers('cleo'))).status, 200)
   await ann.has(whole)
+  const eve = await ysweet.Client.for(t, server.ws, room, { serverToken: serverToken(server), userId: 'eve' })
+  await eve.has(whole)
+  eve.append('typed by eve\n')
+  await ann.has(`${whole}typed by eve\n`)
   const { etag } = await (await fetch(`${fileAt(server, room)}?meta=1`, { headers: headers('dan') })).json()
-  const edits = { unit: 'utf16', edits: [{ op: 'insert', at: whole.length, text: 'inserted by dan\n' }] }
+  const edits = { unit: 'utf16', edits: [{ op: 'insert', at: whole.length + 13, text: 'inserted by dan\n' }] }
   const patch = { method: 'PATCH', body: JSON.stringify(edits) }
   patch.headers = { ...headers('dan'), 'if-match': etag, 'content-type': 'application/json' }
   assert.equal((await fetch(fileAt(server, room), patch)).status, 200)
@@ -67,6 +72,7 @@ test('a text tells who wrote each piece, whatever they wrote it with', async (t)
     ['ann or ', 'ann'],
     ['ben\n', 'ben'],
     ['put by cleo\n', 'cleo'],
+    ['typed by eve\n', 'eve'],
     ['inserted by dan\n', 'dan']
   ]
   const told = async () => {

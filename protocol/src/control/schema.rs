@@ -41,8 +41,8 @@ fn text() -> ObjectBuilder {
 
 impl PartialSchema for Re {
     fn schema() -> RefOr<Schema> {
-        // Of characters; each may be four bytes.
-        let text = text().max_length(Some(RE_BYTES_MAX / 4));
+        // So many characters, as long as each is one byte.
+        let text = text().max_length(Some(RE_BYTES_MAX));
         OneOfBuilder::new().item(number()).item(text).into()
     }
 }

@@ -243,7 +243,7 @@ pub(super) async fn read(state: State, ask: Ask) -> Result<Response, Error> {
     if query.is_on("meta")? {
         return meta(&state, &place, &conditions).await;
     }
-    if let Some((hash, version)) = bytes_of(&state, &place)? {
+    if let Some((hash, version)) = bytes_of(&state, &place).await? {
         let vault = state.vaults.number(&place.vault)?;
         let read = (&ask.headers, &conditions);
         let mut response = blobs::reading::file(&state, read, (vault, hash))?;
@@ -255,10 +255,18 @@ pub(super) async fn read(state: State, ask: Ask) -> Result<Response, Error> {
 }
 
 /// The hash of a file's bytes and their version, if it is no document.
-fn bytes_of(state: &State, place: &Place) -> Result<Option<(Hash, u64)>, Error> {
-    match task::block(|| state.vaults.file(&place.vault, &place.path)) {
+async fn bytes_of(state: &State, place: &Place) -> Result<Option<(Hash, u64)>, Error> {
+    let look = || match task::block(|| state.vaults.file(&place.vault, &place.path)) {
         Ok(File { kind: Kind::Blob, hash, seq, .. }) => Ok(hash.map(|hash| (Hash(hash), seq))),
         Ok(_) => Ok(None),
+        Err(error) => Err(Error::from(error)),
+    };
+    if look()?.is_none() {
+        return Ok(None);
+    }
+    // A text that was put over them may not have settled; while nothing can be written, it waits.
+    match state.vaults.settle_if_behind(&place.vault, &place.path).await {
+        Ok(()) | Err(vault::Error::Failed(_)) => look(),
         Err(error) => Err(error.into()),
     }
 }

@@ -49,6 +49,8 @@ impl Permit for Reach<'_> {
             body = PushResult),
         (status = 404, description = "There is no such vault", body = Problem),
         (status = 408, description = "The body did not come in time", body = Problem),
+        (status = 409, description = "The device is another user's, or there are too many",
+            body = Problem),
         (status = 413, description = "A body over the bound of a message, or more operations than \
             a push may have", body = Problem),
         (status = 415, description = "It is not plain JSON", body = Problem),

@@ -141,6 +141,19 @@ impl Vaults {
         Ok(Some(At::of(doc, n, state.current(doc))))
     }
 
+    /// Settles a file whose log is beyond what it shows, without opening one that is not.
+    ///
+    /// # Errors
+    /// `NoVault`; `NoFile`; `Open`; `Failed`.
+    pub async fn settle_if_behind(&self, name: &VaultName, path: &str) -> Result<(), Error> {
+        let (book, of) = (self.live(name)?, address(name, path));
+        let (_, doc) = book.account().find(path).ok_or(Error::NoFile)?;
+        if self.is_unsettled(&book, (doc, &of)) {
+            self.settle_now(&of).await?;
+        }
+        Ok(())
+    }
+
     /// What was typed over bytes is the file's content from now on.
     pub(super) async fn settle_over_bytes(
         &self,

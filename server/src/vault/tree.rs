@@ -299,7 +299,7 @@ impl Vaults {
         Ok(())
     }
 
-    fn is_unsettled(&self, book: &Book, (doc, name): (DocId, &Name)) -> bool {
+    pub(super) fn is_unsettled(&self, book: &Book, (doc, name): (DocId, &Name)) -> bool {
         let n = self.registry().in_memory(name).map(|handle| handle.n());
         let key = DocKey { vault: book.account().number(), doc };
         let n = n.unwrap_or_else(|| self.registry().store().last_n(key));

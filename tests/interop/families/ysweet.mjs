@@ -19,13 +19,13 @@ export const managerFor = (url, serverToken) => {
 export class Client extends Replica {
   /**
    * A client of the document `docId` of the server at `url`, which is made if it does not exist.
-   * `authorization` is `full`, `read-only` or `none` (a token that is worth nothing). What the
-   * app's server asks goes to `appUrl` (default: `url`), the socket to `url`.
+   * `authorization` is `full`, `read-only` or `none` (a token that is worth nothing), for the user
+   * `userId` if there is one. What the app's server asks goes to `appUrl` (default: `url`), the socket to `url`.
    */
   constructor(
     url,
     docId,
-    { version = '0.9.1', doc = newDoc(), authorization = 'full', serverToken, appUrl = url } = {}
+    { version = '0.9.1', doc = newDoc(), authorization = 'full', userId, serverToken, appUrl = url } = {}
   ) {
     super(FAMILY, version, doc)
     this.authorization = authorization
@@ -36,7 +36,7 @@ export class Client extends Replica {
     this.authorize = async () => {
       if (this.isGone) return FOREVER
       const wanted = this.authorization === 'none' ? 'full' : this.authorization
-      const token = await manager.getOrCreateDocAndToken(docId, { authorization: wanted })
+      const token = await manager.getOrCreateDocAndToken(docId, { authorization: wanted, userId })
       if (this.authorization === 'none') token.token = 'worthless'
       const socket = new URL(token.url)
       socket.host = host

@@ -12,6 +12,7 @@ use crate::document::edit::tests::texts;
 use crate::document::ledger::Quota;
 use crate::document::submission::Failure;
 use crate::document::tests::run;
+use crate::vault::Kind;
 use crate::vault::condition::ANYHOW;
 use crate::vault::tests::{BY, World, exactly, home};
 use crate::vault::tree::{Act, Step};
@@ -885,5 +886,24 @@ fn what_was_typed_into_a_new_file_is_a_version_before_the_bytes_that_replace_it(
         assert_eq!((put.version, put.is_created), (2, false));
         let before = world.vaults.read_at(&home(), "a.md", Some(1)).await.unwrap();
         assert_eq!(before.held, Held::Text("typed".to_owned()));
+    });
+}
+
+#[test]
+fn a_text_over_bytes_that_nobody_has_settled_is_settled_for_who_reads() {
+    run(async {
+        let world = World::new();
+        upload(&world, of_blob(7, Base::Now)).await.unwrap();
+        let settled = async |world: &World| {
+            world.vaults.settle_if_behind(&home(), "a.md").await.unwrap();
+            let file = world.vaults.file(&home(), "a.md").unwrap();
+            (file.kind, file.seq)
+        };
+        assert_eq!(settled(&world).await, (Kind::Blob, 1));
+        world.handle("a.md").await.put_text(BY, "text\n", None).unwrap();
+        // Cut off behind the write; in memory, and after a start.
+        let world = world.crash();
+        assert_eq!(settled(&world).await, (Kind::Text, 2));
+        assert_eq!(world.text("a.md").await.as_deref(), Some("text\n"));
     });
 }

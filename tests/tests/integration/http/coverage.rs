@@ -216,6 +216,7 @@ fn devices() -> Vec<Step> {
         step("POST", "/v1/vaults/ghost/ack")
             .body("{\"device\":\"b57a77385cbd4067\",\"version\":0}"),
         step("GET", "/v1/vaults/v/changes").with("Sheaf-Device", theirs),
+        step("POST", "/v1/vaults/v/changes").with("Sheaf-Device", theirs).body("{\"items\":[]}"),
         step("GET", "/v1/vaults/v/devices"),
         step("GET", "/v1/vaults/v/devices?x=1"),
         step("GET", "/v1/vaults/ghost/devices"),

@@ -42,6 +42,13 @@ pub(super) struct Book {
     happenings: broadcast::Sender<Happening>,
 }
 
+/// Who changed a file, and when.
+pub(super) struct Signed {
+    pub(super) at: Stamp,
+    pub(super) author: Option<Arc<str>>,
+    pub(super) device: u64,
+}
+
 /// What changes with every commit.
 pub(super) struct State {
     /// The journal has the vault's facts.
@@ -61,6 +68,8 @@ pub(super) struct State {
     ahead: HashMap<DocId, Item>,
     /// Items that are not right, although their n is.
     wrong: HashSet<DocId>,
+    /// Of these, who put a text over bytes.
+    signed: HashMap<DocId, Signed>,
     /// Rows in the store of documents whose item is lost.
     stray_rows: HashMap<DocId, u64>,
     /// What is known of bodies that are about to settle.
@@ -178,14 +187,21 @@ impl State {
     }
 
     /// A text was put into a document. Where bytes are its file's content it is that from now on,
-    /// though the document may have had it before them; true then.
-    pub(super) fn set_text(&mut self, doc: DocId) -> bool {
+    /// though the document may have had it before them; true then. `signed`: by whom it was put.
+    pub(super) fn set_text(&mut self, doc: DocId, signed: Signed) -> bool {
         let is_bytes = |item: &Item| item.body == Body::Blob && !item.is_deleted;
         let was_bytes = self.current(doc).is_some_and(is_bytes);
         if was_bytes {
             self.wrong.insert(doc);
+            self.signed.insert(doc, signed);
         }
         was_bytes
+    }
+
+    /// Who put a document's text over its file's bytes, though its log does not say: it may have
+    /// had that text before them.
+    pub(super) fn signed(&self, doc: DocId) -> Option<&Signed> {
+        self.signed.get(&doc)
     }
 
     /// Deleted documents whose last path was this, the latest first.
@@ -236,6 +252,7 @@ impl Book {
             staged: VecDeque::new(),
             ahead: HashMap::new(),
             wrong: HashSet::new(),
+            signed: HashMap::new(),
             stray_rows: HashMap::new(),
             notes: HashMap::new(),
             stamped: HashMap::new(),

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::Vaults;
 use super::book::{Book, Entry};
 use super::error::Error;
-use crate::document::ending::Mark;
+use crate::document::ending::{Mark, Writer};
 use crate::document::handle::{Handle, Name};
 use crate::document::registry::OpenError;
 use crate::document::snapshot::Content;
@@ -288,10 +288,12 @@ impl Vaults {
         }
         let Some(path) = book.account().path_of(doc) else { return Ok(Settled::Gone) };
         let settled_n = current.map_or(0, |item| item.n);
-        let before = current.map(|item| (item.updated, item.author.clone()));
-        let last = mark.last.zip(mark.writers.last().map(|writer| writer.name.clone()));
-        let (updated, author) = last.or(before).unwrap_or((doc.0, None));
-        let device = mark.writers.last().map_or(0, |writer| writer.device);
+        let before = current.map(|item| (item.updated, item.author.clone(), 0));
+        let by = |writer: &Writer, at| (at, writer.name.clone(), writer.device);
+        let last = mark.writers.last().zip(mark.last).map(|(writer, at)| by(writer, at));
+        let signed = state.signed(doc).filter(|_| mark.n <= settled_n);
+        let signed = signed.map(|it| (it.at, it.author.clone(), it.device));
+        let (updated, author, device) = signed.or(last).or(before).unwrap_or((doc.0, None, 0));
         let wrote = mark.writers.iter().filter(|writer| writer.n > settled_n);
         let mut authors: Vec<_> = wrote.map(|writer| writer.name.clone()).collect();
         if authors.is_empty() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sheaf_protocol::ids::{DocKey, VaultName};
 use sheaf_protocol::vault::check_path;
 
-use super::book::{Book, Entry};
+use super::book::{Book, Entry, Signed};
 use super::condition::{At, When};
 use super::settle::tombstone;
 use super::{Error, OPEN_ATTEMPTS, Vaults, address, made_by};
@@ -127,8 +127,14 @@ impl Vaults {
     }
 
     pub(super) fn sign(&self, item: &mut store::Item, by: Author<'_>) {
-        (item.updated, item.device) = (self.registry().stamp(), by.device);
-        item.author = by.principal.name().map(Arc::from);
+        let Signed { at, author, device } = self.signed(by);
+        (item.updated, item.author, item.device) = (at, author, device);
+    }
+
+    /// Who changes something now.
+    pub(super) fn signed(&self, by: Author<'_>) -> Signed {
+        let author = by.principal.name().map(Arc::from);
+        Signed { at: self.registry().stamp(), author, device: by.device }
     }
 
     /// Ends a document with a commit, and shows that when it is durable.

@@ -228,7 +228,7 @@ impl Vaults {
         {
             let mut state = book.state();
             self.has_noted(&mut state, by, (doc, written));
-            written.has_changed |= state.set_text(doc);
+            written.has_changed |= state.set_text(doc, self.signed(by));
         }
         let edited = self.uploaded(&book, doc, (written, None)).await?;
         self.note(place.0, by, &edited).await?;
@@ -262,7 +262,7 @@ impl Vaults {
         {
             let mut state = book.state();
             self.has_noted(&mut state, by, (doc, written));
-            written.has_changed |= state.set_text(doc);
+            written.has_changed |= state.set_text(doc, self.signed(by));
             if written.has_changed {
                 state.set_uploaded(doc, print);
                 state.set_note(

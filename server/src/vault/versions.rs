@@ -199,7 +199,7 @@ impl Vaults {
         drop(handle);
         {
             let mut state = book.state();
-            if state.set_text(doc) || written.has_changed {
+            if state.set_text(doc, self.signed(by)) || written.has_changed {
                 state.set_note(doc, written.n, made);
             }
         }

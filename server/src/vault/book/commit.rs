@@ -180,6 +180,7 @@ fn stage(state: &mut State, numbered: Vec<Numbered<'_>>, appended: Appended) {
     for Numbered { doc, item, .. } in numbered {
         state.last = item.seq;
         state.wrong.remove(&doc);
+        state.signed.remove(&doc);
         state.stray_rows.remove(&doc);
         state.ahead.insert(doc, item.clone());
         state.staged.push_back((appended.end, doc, item));

@@ -768,10 +768,11 @@ fn random_histories_are_what_a_plain_model_says() {
     println!("{count} histories from {first} on: {:.1?}", begun.elapsed());
 }
 
-/// A push that was prepared anew for ever; an upload that came to the text that was there.
+/// A push that was prepared anew for ever; an upload that came to the text that was there; a text
+/// over bytes that had the time of the same text before them.
 #[test]
 fn histories_that_went_wrong_once_go_right() {
-    for number in [411_846_629, 411_846_662, 3_464_796_274] {
+    for number in [411_846_629, 411_846_662, 3_464_796_274, 3_400_868_209] {
         live_all(number, 1, false);
     }
 }

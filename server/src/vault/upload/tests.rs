@@ -18,6 +18,7 @@ use crate::vault::tests::{BY, World, exactly, home};
 use crate::vault::tree::{Act, Step};
 use crate::vault::versions::Held;
 use sheaf_ground::time::Clock;
+use sheaf_protocol::ids::Principal;
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -905,5 +906,37 @@ fn a_text_over_bytes_that_nobody_has_settled_is_settled_for_who_reads() {
         let world = world.crash();
         assert_eq!(settled(&world).await, (Kind::Text, 2));
         assert_eq!(world.text("a.md").await.as_deref(), Some("text\n"));
+    });
+}
+
+#[test]
+fn a_text_over_bytes_is_theirs_who_put_it_though_the_document_had_it_before() {
+    run(async {
+        let world = World::new();
+        let (ada, bob) = (Principal::Named("ada".into()), Principal::Named("bob".into()));
+        let first = up(&world, "text", Base::Now).await;
+        for round in 0..2 {
+            let bytes = of_blob(1, Base::Now);
+            let bytes =
+                world.vaults.upload(&home(), "a.md", Author::of(&ada), bytes).await.unwrap();
+            let (stale, by) =
+                (world.ground.registry.stamp(), Author { device: 7, ..Author::of(&bob) });
+            let text = Upload::of(Upcoming::Text("text"));
+            if round == 0 {
+                world.vaults.upload(&home(), "a.md", by, text).await.unwrap();
+            } else {
+                let (vaults, seq) = (&world.vaults, first.version);
+                vaults.restore(&home(), "a.md", seq, (by, ANYHOW)).await.unwrap();
+            }
+            let item = world.vaults.read_at(&home(), "a.md", None).await.unwrap().dated.version;
+            assert_eq!(item.made.authors, [Some("bob".into())], "round {round}");
+            assert_eq!((item.item.author.as_deref(), item.item.device), (Some("bob"), 7));
+            assert!(item.item.updated > stale);
+            let stale = Upload { stamp: Some(stale), ..of_blob(2, Base::Version(bytes.version)) };
+            let lost = upload(&world, stale).await.unwrap();
+            assert!(lost.is_conflict);
+            let now = world.vaults.read_at(&home(), "a.md", None).await.unwrap();
+            assert_eq!(now.held, Held::Text("text".to_owned()), "the newer one stays");
+        }
     });
 }

@@ -8,7 +8,6 @@ use std::io;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use sheaf_protocol::stamp::Stamp;
 use sheaf_storage::store::disk::{Disk, DiskFile, Files};
 
 use super::*;
@@ -20,8 +19,13 @@ use crate::vault::upload::{Base, Upcoming, Upload};
 /// Calls of one commit that are made to fail, one after the other; no commit makes so many.
 const CALLS_MAX: usize = 16;
 
-/// The version of the text that is deleted before; the one behind it is of bytes.
+/// The version of the text that is deleted before; the one behind it is of bytes, the third of
+/// bytes over a text.
 const GONE: u64 = 6;
+
+const START_MS: u64 = 1_700_000_000_000;
+/// From what was deleted to now: all devices know it, or are stale.
+const LATER: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// What fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,87 +117,94 @@ impl DiskFile for SickFile {
     }
 }
 
-/// A kind of commit, and whether it succeeded.
-type Commit = (&'static str, fn(&World) -> BoxFuture<'_, bool>);
-
-fn upload<'a>(content: Upcoming<'a>, base: Base, stamp: Option<Stamp>) -> Upload<'a> {
-    Upload { base, stamp, ..Upload::of(content) }
-}
+/// A kind of commit.
+type Commit = (&'static str, fn(&World) -> BoxFuture<'_, Result<(), Error>>);
 
 fn other() -> VaultName {
     "other".parse().unwrap()
 }
 
-const COMMITS: [Commit; 17] = [
+fn stamped(world: &World, content: Upcoming<'static>, base: u64) -> Upload<'static> {
+    let stamp = Some(world.ground.registry.stamp());
+    Upload { base: Base::Version(base), stamp, ..Upload::of(content) }
+}
+
+fn bytes(byte: u8) -> Upcoming<'static> {
+    Upcoming::Blob { hash: [byte; 32], size: u64::from(byte) }
+}
+
+async fn upload(world: &World, path: &str, upload: Upload<'_>) -> Result<(), Error> {
+    world.vaults.upload(&home(), path, BY, upload).await.map(drop)
+}
+
+async fn change(world: &World, steps: &[Step<'_>]) -> Result<(), Error> {
+    let done = world.vaults.change(&home(), steps, BY).await;
+    done.map(drop).map_err(|undone| undone.error)
+}
+
+const COMMITS: [Commit; 21] = [
     ("a body settles", |world| {
         let typed = async {
-            let handle = world.handle("a.md").await;
-            write(&handle, 900, "typed ").is_ok()
-                && world.vaults.settle(&home(), "a.md").await.is_ok()
+            write(&*world.handle("a.md").await, 900, "typed ")?;
+            world.vaults.settle(&home(), "a.md").await.map(drop)
         };
         typed.boxed()
     }),
-    ("a file is made", |world| {
-        let new = upload(Upcoming::Text("new"), Base::Version(0), None);
-        async { world.vaults.upload(&home(), "new.md", BY, new).await.is_ok() }.boxed()
-    }),
+    ("a file is made", |world| upload(world, "new.md", Upload::of(Upcoming::Text("new"))).boxed()),
     ("a stamped upload of a base", |world| {
-        let stamp = Some(world.ground.registry.stamp());
-        let made = upload(Upcoming::Text("one\nmine\n"), Base::Version(1), stamp);
-        async { world.vaults.upload(&home(), "a.md", BY, made).await.is_ok() }.boxed()
+        upload(world, "a.md", stamped(world, Upcoming::Text("one\nmine\n"), 1)).boxed()
     }),
-    ("bytes", |world| {
-        let bytes = upload(Upcoming::Blob { hash: [9; 32], size: 9 }, Base::Now, None);
-        async { world.vaults.upload(&home(), "b.md", BY, bytes).await.is_ok() }.boxed()
-    }),
-    ("bytes make a file", |world| {
-        let stamp = Some(world.ground.registry.stamp());
-        let bytes = upload(Upcoming::Blob { hash: [9; 32], size: 9 }, Base::Version(0), stamp);
-        async { world.vaults.upload(&home(), "new.bin", BY, bytes).await.is_ok() }.boxed()
-    }),
+    ("bytes", |world| upload(world, "b.md", Upload::of(bytes(9))).boxed()),
+    ("bytes make a file", |world| upload(world, "new.bin", stamped(world, bytes(9), 0)).boxed()),
     ("an edit brings bytes back", |world| {
-        let stamp = Some(world.ground.registry.stamp());
-        let bytes = Upcoming::Blob { hash: [8; 32], size: 8 };
-        let edit = upload(bytes, Base::Version(GONE + 1), stamp);
-        async { world.vaults.upload(&home(), "gone.bin", BY, edit).await.is_ok() }.boxed()
+        upload(world, "gone.bin", stamped(world, bytes(8), GONE + 1)).boxed()
+    }),
+    ("a text over bytes that it was before", |world| {
+        upload(world, "was.md", stamped(world, Upcoming::Text("was\n"), GONE + 3)).boxed()
     }),
     ("a device is met", |world| {
-        async { world.vaults.meet(&home(), (8, true), &NOBODY).await.is_ok() }.boxed()
+        async { world.vaults.meet(&home(), (8, true), &NOBODY).await.map(drop) }.boxed()
     }),
     ("a device is revoked", |world| {
         let change = Change { is_revoked: Some(true), ..Change::default() };
-        let who = Changer { by: &NOBODY, is_admin: true };
-        async move { world.vaults.change_device(&home(), 7, who, change).await.is_ok() }.boxed()
+        let revoked =
+            async move { world.vaults.change_device(&home(), 7, admin(), change).await.map(drop) };
+        revoked.boxed()
+    }),
+    ("a device is forgotten", |world| {
+        async { world.vaults.forget_device(&home(), 7, admin()).await }.boxed()
+    }),
+    ("deleted files are forgotten", |world| {
+        let forgotten = async {
+            let files = world.vaults.prune(&CancellationToken::new()).await;
+            // It has logged why there are none.
+            if files == 2 { Ok(()) } else { Err(Failure::ReadOnly.into()) }
+        };
+        forgotten.boxed()
     }),
     ("a deletion", |world| {
-        async { world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.is_ok() }.boxed()
+        let deleted =
+            async { world.vaults.delete_file(&home(), "a.md", BY, ANYHOW).await.map(drop) };
+        deleted.boxed()
     }),
     ("a move", |world| {
         let moved =
-            async { world.vaults.move_file(&home(), "a.md", "c.md", BY, ANYHOW).await.is_ok() };
+            async { world.vaults.move_file(&home(), "a.md", "c.md", BY, ANYHOW).await.map(drop) };
         moved.boxed()
     }),
     ("a folder moves", |world| {
-        let moved = async {
-            let steps =
-                [Step { path: "dir/", act: Act::Move { to: "away/", asked: Asked::default() } }];
-            world.vaults.change(&home(), &steps, BY).await.is_ok()
-        };
-        moved.boxed()
+        let act = Act::Move { to: "away/", asked: Asked::default() };
+        async move { change(world, &[Step { path: "dir/", act }]).await }.boxed()
     }),
     ("a folder goes", |world| {
-        let gone = async {
-            let steps =
-                [Step { path: "dir/", act: Act::Delete { base: None, asked: Asked::default() } }];
-            world.vaults.change(&home(), &steps, BY).await.is_ok()
-        };
-        gone.boxed()
+        let act = Act::Delete { base: None, asked: Asked::default() };
+        async move { change(world, &[Step { path: "dir/", act }]).await }.boxed()
     }),
     ("files come in with a move and a deletion", |world| {
         let pushed = async {
-            let mine = upload(Upcoming::Text("one\nmine\n"), Base::Version(1), None);
-            let new = upload(Upcoming::Text("new"), Base::Version(0), None);
-            let bytes = upload(Upcoming::Blob { hash: [9; 32], size: 9 }, Base::Now, None);
+            let base = |base| Upload::of(base);
+            let mine = Upload { base: Base::Version(1), ..base(Upcoming::Text("one\nmine\n")) };
+            let (new, bytes) = (base(Upcoming::Text("new")), base(bytes(9)));
             let steps = [
                 Step { path: "a.md", act: Act::Upload(&mine) },
                 Step { path: "b.md", act: Act::Move { to: "c.md", asked: Asked::default() } },
@@ -201,31 +212,44 @@ const COMMITS: [Commit; 17] = [
                 Step { path: "dir/1.md", act: Act::Delete { base: None, asked: Asked::default() } },
                 Step { path: "dir/2.md", act: Act::Upload(&bytes) },
             ];
-            world.vaults.change(&home(), &steps, BY).await.is_ok()
+            change(world, &steps).await
         };
         pushed.boxed()
     }),
     ("a name of a version", |world| {
         let named = async {
             let name = (Some("named"), &NOBODY);
-            world.vaults.label(&home(), "a.md", Some(1), name).await.is_ok()
+            world.vaults.label(&home(), "a.md", Some(1), name).await.map(drop)
         };
         named.boxed()
     }),
     ("a version is restored", |world| {
-        async { world.vaults.restore(&home(), "a.md", 1, (BY, ANYHOW)).await.is_ok() }.boxed()
+        async { world.vaults.restore(&home(), "a.md", 1, (BY, ANYHOW)).await.map(drop) }.boxed()
+    }),
+    ("bytes are restored", |world| {
+        let restored = async {
+            world.vaults.restore(&home(), "gone.bin", GONE + 1, (BY, ANYHOW)).await.map(drop)
+        };
+        restored.boxed()
     }),
     ("a vault is made", |world| {
-        async { world.vaults.create(&other(), &NOBODY).await.is_ok() }.boxed()
+        async { world.vaults.create(&other(), &NOBODY).await.map(drop) }.boxed()
     }),
-    ("a vault goes", |world| async { world.vaults.delete(&home(), &NOBODY).await.is_ok() }.boxed()),
+    ("a vault goes", |world| {
+        async { world.vaults.delete(&home(), &NOBODY).await.map(drop) }.boxed()
+    }),
 ];
 
-/// All that a commit may change: vaults, texts, kinds and names of versions.
+fn admin() -> Changer<'static> {
+    Changer { by: &NOBODY, is_admin: true }
+}
+
+/// All that a commit may change: vaults, texts, kinds and names of versions, devices, and what the
+/// feed tells of what is gone.
 async fn seen(world: &World) -> BTreeMap<String, String> {
     let mut seen = BTreeMap::new();
     for vault in world.vaults.list() {
-        seen.insert(format!("vault {}", vault.name), String::new());
+        seen.insert(format!("vault {}", vault.name), format!("from {} on", vault.horizon));
     }
     let Ok(page) = world.vaults.files(&home(), "", None, 1_000) else { return seen };
     for file in page.items {
@@ -240,29 +264,37 @@ async fn seen(world: &World) -> BTreeMap<String, String> {
     for shown in world.vaults.devices(&home()).unwrap() {
         seen.insert(format!("device {}", shown.id), format!("{:?}", shown.standing));
     }
+    let horizon = world.vaults.get(&home()).unwrap().horizon;
+    for (_, path, is_deleted) in world.feed(horizon.max(1)) {
+        if is_deleted {
+            seen.insert(format!("gone {path}"), String::new());
+        }
+    }
     seen
 }
 
-/// Files, versions and a folder; what is there is durable.
+/// Files, versions, a folder, devices and deleted files that are old enough to be forgotten; what
+/// is there is durable.
 async fn begun(dir: &TempDir, disk: Sick) -> World {
-    let (clock, dir) = (Clock::system(), TempDir::new_in(dir.path()).unwrap());
+    let ((clock, hand), dir) = (Clock::test(START_MS), TempDir::new_in(dir.path()).unwrap());
     let ground = Ground::open_on(dir.path(), &clock, (1 << 30, Quota::default()), Arc::new(disk));
     let vaults = Vaults::new(ground.registry.clone()).unwrap();
     let mut world = World { ground, vaults, dir, clients: 0 };
-    let first = upload(Upcoming::Text("one\n"), Base::Version(0), None);
-    assert_eq!(world.vaults.upload(&home(), "a.md", BY, first).await.unwrap().version, 1);
+    let first = stamped(&world, Upcoming::Text("one\n"), 0);
+    upload(&world, "a.md", first).await.unwrap();
     world.settled("a.md", "two ").await;
     for path in ["b.md", "dir/1.md", "dir/2.md"] {
         world.settled(path, path).await;
     }
-    world.settled("gone.md", "gone\n").await;
-    let bytes = upload(Upcoming::Blob { hash: [7; 32], size: 7 }, Base::Now, None);
-    let made = world.vaults.upload(&home(), "gone.bin", BY, bytes).await.unwrap();
-    assert_eq!(made.version, GONE + 1);
+    assert_eq!(world.settled("gone.md", "gone\n").await, GONE);
+    upload(&world, "gone.bin", Upload::of(bytes(7))).await.unwrap();
+    world.settled("was.md", "was\n").await;
+    upload(&world, "was.md", Upload::of(bytes(7))).await.unwrap();
     for path in ["gone.md", "gone.bin"] {
         world.vaults.delete_file(&home(), path, BY, ANYHOW).await.unwrap();
     }
     world.vaults.meet(&home(), (7, true), &NOBODY).await.unwrap();
+    hand.advance(LATER);
     world.fold();
     world
 }
@@ -290,9 +322,14 @@ async fn fail(
     let world = begun(dir, disk.clone()).await;
     let before = seen(&world).await;
     *disk.0.lock() = Some(Plan { fault, left: calls, failed: 0 });
-    let is_done = commit(&world).await;
+    let done = commit(&world).await;
     let has_failed = disk.has_failed();
-    assert!(is_done || has_failed, "{what}: refused for another reason");
+    let what = format!("{what}, {fault:?} at call {calls}, {done:?}");
+    match &done {
+        Ok(()) => {}
+        Err(Error::Failed(Failure::ReadOnly)) => assert!(has_failed, "{what}"),
+        Err(error) => panic!("{what}: {error:?} says nothing of a disk"),
+    }
     let shown = world.vaults.get(&home()).map(|vault| vault.seq);
     let world = world.crash();
     world.catch_up().await;
@@ -300,10 +337,15 @@ async fn fail(
         assert!(Some(vault.seq) >= shown, "{what}: {shown:?} was shown");
     }
     let now = seen(&world).await;
-    let is_whole = now == *after || (!is_done && now == before);
-    assert!(is_whole, "{what}, {fault:?} at call {calls}, done: {is_done}: {now:?}");
+    let is_as_before = done.is_err() && now == before;
+    assert!(now == *after || is_as_before, "{what}: {now:?}");
     check_whole(&world).await;
-    is_done && !has_failed
+    if is_as_before && now != *after {
+        assert_eq!(commit(&world).await, Ok(()), "{what}, tried again");
+        assert_eq!(seen(&world).await, *after, "{what}, tried again");
+        check_whole(&world).await;
+    }
+    done.is_ok() && !has_failed
 }
 
 #[test]
@@ -312,8 +354,10 @@ fn a_disk_that_fails_within_a_commit_leaves_all_of_it_or_nothing() {
         let dir = TempDir::new().unwrap();
         for (what, commit) in COMMITS {
             let world = begun(&dir, Sick::default()).await;
-            assert!(commit(&world).await, "{what}");
+            let before = seen(&world).await;
+            assert_eq!(commit(&world).await, Ok(()), "{what}");
             let after = seen(&world).await;
+            assert_ne!(before, after, "{what}");
             for fault in [Fault::Full, Fault::Sync] {
                 let mut calls = 0;
                 while !fail(&dir, (what, commit), (fault, calls), &after).await {

@@ -416,6 +416,11 @@ impl History {
 
     async fn step(&mut self) {
         self.take_step().await;
+        self.date();
+    }
+
+    /// What came without a stamp, came just now.
+    fn date(&mut self) {
         let now = self.world.ground.registry.stamp();
         for doc in &mut self.model.docs {
             doc.came.get_or_insert(now);
@@ -727,6 +732,7 @@ async fn live(number: u64, is_on_sled: bool) {
     let seed = Seed::fixed(number);
     let mut history = History::new(seed.generator("a history"), is_on_sled);
     history.put().await;
+    history.date();
     for _ in 0..OPERATIONS {
         history.step().await;
         if history.draw.random_ratio(1, 60) {

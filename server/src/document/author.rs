@@ -466,6 +466,10 @@ impl Handle {
         if let Some(refusal) = receipt.refusal {
             return Err(refusal.into());
         }
+        if receipt.has_gap {
+            let what = "the edit builds on blocks that the document does not have";
+            return Err(Refusal { code: Code::GapLeftOpen, at: 0, what }.into());
+        }
         if receipt.past.is_some() {
             let what = "the update is of a document that had this name before";
             return Err(Refusal { code: Code::EpochChanged, at: 0, what }.into());

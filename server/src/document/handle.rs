@@ -129,7 +129,7 @@ impl Handle {
         let used_ms = AtomicU64::new(shared.clock.now_ms());
         let (is_created, has_past, n) = (core.is_created(), core.has_past(), core.n());
         if is_created {
-            account.charge(key.doc, core.stored_bytes(), 0);
+            account.charge_least(key.doc, core.stored_bytes());
         }
         let handle = Self {
             key,

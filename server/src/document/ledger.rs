@@ -8,7 +8,7 @@
 pub mod arranging;
 mod names;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -59,6 +59,7 @@ struct Inner {
     refused: Counter,
     vaults: Mutex<Vaults>,
     changed: Mutex<VecDeque<(DocKey, Name)>>,
+    committed: Mutex<HashSet<VaultNo>>,
     has_changed: Notify,
 }
 
@@ -187,7 +188,7 @@ impl Ledger {
     }
 
     /// Queues a document whose log moved. Its handle sees to it that it is queued once.
-    pub(super) fn changed(&self, doc: DocKey, name: &Name) {
+    pub fn changed(&self, doc: DocKey, name: &Name) {
         self.inner.changed.lock().push_back((doc, name.clone()));
         self.inner.has_changed.notify_one();
     }
@@ -198,7 +199,19 @@ impl Ledger {
         std::mem::take(&mut *self.inner.changed.lock())
     }
 
-    /// Returns when a document may have been queued.
+    /// Queues a vault that has a commit to show.
+    pub fn committed(&self, vault: VaultNo) {
+        self.inner.committed.lock().insert(vault);
+        self.inner.has_changed.notify_one();
+    }
+
+    /// The vaults that had commits since the last call.
+    #[must_use]
+    pub fn take_committed(&self) -> HashSet<VaultNo> {
+        std::mem::take(&mut *self.inner.committed.lock())
+    }
+
+    /// Returns when a document or a vault may have been queued.
     pub async fn wait_changed(&self) {
         self.inner.has_changed.notified().await;
     }
@@ -438,6 +451,16 @@ impl Account {
             Some((_, charged)) => *charged += added,
             None => drop(self.bytes.fetch_sub(added, Ordering::Relaxed)),
         }
+    }
+
+    /// A live document has so many bytes at least: as a file it may be charged for more, which are
+    /// not in its log.
+    pub fn charge_least(&self, doc: DocId, bytes: u64) {
+        let mut names = self.names.lock();
+        let Some((_, charged)) = names.documents.get_mut(&doc) else { return };
+        let more = bytes.saturating_sub(*charged);
+        *charged += more;
+        self.bytes.fetch_add(more, Ordering::Relaxed);
     }
 
     /// A live document has so many bytes; `added` of them, and not more, were charged by `add`.

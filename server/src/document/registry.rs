@@ -41,6 +41,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Documents that are loaded at a time, at least: one core's, and one that waits for the disk.
 const LOADS_LEAST: usize = 2;
 
+/// How often a name is opened that changes hands.
+const OPENS_MAX: usize = 8;
+
 /// Entries since the last checkpoint that are worth one when a document leaves memory.
 const UNLOAD_CHECKPOINT_ENTRIES: u64 = 64;
 
@@ -166,12 +169,21 @@ impl Registry {
     /// # Errors
     /// As `open`.
     pub async fn open_existing(&self, name: &Name) -> Result<Option<Arc<Handle>>, OpenError> {
-        let account = self.ledger().get(&name.vault);
-        if account.is_none_or(|account| account.find(&name.document).is_none()) {
-            return Ok(None);
+        for _ in 0..OPENS_MAX {
+            let account = self.ledger().get(&name.vault);
+            let found = account.and_then(|account| account.find(&name.document));
+            let Some((_, doc)) = found else { return Ok(None) };
+            let handle = self.open(name).await?;
+            if handle.is_created() {
+                return Ok(Some(handle));
+            }
+            if handle.key().doc == doc {
+                break;
+            }
+            // It was opened when no document had the name, and one has come to it since.
+            handle.drop_now();
         }
-        let handle = self.open(name).await?;
-        Ok(handle.is_created().then_some(handle))
+        Ok(None)
     }
 
     /// What each vault has.

@@ -104,9 +104,17 @@ impl State {
     /// # Errors
     /// `BaseGone`: the vault never was at that, so it is of another life of it.
     pub(super) fn is_later(&self, doc: DocId, base: u64) -> Result<bool, Error> {
+        if base > self.last {
+            return Err(self.base_gone(doc));
+        }
+        Ok(self.current(doc).map_or(0, |item| item.seq) > base)
+    }
+
+    /// What somebody is told whose version is not there, with what is.
+    pub(super) fn base_gone(&self, doc: DocId) -> Error {
         let current = self.current(doc);
         let (seq, hash) = current.map_or((0, None), |item| (item.seq, item.hash));
-        if base > self.last { Err(Error::BaseGone { seq, hash }) } else { Ok(seq > base) }
+        Error::BaseGone { seq, hash }
     }
 
     /// Whether a body of this n is to be settled.

@@ -7,13 +7,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sheaf_protocol::ids::{DocId, VaultName};
+use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 
+use super::book::{Book, State};
 use super::error::Error;
 use super::file::File;
 use super::{Kind, OPEN_ATTEMPTS, Vaults, address};
 use crate::blob::Hash;
-use crate::document::author::{OnlyIf, WriteError, Written};
+use crate::document::author::{Author, OnlyIf, WriteError, Written};
 use crate::document::handle::Handle;
 use crate::document::submission::Failure;
 use sheaf_ground::task;
@@ -152,6 +153,22 @@ impl Vaults {
             self.settle_now(&of).await?;
         }
         Ok(())
+    }
+
+    /// A text was put into a document. Where bytes are its file's content it is that from now on;
+    /// true then, and it settles also should nobody wait for that.
+    pub(super) fn set_text(
+        &self,
+        (book, state): (&Book, &mut State),
+        doc: DocId,
+        by: Author<'_>,
+    ) -> bool {
+        let is_over = state.set_text(doc, self.signed(by));
+        if let (true, Some(path)) = (is_over, book.account().path_of(doc)) {
+            let key = DocKey { vault: book.account().number(), doc };
+            self.registry().ledger().changed(key, &address(book.account().name(), &path));
+        }
+        is_over
     }
 
     /// What was typed over bytes is the file's content from now on.

@@ -17,6 +17,7 @@ mod past;
 mod prune;
 mod settle;
 mod single;
+mod thinning;
 pub mod tree;
 pub mod upload;
 pub mod versions;
@@ -53,6 +54,10 @@ pub const PAGE_MAX: usize = 1_000;
 /// How often a document is opened again that leaves memory in the very moment.
 const OPEN_ATTEMPTS: usize = 8;
 
+/// How often a file is settled again that changes before it is moved or deleted: what is typed
+/// still then is in its log, and in no version.
+const SETTLES_MAX: usize = 4;
+
 /// The vaults of a server. Clones share them.
 #[derive(Clone)]
 pub struct Vaults {
@@ -64,8 +69,8 @@ struct Inner {
     books: RwLock<HashMap<VaultNo, Arc<Book>>>,
     pending: Mutex<Pending>,
     copies: Mutex<Copies>,
-    /// A version is looked up and named, or versions go.
-    thinning: Mutex<()>,
+    /// A version is looked up and named, or versions go. The end of the last name's record.
+    thinning: Mutex<u64>,
     audience: Audience,
     /// How long what was is kept.
     terms: Terms,

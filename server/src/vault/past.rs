@@ -229,6 +229,7 @@ impl Vaults {
             });
             match revived {
                 Ok(end) if bytes.is_some() => {
+                    self.registry().expel(&address(book.account().name(), &name));
                     book.account().charge(doc, item.bytes, 0);
                     return Ok(Some((Item { seq: state.last(), ..item }, end)));
                 }
@@ -236,6 +237,7 @@ impl Vaults {
                     // Shown with its body, also should the edit not come after all.
                     let now_ms = self.shared().clock.now_ms();
                     let address = address(book.account().name(), &name);
+                    self.registry().expel(&address);
                     self.pending().lock().add(key, address, (now_ms, now_ms));
                     return Ok(Some((Item { seq: state.last(), ..item }, end)));
                 }

@@ -112,8 +112,10 @@ impl Vaults {
             if stopping.run_until_cancelled(work).await.is_none() {
                 break;
             }
+            self.show_committed().await;
             self.settle_due(false).await;
         }
+        self.show_committed().await;
         while self.take_changed().is_some() {
             if !self.settle_due(true).await {
                 break;
@@ -142,6 +144,19 @@ impl Vaults {
             pending.add(doc, name, (now_ms, now_ms + QUIET_MS));
         }
         pending.wait_ms(now_ms)
+    }
+
+    /// Shows what was committed, should those who did it not wait any more.
+    async fn show_committed(&self) {
+        let committed = self.registry().ledger().take_committed();
+        let books: Vec<Arc<Book>> = {
+            let books = self.inner.books.read();
+            committed.iter().filter_map(|vault| books.get(vault).cloned()).collect()
+        };
+        let end = books.iter().map(|book| book.state().staged_end()).max().unwrap_or(0);
+        if self.durable(end).await.is_ok() {
+            books.iter().for_each(|book| self.publish(book));
+        }
     }
 
     /// Settles a batch of what is due, and shows it. False: nothing could be settled.

@@ -11,7 +11,7 @@ use sheaf_protocol::vault::check_path;
 use super::book::{Book, Entry, Signed};
 use super::condition::{At, When};
 use super::settle::tombstone;
-use super::{Error, OPEN_ATTEMPTS, Vaults, address, made_by};
+use super::{Error, OPEN_ATTEMPTS, SETTLES_MAX, Vaults, address, made_by};
 use crate::document::author::Author;
 use crate::document::ending::Mark;
 use crate::document::handle::Name;
@@ -144,19 +144,28 @@ impl Vaults {
         (name, why): (&Name, Failure),
         commit: impl Fn(DocKey, &Mark, &[u64]) -> Result<(u64, Appended), Error>,
     ) -> Result<u64, Error> {
-        for _ in 0..OPEN_ATTEMPTS {
+        for attempt in 0..OPEN_ATTEMPTS {
             let handle = self.open_existing(name).await?;
-            let mut committed = 0;
+            let (mut committed, mut is_behind) = (0, false);
             let work = self.shared().work.begin().await;
             let is_ended = task::block(|| {
                 handle.end_as(why, |mark, clients| {
+                    is_behind = book.state().is_behind(handle.key().doc, mark.n);
+                    if is_behind && attempt < SETTLES_MAX {
+                        return Err(Failure::Dropped.into());
+                    }
                     let (seq, appended) = commit(handle.key(), mark, clients)?;
                     committed = seq;
                     Ok::<_, Error>(appended)
                 })
-            })?;
+            });
             drop(work);
-            if is_ended {
+            if is_ended.is_err() && is_behind && attempt < SETTLES_MAX {
+                // What was typed last is a version of its own.
+                self.settle_last(name).await?;
+                continue;
+            }
+            if is_ended? {
                 self.durable(handle.end()).await?;
                 self.publish(book);
                 return Ok(committed);

@@ -2,6 +2,7 @@
 
 mod faults;
 mod model;
+mod overtaken;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -25,7 +25,7 @@ use super::condition::{ANYHOW, When};
 use super::error::Error;
 use super::file::File;
 use super::upload::{Upload, Uploaded};
-use super::{Vaults, address};
+use super::{SETTLES_MAX, Vaults, address};
 use crate::document::author::Author;
 use crate::document::handle::{Handle, Name};
 use crate::document::registry::OpenError;
@@ -241,7 +241,7 @@ impl Vaults {
         by: Author<'_>,
     ) -> Result<(Shown, Option<Appended>), Undone> {
         let mut subjects = Subjects::new(self.registry().hold());
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let draft = self.draft(book, steps, brought)?;
             if !draft.written.is_empty() {
                 // What is written is opened, which must not wait for what is held.
@@ -251,8 +251,12 @@ impl Vaults {
             let Some(ready) = self.prepare(book, &draft, steps).await? else { continue };
             self.gather(book, (&draft, &ready), &mut subjects).await?;
             let _work = self.shared().work.begin().await;
-            let written =
-                task::block(|| self.write_change(book, (steps, brought), (&subjects, &ready, by)));
+            let is_patient = attempt < SETTLES_MAX;
+            let write = || {
+                let all = (&subjects, &ready, is_patient);
+                self.write_change(book, (steps, brought), all, by)
+            };
+            let written = task::block(write);
             match written {
                 Ok(written) => return Ok(written),
                 Err(Stop::Again) => {}
@@ -325,8 +329,8 @@ impl Vaults {
                 Some(handle) if handle.key().doc == *doc => {
                     subjects.handles.insert(*doc, handle);
                 }
-                // The name is another's by now.
-                Some(_) => {}
+                // The name is another's by now, or was nobody's when it was opened.
+                Some(_) => self.registry().expel(&address(vault, path)),
             }
         }
         let made = draft.written.iter().filter(|one| one.is_new).map(|one| Arc::clone(&one.path));
@@ -345,10 +349,10 @@ impl Vaults {
         (shown, appended): (Shown, Option<Appended>),
     ) -> Result<Vec<Done>, Undone> {
         let Shown { plan, first, last, uploaded, .. } = shown;
-        if let Some(appended) = appended {
-            self.durable(appended.end).await?;
-            self.publish(book);
-        }
+        // What it found done may be somebody's who still waits.
+        let end = appended.map_or_else(|| book.state().staged_end(), |it| it.end);
+        self.durable(end).await?;
+        self.publish(book);
         let mut done = vec![Done { seq: last, ..Done::default() }; steps.len()];
         for (part, seq) in plan.parts.iter().zip(first..) {
             let done = &mut done[part.step];

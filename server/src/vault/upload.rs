@@ -15,17 +15,18 @@ use sheaf_protocol::ids::{DocId, DocKey, VaultName};
 use sheaf_protocol::stamp::Stamp;
 
 pub use self::settled::Settled;
-use super::Vaults;
 use super::book::Book;
 use super::condition::{ANYHOW, Absent, At, When};
 use super::error::Error;
 use super::tree::Asked;
 use super::versions::Dated;
+use super::{OPEN_ATTEMPTS, Vaults};
 use crate::document::author::{Author, OnlyIf, WriteError, Written};
 use crate::document::draft::Manner;
 use crate::document::edit::{Edit, Unit};
 use crate::document::handle::Handle;
 use crate::document::snapshot::Content;
+use crate::document::submission::Failure;
 use sheaf_ground::task;
 use sheaf_storage::store::{Body, Item, Made};
 
@@ -228,7 +229,7 @@ impl Vaults {
         {
             let mut state = book.state();
             self.has_noted(&mut state, by, (doc, written));
-            written.has_changed |= state.set_text(doc, self.signed(by));
+            written.has_changed |= self.set_text((&book, &mut state), doc, by);
         }
         let edited = self.uploaded(&book, doc, (written, None)).await?;
         self.note(place.0, by, &edited).await?;
@@ -241,28 +242,37 @@ impl Vaults {
         by: Author<'_>,
         (text, upload, print): (&str, &Upload<'_>, u64),
     ) -> Result<Uploaded, Error> {
-        let path = match self.path_for((name, path), upload).await? {
-            To::Path(path) => path,
-            To::Back(doc) => {
-                self.check_quota(name, text.len() as u64)?;
-                self.bring_back((name, path), doc, by)?
+        let mut again = 1..OPEN_ATTEMPTS;
+        let (handle, mut written) = loop {
+            let path = match self.path_for((name, path), upload).await? {
+                To::Path(path) => path,
+                To::Back(doc) => {
+                    self.check_quota(name, text.len() as u64)?;
+                    self.bring_back((name, path), doc, by)?
+                }
+                To::Nowhere(uploaded) => return Ok(*uploaded),
+            };
+            let (place, how) = ((name, &*path), (Absent::Made, upload.when));
+            let put = match upload.base {
+                Base::Now => self.write(place, how, &|on, when| on.put_text(by, text, when)).await,
+                Base::Version(0) => {
+                    self.write(place, how, &|on, when| on.add_text(by, text, when)).await
+                }
+                Base::Version(seq) => self.merge_text(place, by, (text, seq, upload.when)).await,
+            };
+            match put {
+                // The file went since it was looked for, or another has its path.
+                Err(Error::Failed(Failure::Moved | Failure::Deleted)) if again.next().is_some() => {
+                }
+                put => break put?,
             }
-            To::Nowhere(uploaded) => return Ok(*uploaded),
-        };
-        let (place, how) = ((name, &*path), (Absent::Made, upload.when));
-        let (handle, mut written) = match upload.base {
-            Base::Now => self.write(place, how, &|on, when| on.put_text(by, text, when)).await?,
-            Base::Version(0) => {
-                self.write(place, how, &|on, when| on.add_text(by, text, when)).await?
-            }
-            Base::Version(seq) => self.merge_text(place, by, (text, seq, upload.when)).await?,
         };
         let (book, doc) = (self.live(name)?, handle.key().doc);
         drop(handle);
         {
             let mut state = book.state();
             self.has_noted(&mut state, by, (doc, written));
-            written.has_changed |= state.set_text(doc, self.signed(by));
+            written.has_changed |= self.set_text((&book, &mut state), doc, by);
             if written.has_changed {
                 state.set_uploaded(doc, print);
                 state.set_note(
@@ -286,6 +296,7 @@ impl Vaults {
         (written, text): (Written, Option<&str>),
     ) -> Result<Uploaded, Error> {
         let Some((path, settled)) = self.text_of(book, doc).await? else {
+            self.durable(written.end).await?;
             let told = self.last_of(book, doc, text.map(Upcoming::Text)).await?;
             let Written { has_changed, is_created, .. } = written;
             return Ok(Uploaded { has_changed, is_created, ..told });
@@ -325,6 +336,13 @@ impl Vaults {
                 let told = self.told(&book, (doc, seq), (None, Some(upload.content))).await;
                 told.map(|uploaded| To::Nowhere(Box::new(uploaded)))
             }
+            // No text is made of bytes: what cannot be done brings nothing back.
+            Ok(Dated { doc, version, .. })
+                if matches!(upload.content, Upcoming::Text(_))
+                    && version.item.body == Body::Blob =>
+            {
+                Err(book.state().base_gone(doc))
+            }
             Ok(dated) => Ok(To::Back(dated.doc)),
             Err(Error::NoFile | Error::NoVersion { .. }) => {
                 let moved = task::block(|| self.moved(&book, path, seq))?;
@@ -363,7 +381,10 @@ impl Vaults {
             Manner::Put | Manner::Add => {
                 // Others may write before it is our turn; then it is an older version.
                 let at = Some(OnlyIf::At(n));
-                let write = |on: &Handle, when: Option<OnlyIf>| on.put_text(by, text, when.or(at));
+                let write = |on: &Handle, when: Option<OnlyIf>| {
+                    is_still(on, doc)?;
+                    on.put_text(by, text, when.or(at))
+                };
                 match self.write((name, path), how, &write).await {
                     Err(Error::Stale { .. }) => self.version_to_merge(&book, doc, seq).await?,
                     written => return written,
@@ -372,7 +393,10 @@ impl Vaults {
         };
         let (state, root, was) = &manner;
         let base = (&**state, root.as_deref(), &**was);
-        let write = |on: &Handle, when| on.merge_text(by, base, text, when);
+        let write = |on: &Handle, when| {
+            is_still(on, doc)?;
+            on.merge_text(by, base, text, when)
+        };
         self.write((name, path), how, &write).await
     }
 
@@ -418,10 +442,7 @@ impl Vaults {
         let mut base = match base {
             Ok(base) => base,
             Err(Error::NoVersion { .. }) => {
-                let state = book.state();
-                let current = state.current(doc.doc);
-                let (seq, hash) = current.map_or((0, None), |item| (item.seq, item.hash));
-                return Err(Error::BaseGone { seq, hash });
+                return Err(book.state().base_gone(doc.doc));
             }
             Err(error) => return Err(error),
         };
@@ -432,6 +453,11 @@ impl Vaults {
         };
         Ok((base.encode(), root, was))
     }
+}
+
+/// It is this document that is written, and not another that has its path by now.
+pub(super) fn is_still(on: &Handle, doc: DocKey) -> Result<(), WriteError> {
+    if on.key() == doc { Ok(()) } else { Err(Failure::Moved.into()) }
 }
 
 /// What tells one change from another with the same stamp.

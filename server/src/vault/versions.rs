@@ -4,35 +4,30 @@
 //! from `history`. Called by the edges. Never gives another text than the version's own: its
 //! SHA-256 is compared.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName, VaultNo};
-use tokio_util::sync::CancellationToken;
+use sheaf_protocol::ids::{DocId, DocKey, Principal, VaultName};
 
 use super::book::{Book, file};
 use super::condition::{Absent, When};
 use super::error::Error;
 use super::file::{File, Page};
-use super::upload::Uploaded;
+use super::upload::{Uploaded, is_still};
 use super::{OPEN_ATTEMPTS, PAGE_MAX, Vaults, address};
-use crate::document::author::Author;
+use crate::document::author::{Author, Written};
+use crate::document::handle::Handle;
 use crate::document::snapshot::Content;
 use crate::document::state::State;
 use crate::document::submission::Failure;
+use crate::history;
 use crate::history::blame::Piece;
-use crate::history::{self, Holds, Thinned};
 use sheaf_ground::task;
 use sheaf_protocol::error::Refusal;
 use sheaf_storage::journal::payload::Named;
 use sheaf_storage::journal::{Kind, Record};
 use sheaf_storage::store::{Body, Label, Made, Version};
-
-/// How often versions are thinned.
-const THIN_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Bytes of a version's name.
 pub const LABEL_BYTES_MAX: usize = 256;
@@ -178,32 +173,58 @@ impl Vaults {
             let place = (name, path, dated.doc);
             return self.restore_blob(place, (hash, size), (by, when), made).await;
         }
-        let path = self.bring_back((name, path), dated.doc, by)?;
-        let (place, how) = ((name, &*path), (Absent::Made, when));
-        let written = match held {
-            Held::Text(text) => {
-                self.write(place, how, &|on, when| on.put_text(by, &text, when)).await
+        let mut again = 1..OPEN_ATTEMPTS;
+        let (handle, written) = loop {
+            match self.put_back((name, path), by, (&dated, &held, when)).await {
+                // The file went since it was looked for, or another has its path.
+                Err(Error::Failed(Failure::Moved | Failure::Deleted)) if again.next().is_some() => {
+                }
+                written => break written?,
             }
-            _ => Err(Error::NotText { root: String::new() }),
-        };
-        let (handle, written) = match written {
-            // Then or now it is something else: all that came since is taken back.
-            Err(Error::NotText { .. }) => {
-                let doc = DocKey { vault: self.number(name)?, doc: dated.doc };
-                let was = task::block(|| self.state_at(doc, dated.version.item.n))?.encode();
-                self.write(place, how, &|on, when| on.revert(by, &was, when)).await?
-            }
-            other => other?,
         };
         let (book, doc) = (self.live(name)?, handle.key().doc);
         drop(handle);
         {
             let mut state = book.state();
-            if state.set_text(doc, self.signed(by)) || written.has_changed {
+            if self.set_text((&book, &mut state), doc, by) || written.has_changed {
                 state.set_note(doc, written.n, made);
             }
         }
         self.settle_doc(&book, doc).await
+    }
+
+    /// Writes what a document was into it, where it is by now.
+    async fn put_back(
+        &self,
+        (name, path): (&VaultName, &str),
+        by: Author<'_>,
+        (dated, held, when): (&Dated, &Held, When<'_>),
+    ) -> Result<(Arc<Handle>, Written), Error> {
+        let path = self.bring_back((name, path), dated.doc, by)?;
+        let (place, how) = ((name, &*path), (Absent::Made, when));
+        let doc = DocKey { vault: self.number(name)?, doc: dated.doc };
+        let written = match held {
+            Held::Text(text) => {
+                let put = |on: &Handle, when| {
+                    is_still(on, doc)?;
+                    on.put_text(by, text, when)
+                };
+                self.write(place, how, &put).await
+            }
+            _ => Err(Error::NotText { root: String::new() }),
+        };
+        match written {
+            // Then or now it is something else: all that came since is taken back.
+            Err(Error::NotText { .. }) => {
+                let was = task::block(|| self.state_at(doc, dated.version.item.n))?.encode();
+                let revert = |on: &Handle, when| {
+                    is_still(on, doc)?;
+                    on.revert(by, &was, when)
+                };
+                self.write(place, how, &revert).await
+            }
+            other => other,
+        }
     }
 
     /// Settles a document wherever it is by now: its path and seq; of one that is gone, its last.
@@ -275,7 +296,7 @@ impl Vaults {
         (label, by): (Option<&str>, &Principal),
     ) -> Result<(u64, u64), Error> {
         // What is thinned now, is gone when the version is looked up; what is later, has its name.
-        let _alone = self.inner.thinning.lock();
+        let mut named = self.inner.thinning.lock();
         let dated = self.version_at(book, path, seq)?;
         let seq = dated.version.item.seq;
         let mut payload = Vec::new();
@@ -287,6 +308,7 @@ impl Vaults {
         // Forgotten since it was looked up.
         state.current(doc.doc).ok_or(Error::NoFile)?;
         let end = super::book::append(self.registry(), &[record])?.end;
+        *named = end;
         state.set_named(doc.doc, end);
         Ok((seq, end))
     }
@@ -421,57 +443,6 @@ impl Vaults {
             return Ok(());
         }
         journal.wait_folded(durable).map_err(|_| Failure::ReadOnly.into())
-    }
-
-    /// Thins the versions of all files once an hour, until the server stops.
-    pub async fn run_thinning(self, stopping: CancellationToken) {
-        let clock = self.shared().clock.clone();
-        while stopping.run_until_cancelled(clock.sleep(THIN_EVERY)).await.is_some() {
-            let gone = self.thin(&stopping).await;
-            tracing::debug!(versions = gone, "versions were thinned");
-        }
-    }
-
-    /// Thins the versions of all files; how many went.
-    pub(crate) async fn thin(&self, stopping: &CancellationToken) -> u64 {
-        let (mut gone, mut held) = (0, HashMap::new());
-        for document in self.registry().store().documents() {
-            let vault = document.key.vault;
-            let held: &Vec<Holds> = held.entry(vault).or_insert_with(|| self.held_by(vault));
-            while !stopping.is_cancelled() {
-                let _work = self.shared().work.begin().await;
-                let step = || self.thin_step(document.key, held);
-                let Thinned { versions, has_more } = task::block(step);
-                gone += versions;
-                if !has_more {
-                    break;
-                }
-            }
-        }
-        gone
-    }
-
-    /// What the devices of a vault have.
-    fn held_by(&self, vault: VaultNo) -> Vec<Holds> {
-        let Some(book) = self.inner.books.read().get(&vault).map(Arc::clone) else {
-            return Vec::new();
-        };
-        let now_ms = self.shared().clock.now_ms();
-        book.state().devices.held(&self.inner.terms.devices, now_ms).collect()
-    }
-
-    fn thin_step(&self, doc: DocKey, held: &[Holds]) -> Thinned {
-        let (store, config) = (self.registry().store(), &self.inner.terms.versions);
-        let _alone = self.inner.thinning.lock();
-        // What was named a moment ago is to be seen there.
-        if self.wait_stored().is_err() {
-            return Thinned::default();
-        }
-        let thinned = history::thin(store, doc, (config, held), self.shared().clock.now_ms());
-        thinned.unwrap_or_else(|error| {
-            tracing::warn!(%doc, %error, "versions were not thinned");
-            Thinned::default()
-        })
     }
 }
 

@@ -7,12 +7,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures::FutureExt;
 use sheaf_protocol::ids::{DocId, DocKey, VaultNo};
 use sheaf_protocol::stamp::Stamp;
 use sheaf_storage::journal::payload::Presence;
 use sheaf_storage::journal::{Kind, Record};
 
-use super::{Inner, Registry};
+use super::{Inner, Registry, Slot};
 use crate::document::checkpoint;
 use crate::document::handle::Handle;
 
@@ -30,6 +31,7 @@ impl Registry {
         let (mut shown, mut loaded) = (0, 0);
         let now_ms = self.inner.shared.clock.now_ms();
         let idle_ms = self.inner.config.unload_idle.as_millis() as u64;
+        self.settle_loaded();
         for handle in &self.handles() {
             if handle.is_dropped() {
                 self.forget(handle);
@@ -49,6 +51,22 @@ impl Registry {
         metrics.bytes.set(self.live_bytes() as u64);
         metrics.loaded.set(loaded);
         metrics.awareness_entries.set(shown as i64);
+    }
+
+    /// Takes in documents whose load is over, should nobody wait for them any more.
+    fn settle_loaded(&self) {
+        let loading = self.inner.slots.iter().filter_map(|slot| match slot.value() {
+            Slot::Loading(opening, generation, _) => {
+                Some((slot.key().clone(), opening.clone(), *generation))
+            }
+            Slot::Ready(_) => None,
+        });
+        let loading: Vec<_> = loading.collect();
+        for (name, opening, generation) in loading {
+            if let Some(opened) = opening.now_or_never() {
+                self.settle(&name, generation, &opened);
+            }
+        }
     }
 
     /// Unloads what nobody reads, however short a time ago it was used.

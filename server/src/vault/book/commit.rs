@@ -92,7 +92,7 @@ impl Book {
         let author = author.or_else(|| logs.iter().find_map(|record| record.author));
         let record = Record { doc, n: 0, kind: Kind::Together, stamp, author, payload: &payload };
         let appended = self.write(state, registry, &[record])?;
-        stage(state, numbered, appended);
+        self.stage(state, registry, (numbered, appended));
         Ok(Some(appended))
     }
 
@@ -104,8 +104,26 @@ impl Book {
     ) -> Result<Appended, Failure> {
         let records = records(&numbered, self.nil(), registry);
         let appended = self.write(state, registry, &records)?;
-        stage(state, numbered, appended);
+        self.stage(state, registry, (numbered, appended));
         Ok(appended)
+    }
+
+    /// What is written is shown when it is durable, though whoever wrote it may not wait for that.
+    fn stage(
+        &self,
+        state: &mut State,
+        registry: &Registry,
+        (numbered, appended): (Vec<Numbered<'_>>, Appended),
+    ) {
+        for Numbered { doc, item, .. } in numbered {
+            state.last = item.seq;
+            state.wrong.remove(&doc);
+            state.signed.remove(&doc);
+            state.stray_rows.remove(&doc);
+            state.ahead.insert(doc, item.clone());
+            state.staged.push_back((appended.end, doc, item));
+        }
+        registry.ledger().committed(self.account.number());
     }
 
     fn number<'a>(
@@ -173,18 +191,6 @@ fn records<'a>(numbered: &'a [Numbered<'a>], nil: DocKey, registry: &Registry) -
         records.extend(retired.map(|payload| Record { kind: Kind::Retired, payload, ..record }));
     }
     records
-}
-
-/// What is written is shown when it is durable.
-fn stage(state: &mut State, numbered: Vec<Numbered<'_>>, appended: Appended) {
-    for Numbered { doc, item, .. } in numbered {
-        state.last = item.seq;
-        state.wrong.remove(&doc);
-        state.signed.remove(&doc);
-        state.stray_rows.remove(&doc);
-        state.ahead.insert(doc, item.clone());
-        state.staged.push_back((appended.end, doc, item));
-    }
 }
 
 /// Writes records of a vault.

@@ -64,7 +64,8 @@ impl Vaults {
         &self,
         book: &Book,
         (steps, brought): (&[Step<'_>], &Brought),
-        (subjects, ready, by): (&Subjects, &BTreeMap<usize, Ready>, Author<'_>),
+        (subjects, ready, is_patient): (&Subjects, &BTreeMap<usize, Ready>, bool),
+        by: Author<'_>,
     ) -> Result<(Shown, Option<Appended>), Stop> {
         let mut facts = self.stored_facts(book, subjects)?;
         let mut endings = lock(subjects, ready)?;
@@ -87,7 +88,9 @@ impl Vaults {
             let targets = after.values().flatten().chain(new.map(|one| &one.path));
             let is_known = plan.before.keys().all(|doc| facts.contains_key(doc))
                 && targets.into_iter().all(|path| subjects.targets.contains(path));
-            if !is_known {
+            let is_moving =
+                |doc: &DocId| facts.get(doc).is_some_and(|it| state.is_behind(*doc, it.n));
+            if !is_known || (is_patient && plan.parts.iter().any(|part| is_moving(&part.doc))) {
                 return Err(Stop::Again);
             }
             check_ready(&plan, (ready, &facts), &state)?;

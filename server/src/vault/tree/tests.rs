@@ -576,7 +576,7 @@ fn what_comes_between_the_first_look_and_the_locks_counts() {
         };
         let attempt = |subjects: &Subjects| {
             let written =
-                world.vaults.write_change(&book, (&steps, &brought), (subjects, &ready, BY));
+                world.vaults.write_change(&book, (&steps, &brought), (subjects, &ready, true), BY);
             written.map(|(shown, _)| shown.plan).map_err(word)
         };
         write(&*world.handle("n/new.md").await, 77, "new").unwrap();

@@ -89,3 +89,27 @@ fn what_is_being_loaded_is_waited_for() {
         assert!(Arc::ptr_eq(&found, &registry.open(&a).await.unwrap()) && !held.has(&a));
     });
 }
+
+#[test]
+fn a_load_that_nobody_waits_for_leaves_memory_like_any_other() {
+    run(async {
+        let world = World::new();
+        ready(&world, "a").await;
+        let world = world.restart();
+        let registry = &world.ground.registry;
+        let a = name("a");
+        {
+            let mut opening = pin!(registry.open(&a));
+            assert!(poll!(&mut opening).is_pending());
+        }
+        while loads(&world) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(registry.in_memory(&a).is_none());
+        while registry.in_memory(&a).is_none() {
+            registry.tidy();
+        }
+        registry.unload_all();
+        assert!(registry.in_memory(&a).is_none() && registry.live_bytes() == 0);
+    });
+}
